@@ -1,0 +1,329 @@
+/* bind_decode.c: documents into structs, see bind.h. */
+#include "base/bind.h"
+
+#include <inttypes.h>
+
+typedef struct Decoder {
+	const char *document;
+	Arena *arena;
+	Err *e;
+	char path[256];
+	size_t path_n;
+} Decoder;
+
+static int decode_object(Decoder *d, const BindTable *t, const JsonValue *v, void *obj);
+
+/* The path is for messages only: what does not fit is cut. Returns the length to go back to. */
+static size_t path_push(Decoder *d, const char *key, ssize_t index)
+{
+	size_t before = d->path_n, room = sizeof d->path - before;
+	int n = index >= 0 ? snprintf(d->path + before, room, "[%zd]", index)
+			   : snprintf(d->path + before, room, "%s%s", before ? "." : "", key);
+	d->path_n = n < 0 ? before : (size_t)n >= room ? sizeof d->path - 1 : before + (size_t)n;
+	return before;
+}
+
+static void path_pop(Decoder *d, size_t before)
+{
+	d->path_n = before;
+	d->path[before] = 0;
+}
+
+static int refuse(Decoder *d, const JsonValue *v, const char *expected)
+{
+	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected %s, got %s (byte %u)", d->document, d->path_n ? d->path : "document",
+		       expected, json_type_name(v->type), v->offset);
+}
+
+static int refuse_range(Decoder *d, const JsonValue *v, int64_t min, uint64_t max)
+{
+	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected an integer from %" PRId64 " to %" PRIu64 " (byte %u)", d->document,
+		       d->path, min, max, v->offset);
+}
+
+static int no_memory(Decoder *d)
+{
+	return err_set(d->e, ERR_RESOURCE, ENOMEM, "%s: document too large", d->document);
+}
+
+static int decode_signed(Decoder *d, const JsonValue *v, int64_t min, int64_t max, int64_t *ret)
+{
+	if (v->type == JSON_UINT) return refuse_range(d, v, min, (uint64_t)max);
+	if (v->type != JSON_INT) return refuse(d, v, "an integer");
+	if (v->i < min || v->i > max) return refuse_range(d, v, min, (uint64_t)max);
+	*ret = v->i;
+	return 0;
+}
+
+static int decode_unsigned(Decoder *d, const JsonValue *v, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	if (v->type != JSON_INT && v->type != JSON_UINT) return refuse(d, v, "an integer");
+	if (v->type == JSON_INT && v->i < 0) return refuse_range(d, v, (int64_t)min, max);
+	uint64_t x = v->type == JSON_INT ? (uint64_t)v->i : v->u;
+	if (x < min || x > max) return refuse_range(d, v, (int64_t)min, max);
+	*ret = x;
+	return 0;
+}
+
+static int decode_number(Decoder *d, const BindRow *row, const JsonValue *v, void *to)
+{
+	int64_t i = 0;
+	uint64_t u = 0;
+	int x;
+	switch (row->kind) {
+	case BIND_I32:
+		x = decode_signed(d, v, INT32_MIN, INT32_MAX, &i);
+		if (x >= 0) *(int32_t *)to = (int32_t)i;
+		return x;
+	case BIND_U32:
+		x = decode_unsigned(d, v, 0, row->max ? row->max : UINT32_MAX, &u);
+		if (x >= 0) *(uint32_t *)to = (uint32_t)u;
+		return x;
+	case BIND_I64:
+		x = decode_signed(d, v, INT64_MIN, INT64_MAX, &i);
+		if (x >= 0) *(int64_t *)to = i;
+		return x;
+	case BIND_U64:
+		x = decode_unsigned(d, v, 0, UINT64_MAX, &u);
+		if (x >= 0) *(uint64_t *)to = u;
+		return x;
+	case BIND_OPT_INT:
+		x = decode_signed(d, v, row->max ? row->min : INT64_MIN, row->max ? (int64_t)row->max : INT64_MAX, &i);
+		if (x >= 0) *(OptInt *)to = (OptInt){ .set = true, .v = i };
+		return x;
+	default:
+		x = decode_unsigned(d, v, row->max ? (uint64_t)row->min : 0, row->max ? row->max : UINT64_MAX, &u);
+		if (x >= 0) *(OptUint *)to = (OptUint){ .set = true, .v = u };
+		return x;
+	}
+}
+
+static int decode_name(Decoder *d, const BindName *names, const JsonValue *v, int *ret)
+{
+	if (v->type != JSON_STRING) return refuse(d, v, "a string");
+	int x = bind_value(names, v->s);
+	if (x >= 0) {
+		*ret = x;
+		return 0;
+	}
+	AUTO_BUF allowed = BUF_INIT(400);
+	for (const BindName *n = names; n->name; n++) {
+		if (allowed.n > 300) {
+			buf_puts(&allowed, ", …");
+			break;
+		}
+		buf_printf(&allowed, "%s\"%s\"", n == names ? "" : ", ", n->name);
+	}
+	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: unknown value \"%.64s\" (byte %u); allowed: %s", d->document, d->path, v->s,
+		       v->offset, buf_str(&allowed));
+}
+
+/* Lists of plain values: one place for the loop, the path and the memory. */
+static int decode_plain_list(Decoder *d, const BindRow *row, const JsonValue *v, void *to)
+{
+	static const size_t sizes[] = { [BIND_STRINGS] = sizeof(char *), [BIND_U32S] = 4, [BIND_ENUMS] = sizeof(int) };
+	if (v->type != JSON_ARRAY) return refuse(d, v, "an array");
+	void *items = arena_array(d->arena, (size_t)v->n + 1, sizes[row->kind]);
+	if (!items) return no_memory(d);
+	for (uint32_t i = 0; i < v->n; i++) {
+		const JsonValue *item = &v->items[i];
+		size_t mark = path_push(d, NULL, i);
+		uint64_t u = 0;
+		int x = 0;
+		if (row->kind == BIND_STRINGS) {
+			if (item->type != JSON_STRING) x = refuse(d, item, "a string");
+			else ((const char **)items)[i] = item->s;
+		} else if (row->kind == BIND_U32S) {
+			x = decode_unsigned(d, item, 0, UINT32_MAX, &u);
+			((uint32_t *)items)[i] = (uint32_t)u;
+		} else {
+			x = decode_name(d, row->sub, item, &((int *)items)[i]);
+		}
+		if (x < 0) return x;
+		path_pop(d, mark);
+	}
+	*(ObjList *)to = (ObjList){ .items = items, .n = v->n };
+	return 0;
+}
+
+static int decode_list(Decoder *d, const BindTable *t, const JsonValue *v, ObjList *to)
+{
+	if (v->type != JSON_ARRAY) return refuse(d, v, "an array");
+	char *items = arena_array(d->arena, (size_t)v->n + 1, t->size);
+	if (!items) return no_memory(d);
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t mark = path_push(d, NULL, i);
+		int x = decode_object(d, t, &v->items[i], items + i * t->size);
+		if (x < 0) return x;
+		path_pop(d, mark);
+	}
+	*to = (ObjList){ .items = items, .n = v->n };
+	return 0;
+}
+
+static int decode_object_map(Decoder *d, const BindTable *t, const JsonValue *v, ObjList *to)
+{
+	if (v->type != JSON_OBJECT) return refuse(d, v, "an object");
+	char *items = arena_array(d->arena, (size_t)v->n + 1, t->size);
+	if (!items) return no_memory(d);
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t mark = path_push(d, v->members[i].key, -1);
+		int x = decode_object(d, t, &v->members[i].value, items + i * t->size);
+		if (x < 0) return x;
+		*(const char **)(items + i * t->size) = v->members[i].key;
+		path_pop(d, mark);
+	}
+	*to = (ObjList){ .items = items, .n = v->n };
+	return 0;
+}
+
+static int decode_map(Decoder *d, const JsonValue *v, StrMap *to)
+{
+	if (v->type != JSON_OBJECT) return refuse(d, v, "an object of strings");
+	StrPair *items = arena_array(d->arena, (size_t)v->n + 1, sizeof *items);
+	if (!items) return no_memory(d);
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t mark = path_push(d, v->members[i].key, -1);
+		if (v->members[i].value.type != JSON_STRING) return refuse(d, &v->members[i].value, "a string");
+		items[i] = (StrPair){ v->members[i].key, v->members[i].value.s };
+		path_pop(d, mark);
+	}
+	*to = (StrMap){ .items = items, .n = v->n };
+	return 0;
+}
+
+static int decode_pointer(Decoder *d, const BindTable *t, const JsonValue *v, void **to)
+{
+	void *p = arena_alloc(d->arena, t->size);
+	if (!p) return no_memory(d);
+	int x = decode_object(d, t, v, p);
+	if (x >= 0) *to = p;
+	return x;
+}
+
+static int decode_field(Decoder *d, const BindRow *row, const JsonValue *v, void *to)
+{
+	switch (row->kind) {
+	case BIND_BOOL:
+	case BIND_OPT_BOOL:
+		if (v->type != JSON_BOOL) return refuse(d, v, "true or false");
+		if (row->kind == BIND_BOOL)
+			*(bool *)to = v->boolean;
+		else
+			*(OptBool *)to = (OptBool){ .set = true, .v = v->boolean };
+		return 0;
+	case BIND_STRING:
+		if (v->type != JSON_STRING) return refuse(d, v, "a string");
+		*(const char **)to = v->s;
+		return 0;
+	case BIND_ENUM:
+		return decode_name(d, row->sub, v, to);
+	case BIND_STRINGS:
+	case BIND_U32S:
+	case BIND_ENUMS:
+		return decode_plain_list(d, row, v, to);
+	case BIND_OBJECT:
+		return decode_object(d, row->sub, v, to);
+	case BIND_POINTER:
+		return decode_pointer(d, row->sub, v, to);
+	case BIND_LIST:
+		return decode_list(d, row->sub, v, to);
+	case BIND_MAP:
+		return decode_map(d, v, to);
+	case BIND_OBJMAP:
+		return decode_object_map(d, row->sub, v, to);
+	case BIND_RAW:
+		*(const JsonValue **)to = v;
+		return 0;
+	default:
+		return decode_number(d, row, v, to);
+	}
+}
+
+static bool is_empty(const BindRow *row, const void *field)
+{
+	switch (row->kind) {
+	case BIND_STRING:
+		return !*(const char *const *)field || !**(const char *const *)field;
+	case BIND_STRINGS:
+	case BIND_U32S:
+	case BIND_ENUMS:
+	case BIND_LIST:
+	case BIND_MAP:
+	case BIND_OBJMAP:
+		return ((const ObjList *)field)->n == 0;
+	default:
+		return false;
+	}
+}
+
+static int check_required(Decoder *d, const BindTable *t, const JsonValue *v, const char *obj)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const BindRow *row = &t->rows[i];
+		if (!(row->flags & BIND_REQUIRED)) continue;
+		const JsonValue *m = json_get(v, row->name);
+		if (m && m->type != JSON_NULL && !is_empty(row, obj + row->offset)) continue;
+		path_push(d, row->name, -1);
+		return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: required, but %s", d->document, d->path, m ? "empty" : "missing");
+	}
+	return 0;
+}
+
+static int decode_object(Decoder *d, const BindTable *t, const JsonValue *v, void *obj)
+{
+	if (v->type != JSON_OBJECT) return refuse(d, v, "an object");
+	size_t at = 0; /* documents usually follow the table's order: start at the row after the last hit */
+	for (uint32_t i = 0; i < v->n; i++) {
+		const JsonMember *m = &v->members[i];
+		const BindRow *row = NULL;
+		for (size_t k = 0; k < t->n && !row; k++) {
+			size_t j = at + k < t->n ? at + k : at + k - t->n;
+			if (!streq(t->rows[j].name, m->key)) continue;
+			row = &t->rows[j];
+			at = j + 1 < t->n ? j + 1 : 0;
+		}
+		if (!row || m->value.type == JSON_NULL) continue;
+		size_t mark = path_push(d, m->key, -1);
+		int x = decode_field(d, row, &m->value, (char *)obj + row->offset);
+		if (x < 0) return x;
+		path_pop(d, mark);
+	}
+	return check_required(d, t, v, obj);
+}
+
+int bind_decode(const BindTable *t, const JsonValue *v, void *obj, const char *document, Arena *a, Err *e)
+{
+	Decoder d = { .document = document, .arena = a, .e = e };
+	memset(obj, 0, t->size);
+	return decode_object(&d, t, v, obj);
+}
+
+int bind_parse(const BindTable *t, char *text, size_t n, void *obj, const char *document, Arena *a, Err *e)
+{
+	JsonValue v;
+	int x = json_parse(text, n, a, &v, e);
+	if (x < 0) return err_wrap(e, "%s", document);
+	return bind_decode(t, &v, obj, document, a, e);
+}
+
+int bind_value(const BindName *names, const char *name)
+{
+	for (; names->name; names++)
+		if (streq(names->name, name)) return names->value;
+	return -1;
+}
+
+const char *bind_name(const BindName *names, int value)
+{
+	for (; names->name; names++)
+		if (names->value == value) return names->name;
+	return NULL;
+}
+
+const char *str_map_get(const StrMap *m, const char *key)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (streq(m->items[i].key, key)) return m->items[i].value;
+	return NULL;
+}

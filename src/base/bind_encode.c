@@ -1,0 +1,143 @@
+/* bind_encode.c: structs into documents, see bind.h. */
+#include "base/bind.h"
+
+static bool is_absent(const BindRow *row, const void *p)
+{
+	switch (row->kind) {
+	case BIND_BOOL:
+		return !*(const bool *)p;
+	case BIND_I32:
+	case BIND_U32:
+		return *(const uint32_t *)p == 0;
+	case BIND_ENUM:
+		return *(const int *)p == 0;
+	case BIND_I64:
+	case BIND_U64:
+		return *(const uint64_t *)p == 0;
+	case BIND_OPT_BOOL:
+		return !((const OptBool *)p)->set;
+	case BIND_OPT_INT:
+		return !((const OptInt *)p)->set;
+	case BIND_OPT_UINT:
+		return !((const OptUint *)p)->set;
+	case BIND_STRING:
+	case BIND_POINTER:
+	case BIND_RAW:
+		return !*(const void *const *)p;
+	case BIND_OBJECT:
+		return false;
+	default:
+		return ((const ObjList *)p)->n == 0;
+	}
+}
+
+/* A struct by value is left out when nothing in it would be written. */
+static bool is_absent_object(const BindTable *t, const char *obj)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const BindRow *row = &t->rows[i];
+		if (row->flags & BIND_ALWAYS) return false;
+		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, obj + row->offset) : is_absent(row, obj + row->offset);
+		if (!absent) return false;
+	}
+	return true;
+}
+
+static void encode_items(const BindRow *row, const void *p, JsonWriter *w)
+{
+	const ObjList *l = p;
+	json_begin_array(w);
+	for (size_t i = 0; i < l->n; i++) {
+		if (row->kind == BIND_STRINGS)
+			json_string(w, ((const char *const *)l->items)[i]);
+		else if (row->kind == BIND_U32S)
+			json_uint(w, ((const uint32_t *)l->items)[i]);
+		else if (row->kind == BIND_ENUMS)
+			json_string(w, bind_name(row->sub, ((const int *)l->items)[i]));
+		else
+			bind_encode(row->sub, (const char *)l->items + i * ((const BindTable *)row->sub)->size, w);
+	}
+	json_end_array(w);
+}
+
+static void encode_maps(const BindRow *row, const void *p, JsonWriter *w)
+{
+	const ObjList *l = p;
+	json_begin_object(w);
+	for (size_t i = 0; i < l->n; i++) {
+		if (row->kind == BIND_MAP) {
+			const StrPair *pair = (const StrPair *)l->items + i;
+			json_put_string(w, pair->key, pair->value);
+			continue;
+		}
+		const char *obj = (const char *)l->items + i * ((const BindTable *)row->sub)->size;
+		json_key(w, *(const char *const *)obj);
+		bind_encode(row->sub, obj, w);
+	}
+	json_end_object(w);
+}
+
+static void encode_field(const BindRow *row, const void *p, JsonWriter *w)
+{
+	switch (row->kind) {
+	case BIND_BOOL:
+		json_bool(w, *(const bool *)p);
+		return;
+	case BIND_OPT_BOOL:
+		json_bool(w, ((const OptBool *)p)->v);
+		return;
+	case BIND_I32:
+		json_int(w, *(const int32_t *)p);
+		return;
+	case BIND_U32:
+		json_uint(w, *(const uint32_t *)p);
+		return;
+	case BIND_I64:
+		json_int(w, *(const int64_t *)p);
+		return;
+	case BIND_U64:
+		json_uint(w, *(const uint64_t *)p);
+		return;
+	case BIND_OPT_INT:
+		json_int(w, ((const OptInt *)p)->v);
+		return;
+	case BIND_OPT_UINT:
+		json_uint(w, ((const OptUint *)p)->v);
+		return;
+	case BIND_STRING:
+		json_string(w, *(const char *const *)p);
+		return;
+	case BIND_ENUM:
+		json_string(w, bind_name(row->sub, *(const int *)p));
+		return;
+	case BIND_OBJECT:
+		bind_encode(row->sub, p, w);
+		return;
+	case BIND_POINTER:
+		bind_encode(row->sub, *(const void *const *)p, w);
+		return;
+	case BIND_RAW:
+		json_value(w, *(const JsonValue *const *)p);
+		return;
+	case BIND_MAP:
+	case BIND_OBJMAP:
+		encode_maps(row, p, w);
+		return;
+	default:
+		encode_items(row, p, w);
+	}
+}
+
+void bind_encode(const BindTable *t, const void *obj, JsonWriter *w)
+{
+	json_begin_object(w);
+	for (size_t i = 0; i < t->n; i++) {
+		const BindRow *row = &t->rows[i];
+		const char *p = (const char *)obj + row->offset;
+		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, p) : is_absent(row, p);
+		if (absent && !(row->flags & BIND_ALWAYS)) continue;
+		json_key(w, row->name);
+		encode_field(row, p, w);
+	}
+	json_end_object(w);
+}

@@ -1,0 +1,95 @@
+/* json.h: strict JSON (RFC 8259) read into an arena, and a writer.
+ *
+ * Reader
+ *  - The input buffer is modified: strings are unescaped in place and the tree points into it, so the buffer
+ *    must outlive the tree. No copy of any string is made.
+ *  - Strict: one value, valid UTF-8, no duplicate keys in an object, no trailing bytes, at most
+ *    JSON_DEPTH_MAX levels. A NUL in a string ("\u0000") is refused: everything here ends as a C string.
+ *  - Numbers keep their exact value: integers that fit are JSON_INT (int64) or, above INT64_MAX, JSON_UINT;
+ *    all others are JSON_DOUBLE. An integer outside both ranges is an error, never rounded.
+ *  - Each value knows its byte offset, for messages.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum { JSON_DEPTH_MAX = 64 };
+
+typedef enum {
+	JSON_NULL,
+	JSON_BOOL,
+	JSON_INT,
+	JSON_UINT,
+	JSON_DOUBLE,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+} JsonType;
+
+typedef struct JsonValue JsonValue;
+typedef struct JsonMember JsonMember;
+
+struct JsonValue {
+	JsonType type;
+	uint32_t offset; /* of the first byte in the input */
+	uint32_t n;      /* bytes of a string, items of an array, members of an object */
+	union {
+		bool boolean;
+		int64_t i;
+		uint64_t u;
+		double d;
+		const char *s;
+		JsonValue *items;
+		JsonMember *members;
+	};
+};
+
+struct JsonMember {
+	const char *key;
+	uint32_t key_offset;
+	JsonValue value;
+};
+
+/* json_parse: parses text[0..n), which must be followed by a NUL byte (text[n] == 0). On failure the message
+ * gives the byte offset. -EINVAL: not JSON; -ENOMEM: the arena is full; -E2BIG: 4 GiB or more. */
+int json_parse(char *text, size_t n, Arena *a, JsonValue *ret, Err *e) MUST_USE;
+
+/* json_get: the member with that key, NULL when v is not an object or has none. */
+const JsonValue *json_get(const JsonValue *v, const char *key);
+
+/* json_type_name: "object", "number", … for messages. */
+const char *json_type_name(JsonType t);
+
+/* Writer: appends to a Buf, keeps track of commas. Compact, slashes unescaped (hooks' consumers depend on it).
+ * With indent > 0 it writes one member per line, indented by that many blanks (indent < 0: by tabs). */
+typedef struct JsonWriter {
+	Buf *out;
+	int indent;
+	int depth;
+	bool first, after_key;
+} JsonWriter;
+
+#define JSON_WRITER(buf) ((JsonWriter){ .out = (buf), .first = true })
+
+void json_begin_object(JsonWriter *w);
+void json_end_object(JsonWriter *w);
+void json_begin_array(JsonWriter *w);
+void json_end_array(JsonWriter *w);
+void json_key(JsonWriter *w, const char *key);
+void json_string(JsonWriter *w, const char *s);
+void json_str(JsonWriter *w, Str s);
+void json_int(JsonWriter *w, int64_t v);
+void json_uint(JsonWriter *w, uint64_t v);
+void json_double(JsonWriter *w, double v);
+void json_bool(JsonWriter *w, bool v);
+void json_null(JsonWriter *w);
+/* json_value: writes a parsed tree. */
+void json_value(JsonWriter *w, const JsonValue *v);
+
+/* Shorthands for key + value. */
+void json_put_string(JsonWriter *w, const char *key, const char *s);
+void json_put_int(JsonWriter *w, const char *key, int64_t v);
+void json_put_uint(JsonWriter *w, const char *key, uint64_t v);
+void json_put_bool(JsonWriter *w, const char *key, bool v);

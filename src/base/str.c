@@ -1,0 +1,122 @@
+/* str.c: see str.h. */
+#include "base/str.h"
+
+#include <limits.h>
+
+bool str_eq(Str a, const char *b)
+{
+	size_t n = strlen(b);
+	return a.n == n && (n == 0 || memcmp(a.p, b, n) == 0);
+}
+
+bool str_starts(Str s, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
+}
+
+bool str_cut(Str s, char sep, Str *head, Str *tail)
+{
+	const char *at = s.n ? memchr(s.p, sep, s.n) : NULL;
+	if (!at) {
+		*head = s;
+		*tail = (Str){ s.p + s.n, 0 };
+		return false;
+	}
+	size_t n = (size_t)(at - s.p);
+	*head = (Str){ s.p, n };
+	*tail = (Str){ at + 1, s.n - n - 1 };
+	return true;
+}
+
+bool str_next(Str *rest, char sep, Str *piece)
+{
+	if (!rest->p) return false;
+	if (!str_cut(*rest, sep, piece, rest)) *rest = (Str){ NULL, 0 };
+	return true;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+Str str_trim(Str s)
+{
+	while (s.n && is_blank(s.p[0])) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n && is_blank(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+static int digit_of(char c)
+{
+	if (c >= '0' && c <= '9') return c - '0';
+	if (c >= 'a' && c <= 'z') return c - 'a' + 10;
+	if (c >= 'A' && c <= 'Z') return c - 'A' + 10;
+	return 99;
+}
+
+int str_to_u64_base(Str s, unsigned base, uint64_t *ret)
+{
+	uint64_t v = 0;
+	if (!s.n) return -EINVAL;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned d = (unsigned)digit_of(s.p[i]);
+		if (d >= base) return -EINVAL;
+		if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, (uint64_t)d, &v)) return -ERANGE;
+	}
+	*ret = v;
+	return 0;
+}
+
+int str_to_u64(Str s, uint64_t *ret)
+{
+	return str_to_u64_base(s, 10, ret);
+}
+
+int str_to_i64(Str s, int64_t *ret)
+{
+	bool minus = s.n && s.p[0] == '-';
+	uint64_t v;
+	if (minus) s = (Str){ s.p + 1, s.n - 1 };
+	int r = str_to_u64(s, &v);
+	if (r < 0) return r;
+	if (v > (uint64_t)INT64_MAX + (minus ? 1 : 0)) return -ERANGE;
+	*ret = minus ? (int64_t)(0 - v) : (int64_t)v;
+	return 0;
+}
+
+int str_to_u32(Str s, uint32_t *ret)
+{
+	uint64_t v;
+	int r = str_to_u64(s, &v);
+	if (r < 0) return r;
+	if (v > UINT32_MAX) return -ERANGE;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+int str_to_int(Str s, int *ret)
+{
+	int64_t v;
+	int r = str_to_i64(s, &v);
+	if (r < 0) return r;
+	if (v < INT_MIN || v > INT_MAX) return -ERANGE;
+	*ret = (int)v;
+	return 0;
+}
+
+bool starts_with(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool ends_with(const char *s, const char *suffix)
+{
+	size_t n = strlen(s), k = strlen(suffix);
+	return n >= k && streq(s + n - k, suffix);
+}

@@ -1,0 +1,43 @@
+/* str.h: byte slices for parsing, and strict numbers.
+ *
+ * A Str is a view: it never owns, and need not end in a NUL. Passed by value. The number parsers take the
+ * whole slice or fail: no blanks, no sign where none belongs, no overflow.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+typedef struct Str {
+	const char *p;
+	size_t n;
+} Str;
+
+#define STR(literal) ((Str){ "" literal, sizeof(literal) - 1 })
+
+static inline Str str_of(const char *s)
+{
+	return (Str){ s, s ? strlen(s) : 0 };
+}
+
+bool str_eq(Str a, const char *b);
+bool str_starts(Str s, const char *prefix);
+
+/* str_cut: splits s at the first sep; true when there was one. head and tail may alias &s. */
+bool str_cut(Str s, char sep, Str *head, Str *tail);
+
+/* str_next: takes the next piece up to sep off *rest; false at the end. "a,,b" gives "a", "", "b". */
+bool str_next(Str *rest, char sep, Str *piece);
+
+/* str_trim: without blanks, tabs and newlines at both ends. */
+Str str_trim(Str s);
+
+/* Numbers, base 10 (and str_to_u64_base for others). 0, -EINVAL (not a number) or -ERANGE. */
+int str_to_u64(Str s, uint64_t *ret) MUST_USE;
+int str_to_u64_base(Str s, unsigned base, uint64_t *ret) MUST_USE;
+int str_to_i64(Str s, int64_t *ret) MUST_USE;
+int str_to_u32(Str s, uint32_t *ret) MUST_USE;
+int str_to_int(Str s, int *ret) MUST_USE;
+
+/* starts_with, ends_with: for C strings. */
+bool starts_with(const char *s, const char *prefix);
+bool ends_with(const char *s, const char *suffix);

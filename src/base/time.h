@@ -1,0 +1,14 @@
+/* time.h: points in time as the field writes them (RFC 3339, UTC). */
+#pragma once
+
+#include "base/defs.h"
+
+enum { TIME_TEXT_MAX = 40 };
+typedef enum { TIME_SECONDS, TIME_NANOSECONDS } TimePrecision;
+
+/* time_now: nanoseconds since 1970 (CLOCK_REALTIME). time_monotonic: nanoseconds of CLOCK_MONOTONIC. */
+int64_t time_now(void);
+int64_t time_monotonic(void);
+
+/* time_format: "2026-01-02T03:04:05Z", with TIME_NANOSECONDS "….123456789Z" (Go's RFC3339Nano, trailing zeros cut). */
+void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT_MAX]);

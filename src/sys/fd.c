@@ -1,0 +1,218 @@
+/* fd.c: see fd.h. */
+#include "sys/fd.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int fd_close(int fd)
+{
+	if (fd >= 0) {
+		int keep = errno;
+		close(fd);
+		errno = keep;
+	}
+	return -1;
+}
+
+void auto_fd(int *fd)
+{
+	fd_close(*fd);
+}
+
+int fd_read_all(int fd, Buf *b)
+{
+	for (;;) {
+		size_t room = b->max - b->n;
+		if (room > 65536) room = 65536;
+		if (!room) {
+			char c;
+			ssize_t k = TEMP_FAILURE_RETRY(read(fd, &c, 1));
+			return k < 0 ? -errno : k ? -EFBIG : 0;
+		}
+		char *to = buf_reserve(b, room);
+		if (!to) return -ENOMEM;
+		ssize_t k = TEMP_FAILURE_RETRY(read(fd, to, room));
+		if (k < 0) return -errno;
+		if (k == 0) return 0;
+		buf_advance(b, (size_t)k);
+	}
+}
+
+int fd_read_file(int dirfd, const char *path, size_t max, Arena *a, char **ret, size_t *ret_n, Err *e)
+{
+	struct stat st;
+	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) return err_sys(e, errno, "open %s", path);
+	if (fstat(fd, &st) < 0) return err_sys(e, errno, "stat %s", path);
+	if (!S_ISREG(st.st_mode)) return err_set(e, ERR_CONFIG, EINVAL, "%s: not a regular file", path);
+	if ((uint64_t)st.st_size > max) return err_set(e, ERR_RESOURCE, EFBIG, "%s: %jd bytes, at most %zu are read", path, (intmax_t)st.st_size, max);
+	size_t size = (size_t)st.st_size, n = 0;
+	char *p = arena_alloc(a, size + 1);
+	if (!p) return err_sys(e, ENOMEM, "read %s", path);
+	while (n < size) {
+		ssize_t k = TEMP_FAILURE_RETRY(read(fd, p + n, size - n));
+		if (k < 0) return err_sys(e, errno, "read %s", path);
+		if (k == 0) break;
+		n += (size_t)k;
+	}
+	p[n] = 0;
+	*ret = p;
+	*ret_n = n;
+	return 0;
+}
+
+ssize_t fd_read_small(int dirfd, const char *path, char *to, size_t size)
+{
+	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) return -errno;
+	ssize_t n = TEMP_FAILURE_RETRY(read(fd, to, size - 1));
+	if (n < 0) return -errno;
+	if (n && to[n - 1] == '\n') n--;
+	to[n] = 0;
+	return n;
+}
+
+int fd_write_all(int fd, const void *p, size_t n)
+{
+	const char *from = p;
+	while (n) {
+		ssize_t k = TEMP_FAILURE_RETRY(write(fd, from, n));
+		if (k < 0) return -errno;
+		from += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+int fd_write_file(int dirfd, const char *path, const char *text)
+{
+	AUTO_FD int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) return -errno;
+	size_t n = strlen(text);
+	ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
+	return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
+}
+
+int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable, Err *e)
+{
+	char tmp[256];
+	if (snprintf(tmp, sizeof tmp, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof tmp) return err_sys(e, ENAMETOOLONG, "write %s", name);
+	AUTO_FD int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0) return err_sys(e, errno, "create %s", tmp);
+	int r = fd_write_all(fd, p, n);
+	if (r >= 0 && durable && fdatasync(fd) < 0) r = -errno;
+	if (r >= 0 && renameat(dirfd, tmp, dirfd, name) < 0) r = -errno;
+	if (r >= 0) return 0;
+	unlinkat(dirfd, tmp, 0);
+	return err_sys(e, r, "write %s", name);
+}
+
+int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
+	} control;
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	if (nfds > FD_PASS_MAX) return -E2BIG;
+	if (nfds) {
+		memset(&control, 0, sizeof control);
+		m.msg_control = &control;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+		memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
+	}
+	ssize_t k = TEMP_FAILURE_RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
+	if (k < 0) return -errno;
+	if ((size_t)k == n) return 0;
+	return fd_write_all(sock, (const char *)p + k, n - (size_t)k); /* a stream took a part */
+}
+
+ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds)
+{
+	struct iovec iov = { .iov_base = p, .iov_len = n };
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
+	} control;
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	size_t got = 0;
+	ssize_t k = TEMP_FAILURE_RETRY(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
+	if (k < 0) return -errno;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			if (got < max_fds)
+				fds[got++] = fd;
+			else
+				fd_close(fd); /* more than was asked for */
+		}
+	}
+	if (ret_nfds) *ret_nfds = got;
+	return k;
+}
+
+/* The address of a socket below a directory: "/proc/self/fd/N/name" when dirfd is one, else the path itself; a
+ * path too long for sun_path goes through a descriptor of its directory, which *hold then keeps open. */
+static int unix_address(int dirfd, const char *path, struct sockaddr_un *sa, int *hold)
+{
+	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	int n;
+	if (dirfd != AT_FDCWD && path[0] != '/') {
+		n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", dirfd, path);
+	} else if (strlen(path) < sizeof sa->sun_path) {
+		n = snprintf(sa->sun_path, sizeof sa->sun_path, "%s", path);
+	} else {
+		const char *slash = strrchr(path, '/');
+		if (!slash) return -ENAMETOOLONG;
+		AUTO_FREE char *dir = strndup(path, (size_t)(slash - path) + 1);
+		if (!dir) return -ENOMEM;
+		*hold = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (*hold < 0) return -errno;
+		n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", *hold, slash + 1);
+	}
+	return n < (int)sizeof sa->sun_path ? 0 : -ENAMETOOLONG;
+}
+
+int fd_connect_unix(int dirfd, const char *path, int type)
+{
+	struct sockaddr_un sa;
+	AUTO_FD int hold = -1;
+	int r = unix_address(dirfd, path, &sa, &hold);
+	if (r < 0) return r;
+	AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0) return -errno;
+	if (TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&sa, sizeof sa)) < 0) return -errno;
+	return take_fd(fd);
+}
+
+int fd_listen_unix(int dirfd, const char *name, int type, mode_t mode)
+{
+	struct sockaddr_un sa;
+	AUTO_FD int hold = -1;
+	int r = unix_address(dirfd, name, &sa, &hold);
+	if (r < 0) return r;
+	AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0) return -errno;
+	if (fchmod(fd, mode) < 0) return -errno; /* the socket file takes the mode of the unbound socket */
+	if (bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0) return -errno;
+	if (listen(fd, 16) < 0) return -errno;
+	return take_fd(fd);
+}
+
+int fd_cloexec_from(unsigned first)
+{
+	return syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}

@@ -1,0 +1,91 @@
+/* test_base.c: buffers, arena, strict numbers, time. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/time.h"
+#include "check.h"
+
+static void buffer_stops_at_its_ceiling(void **state)
+{
+	(void)state;
+	AUTO_BUF b = BUF_INIT(8);
+	buf_puts(&b, "12345678");
+	assert_false(buf_failed(&b));
+	buf_putc(&b, '9');
+	assert_true(buf_failed(&b));
+	assert_string_equal(buf_str(&b), "12345678");
+	buf_reset(&b);
+	buf_printf(&b, "%d-%s", 42, "x");
+	assert_string_equal(buf_str(&b), "42-x");
+}
+
+static void numbers_are_strict(void **state)
+{
+	(void)state;
+	uint64_t u = 0;
+	int64_t i = 0;
+	uint32_t w = 0;
+	assert_int_equal(str_to_u64(STR("18446744073709551615"), &u), 0);
+	assert_true(u == UINT64_MAX);
+	assert_int_equal(str_to_u64(STR("18446744073709551616"), &u), -ERANGE);
+	assert_int_equal(str_to_i64(STR("-9223372036854775808"), &i), 0);
+	assert_true(i == INT64_MIN);
+	assert_int_equal(str_to_i64(STR("9223372036854775808"), &i), -ERANGE);
+	assert_int_equal(str_to_u32(STR("4294967296"), &w), -ERANGE);
+	const char *bad[] = { "", "-", "+1", " 1", "1 ", "1x", "0x1", "--1" };
+	for (size_t k = 0; k < ARRAY_LEN(bad); k++)
+		assert_int_equal(str_to_i64(str_of(bad[k]), &i), -EINVAL);
+}
+
+static void pieces_keep_empty_ones(void **state)
+{
+	(void)state;
+	Str rest = STR("a,,b,"), piece;
+	const char *want[] = { "a", "", "b", "" };
+	size_t n = 0;
+	while (str_next(&rest, ',', &piece))
+		assert_true(n < 4 && str_eq(piece, want[n++]));
+	assert_int_equal(n, 4);
+}
+
+static void count_up(void *p)
+{
+	(*(int *)p)++;
+}
+
+static void arena_frees_and_defers(void **state)
+{
+	(void)state;
+	int ran = 0;
+	Arena a = ARENA_INIT(100000);
+	assert_int_equal(arena_defer(&a, count_up, &ran), 0);
+	assert_string_equal(arena_printf(&a, "%s/%d", "x", 7), "x/7");
+	assert_non_null(arena_alloc(&a, 50000));
+	assert_null(arena_alloc(&a, 60000));
+	assert_null(arena_array(&a, SIZE_MAX / 2, 4));
+	arena_done(&a);
+	assert_int_equal(ran, 1);
+}
+
+static void time_is_rfc3339(void **state)
+{
+	(void)state;
+	char t[TIME_TEXT_MAX];
+	time_format(0, TIME_SECONDS, t);
+	assert_string_equal(t, "1970-01-01T00:00:00Z");
+	time_format(INT64_C(951782399) * 1000000000 + 120000000, TIME_NANOSECONDS, t);
+	assert_string_equal(t, "2000-02-28T23:59:59.12Z");
+	time_format(INT64_C(951782400) * 1000000000, TIME_NANOSECONDS, t);
+	assert_string_equal(t, "2000-02-29T00:00:00Z");
+	time_format(-1, TIME_NANOSECONDS, t);
+	assert_string_equal(t, "1969-12-31T23:59:59.999999999Z");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(buffer_stops_at_its_ceiling), cmocka_unit_test(numbers_are_strict), cmocka_unit_test(pieces_keep_empty_ones),
+		cmocka_unit_test(arena_frees_and_defers),      cmocka_unit_test(time_is_rfc3339),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
