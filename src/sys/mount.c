@@ -1,0 +1,260 @@
+/* mount.c: see mount.h. */
+#include "sys/mount.h"
+
+#include <fcntl.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+enum {
+	/* The access-time flags act as one field. */
+	MS_ATIME_ANY = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME,
+	MS_BIND_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW,
+};
+
+/* One row per option of the specification. */
+typedef struct OptionRow {
+	const char *name;
+	unsigned long set, clear, propagation;
+	uint64_t rec_set, rec_clear;
+	int idmap;
+	bool copy_up;
+} OptionRow;
+
+static const OptionRow option_rows[] = {
+	{ "async", .clear = MS_SYNCHRONOUS },
+	{ "atime", .clear = MS_NOATIME },
+	{ "bind", .set = MS_BIND },
+	{ "defaults" },
+	{ "dev", .clear = MS_NODEV },
+	{ "diratime", .clear = MS_NODIRATIME },
+	{ "dirsync", .set = MS_DIRSYNC },
+	{ "exec", .clear = MS_NOEXEC },
+	{ "idmap", .idmap = MOUNT_IDMAP },
+	{ "iversion", .set = MS_I_VERSION },
+	{ "lazytime", .set = MS_LAZYTIME },
+	{ "loud", .clear = MS_SILENT },
+	{ "mand", .set = MS_MANDLOCK },
+	{ "noatime", .set = MS_NOATIME },
+	{ "nodev", .set = MS_NODEV },
+	{ "nodiratime", .set = MS_NODIRATIME },
+	{ "noexec", .set = MS_NOEXEC },
+	{ "noiversion", .clear = MS_I_VERSION },
+	{ "nolazytime", .clear = MS_LAZYTIME },
+	{ "nomand", .clear = MS_MANDLOCK },
+	{ "norelatime", .clear = MS_RELATIME },
+	{ "nostrictatime", .clear = MS_STRICTATIME },
+	{ "nosuid", .set = MS_NOSUID },
+	{ "nosymfollow", .set = MS_NOSYMFOLLOW },
+	{ "private", .propagation = MS_PRIVATE },
+	{ "ratime", .rec_clear = MOUNT_ATTR_NOATIME },
+	{ "rbind", .set = MS_BIND | MS_REC },
+	{ "rdev", .rec_clear = MOUNT_ATTR_NODEV },
+	{ "rdiratime", .rec_clear = MOUNT_ATTR_NODIRATIME },
+	{ "relatime", .set = MS_RELATIME },
+	{ "remount", .set = MS_REMOUNT },
+	{ "rexec", .rec_clear = MOUNT_ATTR_NOEXEC },
+	{ "ridmap", .idmap = MOUNT_RIDMAP },
+	{ "rnoatime", .rec_set = MOUNT_ATTR_NOATIME },
+	{ "rnodev", .rec_set = MOUNT_ATTR_NODEV },
+	{ "rnodiratime", .rec_set = MOUNT_ATTR_NODIRATIME },
+	{ "rnoexec", .rec_set = MOUNT_ATTR_NOEXEC },
+	{ "rnorelatime", .rec_clear = MOUNT_ATTR_RELATIME | MOUNT_ATTR__ATIME },
+	{ "rnostrictatime", .rec_clear = MOUNT_ATTR_STRICTATIME },
+	{ "rnosuid", .rec_set = MOUNT_ATTR_NOSUID },
+	{ "rnosymfollow", .rec_set = MOUNT_ATTR_NOSYMFOLLOW },
+	{ "ro", .set = MS_RDONLY },
+	{ "rprivate", .propagation = MS_PRIVATE | MS_REC },
+	{ "rrelatime", .rec_set = MOUNT_ATTR_RELATIME, .rec_clear = MOUNT_ATTR__ATIME },
+	{ "rro", .rec_set = MOUNT_ATTR_RDONLY },
+	{ "rrw", .rec_clear = MOUNT_ATTR_RDONLY },
+	{ "rshared", .propagation = MS_SHARED | MS_REC },
+	{ "rslave", .propagation = MS_SLAVE | MS_REC },
+	{ "rstrictatime", .rec_set = MOUNT_ATTR_STRICTATIME },
+	{ "rsuid", .rec_clear = MOUNT_ATTR_NOSUID },
+	{ "rsymfollow", .rec_clear = MOUNT_ATTR_NOSYMFOLLOW },
+	{ "runbindable", .propagation = MS_UNBINDABLE | MS_REC },
+	{ "rw", .clear = MS_RDONLY },
+	{ "shared", .propagation = MS_SHARED },
+	{ "silent", .set = MS_SILENT },
+	{ "slave", .propagation = MS_SLAVE },
+	{ "strictatime", .set = MS_STRICTATIME },
+	{ "suid", .clear = MS_NOSUID },
+	{ "symfollow", .clear = MS_NOSYMFOLLOW },
+	{ "sync", .set = MS_SYNCHRONOUS },
+	{ "tmpcopyup", .copy_up = true },
+	{ "unbindable", .propagation = MS_UNBINDABLE },
+};
+
+static int compare_option(const void *name, const void *row)
+{
+	return strcmp(name, ((const OptionRow *)row)->name);
+}
+
+void mount_option_names(void (*each)(void *data, const char *name), void *data)
+{
+	for (size_t i = 0; i < ARRAY_LEN(option_rows); i++)
+		each(data, option_rows[i].name);
+}
+
+static int option_apply(const OptionRow *row, MountOptions *o, Err *e)
+{
+	unsigned long touching = MS_BIND_FLAGS | MS_ATIME_ANY;
+	o->flags = (o->flags | row->set) & ~row->clear;
+	o->cleared = (o->cleared | row->clear) & ~row->set;
+	/* clearing an access-time flag alone changes nothing: the kernel has no "unset" for that field */
+	if ((row->set & touching) || (row->clear & MS_BIND_FLAGS)) o->touched = true;
+	o->copy_up |= row->copy_up;
+	if (row->idmap) o->idmap = row->idmap;
+	o->rec_set = (o->rec_set & ~row->rec_clear) | row->rec_set;
+	o->rec_clear = (o->rec_clear & ~row->rec_set) | row->rec_clear;
+	if (row->rec_set & MOUNT_ATTR__ATIME) {
+		o->rec_clear |= MOUNT_ATTR__ATIME;
+		o->rec_set = (o->rec_set & ~(uint64_t)MOUNT_ATTR__ATIME) | row->rec_set;
+	}
+	if (row->rec_clear & MOUNT_ATTR__ATIME) o->rec_clear |= MOUNT_ATTR__ATIME;
+	if (!row->propagation) return 0;
+	if (o->propagations == ARRAY_LEN(o->propagation)) return err_set(e, ERR_CONFIG, EINVAL, "more than %zu propagation options", o->propagations);
+	o->propagation[o->propagations++] = row->propagation;
+	return 0;
+}
+
+int mount_options_parse(const StrList *options, Arena *a, MountOptions *ret, Err *e)
+{
+	MountOptions o = { .data = "" };
+	AUTO_BUF data = BUF_INIT(65536);
+	for (size_t i = 0; i < options->n; i++) {
+		const char *name = options->items[i];
+		const OptionRow *row = bsearch(name, option_rows, ARRAY_LEN(option_rows), sizeof *option_rows, compare_option);
+		if (row) {
+			int r = option_apply(row, &o, e);
+			if (r < 0) return r;
+			continue;
+		}
+		if (!*name) continue;
+		if (data.n) buf_putc(&data, ',');
+		buf_puts(&data, name);
+	}
+	if (buf_failed(&data)) return err_set(e, ERR_CONFIG, E2BIG, "mount options too long");
+	if (data.n) {
+		o.data = arena_strdup(a, buf_str(&data));
+		if (!o.data) return err_sys(e, ENOMEM, "mount options");
+	}
+	*ret = o;
+	return 0;
+}
+
+int mount_clone(int dirfd, const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH);
+	int fd = open_tree(dirfd, path, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+int mount_new(const char *fstype, const char *const *options, uint64_t attrs)
+{
+	AUTO_FD int fs = fsopen(fstype, FSOPEN_CLOEXEC);
+	if (fs < 0) return -errno;
+	for (; options && *options; options++) {
+		const char *eq = strchr(*options, '=');
+		int r;
+		if (eq) {
+			AUTO_FREE char *key = strndup(*options, (size_t)(eq - *options));
+			if (!key) return -ENOMEM;
+			r = fsconfig(fs, FSCONFIG_SET_STRING, key, eq + 1, 0);
+		} else {
+			r = fsconfig(fs, FSCONFIG_SET_FLAG, *options, NULL, 0);
+		}
+		if (r < 0) return -errno;
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -errno;
+	int fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attrs);
+	return fd < 0 ? -errno : fd;
+}
+
+int mount_attach(int mount, int target)
+{
+	return move_mount(mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int mount_attr(int fd, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
+	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof attr) < 0 ? -errno : 0;
+}
+
+int mount_idmap(int fd, int userns, bool recursive)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
+	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof attr) < 0 ? -errno : 0;
+}
+
+static uint64_t attrs_of(unsigned long flags)
+{
+	uint64_t a = 0;
+	if (flags & MS_RDONLY) a |= MOUNT_ATTR_RDONLY;
+	if (flags & MS_NOSUID) a |= MOUNT_ATTR_NOSUID;
+	if (flags & MS_NODEV) a |= MOUNT_ATTR_NODEV;
+	if (flags & MS_NOEXEC) a |= MOUNT_ATTR_NOEXEC;
+	if (flags & MS_NOSYMFOLLOW) a |= MOUNT_ATTR_NOSYMFOLLOW;
+	if (flags & MS_NODIRATIME) a |= MOUNT_ATTR_NODIRATIME;
+	if (flags & MS_NOATIME)
+		a |= MOUNT_ATTR_NOATIME;
+	else if (flags & MS_STRICTATIME)
+		a |= MOUNT_ATTR_STRICTATIME;
+	return a;
+}
+
+/* What the source's mount has, as MS_* (statfs reports them as ST_*, of the same values but for two). */
+static int flags_of(int fd, unsigned long *ret)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0) return -errno;
+	unsigned long st = (unsigned long)fs.f_flags, f = 0;
+	f |= st & (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME);
+	if (st & 0x2000 /* ST_NOSYMFOLLOW */) f |= MS_NOSYMFOLLOW;
+	if (st & ST_RELATIME) f |= MS_RELATIME;
+	if (!(f & (MS_NOATIME | MS_RELATIME))) f |= MS_STRICTATIME;
+	*ret = f;
+	return 0;
+}
+
+static int set_exactly(int fd, unsigned long flags, bool atime)
+{
+	uint64_t set = attrs_of(flags);
+	uint64_t clear = attrs_of(MS_BIND_FLAGS) & ~set;
+	if (atime)
+		clear |= MOUNT_ATTR__ATIME | (set & MOUNT_ATTR_NODIRATIME ? 0 : MOUNT_ATTR_NODIRATIME);
+	else
+		set &= ~(uint64_t)(MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME);
+	return mount_attr(fd, set, clear, 0, false);
+}
+
+int mount_bind_flags(int fd, const MountOptions *o)
+{
+	if (!o->touched) return 0;
+	bool atime = o->flags & MS_ATIME_ANY;
+	int r = set_exactly(fd, o->flags, atime);
+	if (r != -EPERM) return r;
+	unsigned long have, lockable = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	int x = flags_of(fd, &have);
+	if (x < 0) return x;
+	if (have & lockable & o->cleared) return r; /* asked for the impossible */
+	if (atime && (have & MS_ATIME_ANY) != (o->flags & MS_ATIME_ANY)) return r;
+	return set_exactly(fd, (o->flags & ~(unsigned long)MS_ATIME_ANY) | (have & lockable), false);
+}
+
+int mount_at(const char *source, int target, const char *fstype, unsigned long flags, const char *data)
+{
+	char path[40];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", target);
+	return mount(source, path, fstype, flags, data) < 0 ? -errno : 0;
+}
