@@ -131,8 +131,10 @@ static int decode_plain_list(Decoder *d, const BindRow *row, const JsonValue *v,
 		uint64_t u = 0;
 		int x = 0;
 		if (row->kind == BIND_STRINGS) {
-			if (item->type != JSON_STRING) x = refuse(d, item, "a string");
-			else ((const char **)items)[i] = item->s;
+			if (item->type != JSON_STRING)
+				x = refuse(d, item, "a string");
+			else
+				((const char **)items)[i] = item->s;
 		} else if (row->kind == BIND_U32S) {
 			x = decode_unsigned(d, item, 0, UINT32_MAX, &u);
 			((uint32_t *)items)[i] = (uint32_t)u;

@@ -19,9 +19,9 @@
 
 typedef struct CgroupDeviceRule {
 	bool allow;
-	const char *type; /* "a", "b", "c"; NULL or "" means "a" */
+	const char *type;    /* "a", "b", "c"; NULL or "" means "a" */
 	OptInt major, minor; /* absent or -1: any */
-	const char *access; /* of "rwm"; NULL: all */
+	const char *access;  /* of "rwm"; NULL: all */
 } CgroupDeviceRule;
 
 typedef struct CgroupMemory {
@@ -90,11 +90,11 @@ typedef struct CgroupHierarchy {
 typedef LIST_OF(CgroupHierarchy) CgroupHierarchies;
 
 typedef struct Cgroup {
-	int layout; /* CgroupLayout */
-	int driver; /* CgroupDriver */
-	bool rootless;      /* failures to create or to limit for want of permission are skipped where nothing was asked for */
-	const char *unit;   /* systemd: "cri-containerd-x.scope"; NULL with cgroupfs */
-	const char *slice;  /* systemd: "system.slice" */
+	int layout;        /* CgroupLayout */
+	int driver;        /* CgroupDriver */
+	bool rootless;     /* failures to create or to limit for want of permission are skipped where nothing was asked for */
+	const char *unit;  /* systemd: "cri-containerd-x.scope"; NULL with cgroupfs */
+	const char *slice; /* systemd: "system.slice" */
 	CgroupHierarchies hierarchies;
 } Cgroup;
 

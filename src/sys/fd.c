@@ -50,7 +50,8 @@ int fd_read_file(int dirfd, const char *path, size_t max, Arena *a, char **ret, 
 	if (fd < 0) return err_sys(e, errno, "open %s", path);
 	if (fstat(fd, &st) < 0) return err_sys(e, errno, "stat %s", path);
 	if (!S_ISREG(st.st_mode)) return err_set(e, ERR_CONFIG, EINVAL, "%s: not a regular file", path);
-	if ((uint64_t)st.st_size > max) return err_set(e, ERR_RESOURCE, EFBIG, "%s: %jd bytes, at most %zu are read", path, (intmax_t)st.st_size, max);
+	if ((uint64_t)st.st_size > max)
+		return err_set(e, ERR_RESOURCE, EFBIG, "%s: %jd bytes, at most %zu are read", path, (intmax_t)st.st_size, max);
 	size_t size = (size_t)st.st_size, n = 0;
 	char *p = arena_alloc(a, size + 1);
 	if (!p) return err_sys(e, ENOMEM, "read %s", path);
@@ -101,7 +102,8 @@ int fd_write_file(int dirfd, const char *path, const char *text)
 int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable, Err *e)
 {
 	char tmp[256];
-	if (snprintf(tmp, sizeof tmp, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof tmp) return err_sys(e, ENAMETOOLONG, "write %s", name);
+	if (snprintf(tmp, sizeof tmp, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof tmp)
+		return err_sys(e, ENAMETOOLONG, "write %s", name);
 	AUTO_FD int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0) return err_sys(e, errno, "create %s", tmp);
 	int r = fd_write_all(fd, p, n);

@@ -84,8 +84,11 @@ static void time_is_rfc3339(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(buffer_stops_at_its_ceiling), cmocka_unit_test(numbers_are_strict), cmocka_unit_test(pieces_keep_empty_ones),
-		cmocka_unit_test(arena_frees_and_defers),      cmocka_unit_test(time_is_rfc3339),
+		cmocka_unit_test(buffer_stops_at_its_ceiling),
+		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(pieces_keep_empty_ones),
+		cmocka_unit_test(arena_frees_and_defers),
+		cmocka_unit_test(time_is_rfc3339),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
