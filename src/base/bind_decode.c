@@ -127,7 +127,7 @@ static int decode_plain_list(Decoder *d, const BindRow *row, const JsonValue *v,
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
 		const JsonValue *item = &v->items[i];
-		size_t mark = path_push(d, NULL, i);
+		size_t mark = path_push(d, "", i);
 		uint64_t u = 0;
 		int x = 0;
 		if (row->kind == BIND_STRINGS) {
@@ -154,7 +154,7 @@ static int decode_list(Decoder *d, const BindTable *t, const JsonValue *v, ObjLi
 	char *items = arena_array(d->arena, (size_t)v->n + 1, t->size);
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
-		size_t mark = path_push(d, NULL, i);
+		size_t mark = path_push(d, "", i);
 		int x = decode_object(d, t, &v->items[i], items + i * t->size);
 		if (x < 0) return x;
 		path_pop(d, mark);

@@ -128,6 +128,7 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 		m.msg_control = &control;
 		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		if (!c) return -EINVAL; /* never: room was given */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
