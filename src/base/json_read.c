@@ -80,20 +80,21 @@ static char *put_utf8(char *to, unsigned cp)
 	return to;
 }
 
-/* After "\u": reads four digits, and a low surrogate where one must follow. */
+/* After "\u": reads four digits, and a low surrogate where one must follow. Messages point at the backslash. */
 static int read_unicode(Reader *r, unsigned *ret)
 {
-	if (r->n - r->at < 4) return fail(r, r->at, "truncated \\u escape");
+	size_t start = r->at - 2;
+	if (r->n - r->at < 4) return fail(r, start, "truncated \\u escape");
 	int hi = hex4(r->text + r->at);
-	if (hi < 0) return fail(r, r->at, "\\u needs four hexadecimal digits");
+	if (hi < 0) return fail(r, start, "\\u needs four hexadecimal digits");
 	r->at += 4;
-	if (hi >= 0xdc00 && hi <= 0xdfff) return fail(r, r->at, "lone low surrogate");
-	if (hi == 0) return fail(r, r->at, "NUL in a string");
+	if (hi >= 0xdc00 && hi <= 0xdfff) return fail(r, start, "lone low surrogate");
+	if (hi == 0) return fail(r, start, "NUL in a string");
 	*ret = (unsigned)hi;
 	if (hi < 0xd800 || hi > 0xdbff) return 0;
-	if (r->n - r->at < 6 || r->text[r->at] != '\\' || r->text[r->at + 1] != 'u') return fail(r, r->at, "lone high surrogate");
+	if (r->n - r->at < 6 || r->text[r->at] != '\\' || r->text[r->at + 1] != 'u') return fail(r, start, "lone high surrogate");
 	int lo = hex4(r->text + r->at + 2);
-	if (lo < 0xdc00 || lo > 0xdfff) return fail(r, r->at, "lone high surrogate");
+	if (lo < 0xdc00 || lo > 0xdfff) return fail(r, start, "lone high surrogate");
 	r->at += 6;
 	*ret = 0x10000 + ((unsigned)(hi - 0xd800) << 10) + (unsigned)(lo - 0xdc00);
 	return 0;
@@ -333,8 +334,11 @@ static int read_value(Reader *r, JsonValue *v)
 		return read_word(r, "false", v, JSON_BOOL, false);
 	case 'n':
 		return read_word(r, "null", v, JSON_NULL, false);
-	default:
+	case '-':
+	case '0' ... '9':
 		return read_number(r, v);
+	default:
+		return fail(r, r->at, "expected a value");
 	}
 }
 
