@@ -82,6 +82,7 @@ void json_string(JsonWriter *w, const char *s);
 void json_str(JsonWriter *w, Str s);
 void json_int(JsonWriter *w, int64_t v);
 void json_uint(JsonWriter *w, uint64_t v);
+/* json_double: a spelling that keeps value and kind ("1.0"); null when not finite, as JSON has no word for it. */
 void json_double(JsonWriter *w, double v);
 void json_bool(JsonWriter *w, bool v);
 void json_null(JsonWriter *w);

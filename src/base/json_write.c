@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static void new_line(JsonWriter *w)
 {
@@ -118,10 +119,22 @@ void json_uint(JsonWriter *w, uint64_t v)
 	buf_printf(w->out, "%" PRIu64, v);
 }
 
+/* As few digits (15 to 17) as give the same value back, and a mark of a double so that it is read as one. */
 void json_double(JsonWriter *w, double v)
 {
+	char text[40];
+	if (!isfinite(v)) {
+		json_null(w);
+		return;
+	}
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof text, "%.*g", digits, v);
+		double back = strtod(text, NULL);
+		if (memcmp(&back, &v, sizeof v) == 0) break;
+	}
 	lead(w);
-	buf_printf(w->out, "%.17g", v);
+	buf_puts(w->out, text);
+	if (!strpbrk(text, ".e")) buf_puts(w->out, ".0");
 }
 
 void json_bool(JsonWriter *w, bool v)

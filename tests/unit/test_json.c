@@ -328,6 +328,54 @@ static void integers_are_exact(void **state)
 	assert_int_equal(v.items[1].offset, 22);
 }
 
+static void doubles_are_exact(void **state)
+{
+	(void)state;
+	const struct {
+		const char *text;
+		double want;
+		const char *again;
+	} cases[] = {
+		{ "0.1", 0.1, "0.1" },
+		{ "1.5", 1.5, "1.5" },
+		{ "-2.25e-3", -0.00225, "-0.00225" },
+		{ "1.0", 1.0, "1.0" }, /* a double stays one when read again */
+		{ "-0.0", -0.0, "-0.0" },
+		{ "1e2", 100.0, "100.0" },
+		{ "1e300", 1e300, "1e+300" },
+		{ "1e-400", 0.0, "0.0" },
+		{ "12345678901234567.0", 12345678901234568.0, "12345678901234568.0" },
+		{ "18446744073709551616.0", 18446744073709551616.0, "1.8446744073709552e+19" },
+		{ "0.30000000000000004", 0.1 + 0.2, "0.30000000000000004" },
+		{ "1.7976931348623157e308", 1.7976931348623157e308, "1.7976931348623157e+308" },
+		{ "5e-324", 4.9406564584124654e-324, "4.94065645841247e-324" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_ARENA a = ARENA_INIT(ARENA_MAX);
+		AUTO_FREE char *copy = exact_copy(cases[i].text, strlen(cases[i].text));
+		Err e = ERR_INIT;
+		JsonValue v;
+		assert_int_equal(json_parse(copy, strlen(copy), &a, &v, &e), 0);
+		assert_int_equal(v.type, JSON_DOUBLE);
+		assert_memory_equal(&v.d, &cases[i].want, sizeof v.d);
+		AUTO_FREE char *again = rewritten(cases[i].text, strlen(cases[i].text), 0, &e);
+		assert_string_equal(again, cases[i].again);
+	}
+}
+
+static void doubles_without_a_spelling_become_null(void **state)
+{
+	(void)state;
+	AUTO_BUF b = BUF_INIT(64);
+	JsonWriter w = JSON_WRITER(&b);
+	json_begin_array(&w);
+	json_double(&w, INFINITY);
+	json_double(&w, -INFINITY);
+	json_double(&w, NAN);
+	json_end_array(&w);
+	assert_string_equal(buf_str(&b), "[null,null,null]");
+}
+
 static char *read_config(Arena *a, size_t *n)
 {
 	Err e = ERR_INIT;
@@ -476,6 +524,8 @@ int main(void)
 		cmocka_unit_test(depth_ends_at_its_limit),
 		cmocka_unit_test(duplicate_keys_are_found_in_small_and_large_objects),
 		cmocka_unit_test(integers_are_exact),
+		cmocka_unit_test(doubles_are_exact),
+		cmocka_unit_test(doubles_without_a_spelling_become_null),
 		cmocka_unit_test(truncation_is_refused_at_every_byte),
 		cmocka_unit_test(a_real_document_survives_the_round_trip),
 		cmocka_unit_test(values_know_where_they_stand),
