@@ -63,7 +63,8 @@ const JsonValue *json_get(const JsonValue *v, const char *key);
 const char *json_type_name(JsonType t);
 
 /* Writer: appends to a Buf, keeps track of commas. Compact, slashes unescaped (hooks' consumers depend on it).
- * With indent > 0 it writes one member per line, indented by that many blanks (indent < 0: by tabs). */
+ * Bytes that are no UTF-8 become U+FFFD, so the output is always JSON. With indent > 0 it writes one member per line,
+ * indented by that many blanks (indent < 0: by tabs). */
 typedef struct JsonWriter {
 	Buf *out;
 	int indent;

@@ -35,19 +35,6 @@ static void skip_blanks(Reader *r)
 	}
 }
 
-/* Checks one UTF-8 sequence (RFC 3629: no overlong forms, no surrogates); returns its length or 0. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-	unsigned char c = p[0];
-	size_t k = c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-	if (!k || n < k) return 0;
-	for (size_t i = 1; i < k; i++)
-		if ((p[i] & 0xc0) != 0x80) return 0;
-	if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f)) return 0;
-	if ((c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f)) return 0;
-	return k;
-}
-
 static int hex4(const char *p)
 {
 	int v = 0;
@@ -139,7 +126,7 @@ static int read_string(Reader *r, const char **ret, uint32_t *ret_n)
 			if (x < 0) return x;
 			continue;
 		}
-		size_t k = c < 0x80 ? 1 : utf8_length((unsigned char *)r->text + r->at, r->n - r->at);
+		size_t k = c < 0x80 ? 1 : str_utf8((Str){ r->text + r->at, r->n - r->at });
 		if (!k) return fail(r, r->at, "invalid UTF-8");
 		if (to != r->text + r->at) memmove(to, r->text + r->at, k);
 		to += k;

@@ -62,23 +62,33 @@ void json_end_array(JsonWriter *w)
 	close_with(w, ']');
 }
 
-static void put_quoted(Buf *b, const char *p, size_t n)
+/* One character that cannot stand for itself: n is its length, 0 for a byte that is no UTF-8 (a file name, say), for
+ * which U+FFFD stands, so that what is written can always be read. */
+static void put_escaped(Buf *b, unsigned char c, size_t n)
 {
 	static const char escapes[] = "\b\t\n\f\r", letters[] = "btnfr";
-	size_t from = 0;
+	const char *at = c ? strchr(escapes, c) : NULL;
+	if (!n)
+		buf_puts(b, "\xef\xbf\xbd");
+	else if (c == '"' || c == '\\')
+		buf_printf(b, "\\%c", c);
+	else if (at)
+		buf_printf(b, "\\%c", letters[at - escapes]);
+	else
+		buf_printf(b, "\\u%04x", c);
+}
+
+static void put_quoted(Buf *b, const char *p, size_t n)
+{
+	size_t from = 0, k;
 	buf_putc(b, '"');
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i += k ? k : 1) {
 		unsigned char c = (unsigned char)p[i];
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+		k = c < 0x80 ? 1 : str_utf8((Str){ p + i, n - i });
+		if (k && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
 		buf_put(b, p + from, i - from);
+		put_escaped(b, c, k);
 		from = i + 1;
-		const char *at = c ? strchr(escapes, c) : NULL;
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (at)
-			buf_printf(b, "\\%c", letters[at - escapes]);
-		else
-			buf_printf(b, "\\u%04x", c);
 	}
 	buf_put(b, p + from, n - from);
 	buf_putc(b, '"');

@@ -120,3 +120,17 @@ bool ends_with(const char *s, const char *suffix)
 	size_t n = strlen(s), k = strlen(suffix);
 	return n >= k && streq(s + n - k, suffix);
 }
+
+size_t str_utf8(Str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	if (!s.n) return 0;
+	unsigned char c = p[0];
+	size_t k = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	if (!k || s.n < k) return 0;
+	for (size_t i = 1; i < k; i++)
+		if ((p[i] & 0xc0) != 0x80) return 0;
+	if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f)) return 0;
+	if ((c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f)) return 0;
+	return k;
+}

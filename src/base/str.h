@@ -41,3 +41,7 @@ int str_to_int(Str s, int *ret) MUST_USE;
 /* starts_with, ends_with: for C strings. */
 bool starts_with(const char *s, const char *prefix);
 bool ends_with(const char *s, const char *suffix);
+
+/* str_utf8: the length of the UTF-8 sequence that s starts with (RFC 3629: no overlong forms, no surrogates, at most
+ * U+10FFFF), 0 when there is none. */
+size_t str_utf8(Str s);

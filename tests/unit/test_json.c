@@ -481,6 +481,19 @@ static void writer_escapes(void **state)
 	assert_string_equal(buf_str(&b), "{\"\\n\":null}");
 }
 
+static void writer_replaces_what_is_not_utf8(void **state)
+{
+	(void)state;
+	const char *given = "/srv/\xff\xc3\xe2\x82/\xed\xa0\x80\xc3\xa9\xf0\x9f\x90";
+	AUTO_BUF b = BUF_INIT(4096);
+	JsonWriter w = JSON_WRITER(&b);
+	Err e = ERR_INIT;
+	json_string(&w, given);
+#define R "\xef\xbf\xbd"
+	assert_string_equal(buf_str(&b), "\"/srv/" R R R R "/" R R R "\xc3\xa9" R R R "\"");
+	assert_int_equal(parse_bytes(b.p, b.n, &e), 0);
+}
+
 static void writer_lays_out(void **state)
 {
 	(void)state;
@@ -531,6 +544,7 @@ int main(void)
 		cmocka_unit_test(values_know_where_they_stand),
 		cmocka_unit_test(memory_has_a_ceiling),
 		cmocka_unit_test(writer_escapes),
+		cmocka_unit_test(writer_replaces_what_is_not_utf8),
 		cmocka_unit_test(writer_lays_out),
 		cmocka_unit_test(writer_puts_every_kind),
 	};
