@@ -28,12 +28,12 @@ int cap_last(void);
 
 /* CapUnknown: told each name that is unknown here or to the running kernel. */
 typedef void CapUnknown(void *data, const char *name);
-/* cap_parse_list: the set of names. Unknown names are left out and reported to unknown (may be NULL), as the specification
- * wants: a warning, not an error. */
+/* cap_parse_list: the set of names, spelled exactly ("CAP_CHOWN"). Unknown names are left out and reported to unknown (may be
+ * NULL), as the specification wants: a warning, not an error. */
 uint64_t cap_parse_list(const StrList *names, CapUnknown *unknown, void *data);
 
-/* cap_drop_bounding: drops what is not in keep; one prctl per capability dropped, none for those already gone. Needs CAP_SETPCAP
- * unless nothing is to be dropped. */
+/* cap_drop_bounding: drops what is not in keep; one prctl for each capability the kernel knows and keep has not. -EPERM without
+ * CAP_SETPCAP, unless all of those are gone already. */
 int cap_drop_bounding(uint64_t keep) MUST_USE;
 uint64_t cap_get_bounding(void);
 
@@ -46,6 +46,7 @@ int cap_set(const CapSets *sets) MUST_USE;
 uint64_t cap_get_permitted(void);
 uint64_t cap_get_effective(void);
 
-/* cap_set_ambient: exactly that set, cleared first; every bit must be permitted and inheritable (-EPERM). */
+/* cap_set_ambient: that set, cleared first; a bit must be permitted and inheritable. All are tried; the first error is returned
+ * then, and cap_get_ambient tells what is missing (runc only warns). */
 int cap_set_ambient(uint64_t set) MUST_USE;
 uint64_t cap_get_ambient(void);

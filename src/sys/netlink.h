@@ -40,5 +40,7 @@ typedef LIST_OF(NetdevStats) NetdevStatsList;
 
 /* netdev_stats: every device of this namespace but loopback, as the namespace sees it (received is received); at most 4096. */
 int netdev_stats(Arena *a, NetdevStatsList *ret, Err *e) MUST_USE;
-/* netdev_stats_of: the same for the namespace of netns: a child enters it and reports back. */
+/* netdev_stats_of: the same for the namespace of netns, entered for the opening of a socket: single-threaded callers only. */
 int netdev_stats_of(int netns, Arena *a, NetdevStatsList *ret, Err *e) MUST_USE;
+/* netdev_stats_write: the array that `events --stats` prints as "network_interfaces". */
+void netdev_stats_write(const NetdevStatsList *l, JsonWriter *w);

@@ -32,7 +32,8 @@ int pid_wait_exit(int pidfd, int timeout_ms) MUST_USE;
 /* pid_wait: reaps our child; *ret_status as from waitpid(2), for WIFEXITED and so on. -ECHILD when it is not ours. */
 int pid_wait(int pidfd, int *ret_status) MUST_USE;
 
-/* signal_by_name: "TERM", "SIGTERM", "sigterm", "15", "RTMIN", "RTMIN+3", "SIGRTMAX-1"; 1 to 64. -EINVAL otherwise ("0" too). */
+/* signal_by_name: "TERM", "SIGTERM", "sigterm", "15", "RTMIN", "RTMIN+3", "SIGRTMAX-1"; 0 to 64 ("0" only asks whether the
+ * process is there). RTMIN is 34, as the C library and docker count. -EINVAL otherwise. */
 int signal_by_name(const char *name) MUST_USE;
 /* signal_name: "SIGTERM", "SIGRTMIN+3"; NULL when out of range. */
 const char *signal_name(int signal);

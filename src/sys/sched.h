@@ -52,8 +52,8 @@ typedef struct SchedBits {
 	unsigned end; /* highest one + 1 */
 } SchedBits;
 
-/* sched_list_parse: "0-3,7" into bits. what names the list in messages ("process.execCPUAffinity.initial"). Strict: no empty
- * parts, no blanks, no reversed ranges; -EINVAL, -ERANGE. An empty list is an error here. */
+/* sched_list_parse: "0-3,7" into bits. what stands before the message ("invalid CPU list"). Blanks around parts and empty parts
+ * are accepted, as runc does; a list without any member, a reversed range or a number above 8191 is not: -EINVAL, -ERANGE. */
 int sched_list_parse(const char *list, const char *what, SchedBits *ret, Err *e) MUST_USE;
 
 int cpu_affinity_check(const CpuAffinity *c, Err *e) MUST_USE;
@@ -64,14 +64,15 @@ int cpu_affinity_reset(void) MUST_USE;
 
 /* ---- NUMA memory policy ---- */
 
+/* Names stay text: callers of runc look for its messages ("invalid memory policy mode …"), which the checks here give. */
 typedef struct MemoryPolicy {
-	int mode;          /* MPOL_* */
+	const char *mode;  /* "MPOL_BIND", … */
 	const char *nodes; /* list, NULL: none */
-	IntList flags;     /* MPOL_F_* bits */
+	StrList flags;     /* "MPOL_F_STATIC_NODES", … */
 } MemoryPolicy;
 
 extern const BindTable memory_policy_table;
-extern const BindName memory_policy_mode_names[], memory_policy_flag_names[];
+extern const BindName memory_policy_mode_names[], memory_policy_flag_names[]; /* MPOL_* and MPOL_F_* values */
 
 int memory_policy_check(const MemoryPolicy *m, Err *e) MUST_USE;
 int memory_policy_apply(const MemoryPolicy *m, Err *e) MUST_USE;
