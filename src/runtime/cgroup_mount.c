@@ -1,0 +1,99 @@
+/* cgroup_mount.c: a mount of type cgroup: what the container sees of its control groups (config-linux.md, "Cgroup ownership"). */
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/launch.h"
+#include "sys/path.h"
+
+static int fail(Err *e, const LaunchMount *m, int r, const char *what)
+{
+	return err_sys(e, r, "error mounting \"cgroup\" to rootfs at \"%s\": %s", m->mount->destination, what);
+}
+
+static int bind_directory(const char *from, int target, const LaunchMount *m, Err *e)
+{
+	AUTO_FD int tree = mount_clone(AT_FDCWD, from, false);
+	if (tree < 0) return fail(e, m, tree, from);
+	int r = mount_bind_flags(tree, &m->options);
+	if (r < 0) return fail(e, m, r, "set flags");
+	r = mount_attach(tree, target);
+	return r < 0 ? fail(e, m, r, "attach") : 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* "cpu,cpuacct" mounted as one also answers to each of its names. */
+static int link_names(int top, const CgroupHierarchy *h)
+{
+	Str rest = str_of(h->name), one;
+	while (str_next(&rest, ',', &one)) {
+		char name[64];
+		if (!one.n || one.n >= sizeof name || str_eq(one, base_name(h->mount))) continue;
+		memcpy(name, one.p, one.n);
+		name[one.n] = 0;
+		if (symlinkat(base_name(h->mount), top, name) < 0 && errno != EEXIST) return -errno;
+	}
+	return 0;
+}
+
+static int mount_hierarchy(const LaunchMount *m, const CgroupHierarchy *h, int top, bool own_ns, Err *e)
+{
+	const char *name = base_name(h->mount);
+	bool v2 = !*h->name, named = starts_with(h->name, "name=");
+	if (mkdirat(top, name, 0755) < 0 && errno != EEXIST) return fail(e, m, errno, name);
+	AUTO_FD int target = openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (target < 0) return fail(e, m, errno, name);
+	if (own_ns) {
+		char data[128];
+		snprintf(data, sizeof data, "%s%s", named ? "none," : "", h->name);
+		int r = mount_at("cgroup", target, v2 ? "cgroup2" : "cgroup", m->options.flags, v2 ? NULL : data);
+		if (r == 0) return 0;
+		if (r != -EPERM && r != -EBUSY) return fail(e, m, r, name);
+	}
+	return bind_directory(h->path, target, m, e);
+}
+
+static int mount_v1(Launch *l, const LaunchMount *m, int root, int target, Err *e)
+{
+	const Cgroup *cg = &l->container->state.cgroup;
+	bool own_ns = oci_is_new(l->spec, CLONE_NEWCGROUP);
+	unsigned long flags = m->options.flags & ~(unsigned long)MS_RDONLY;
+	int r = mount_at("tmpfs", target, "tmpfs", flags, "mode=755");
+	if (r < 0) return fail(e, m, r, "tmpfs");
+	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
+	if (top < 0) return fail(e, m, top, "open");
+	for (size_t i = 0; i < cg->hierarchies.n; i++) {
+		const CgroupHierarchy *h = &cg->hierarchies.items[i];
+		if ((r = mount_hierarchy(m, h, top, own_ns, e)) < 0) return r;
+		if ((r = link_names(top, h)) < 0) return fail(e, m, r, h->name);
+	}
+	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return fail(e, m, r, "read-only");
+	return 0;
+}
+
+static int mount_v2(Launch *l, const LaunchMount *m, int target, Err *e)
+{
+	const Cgroup *cg = &l->container->state.cgroup;
+	if (oci_namespace(l->spec, CLONE_NEWCGROUP)) {
+		int r = mount_at("cgroup", target, "cgroup2", m->options.flags, m->options.data);
+		if (r == 0) return 0;
+		if (r != -EPERM && r != -EBUSY) return fail(e, m, r, "cgroup2");
+	}
+	const char *from = "/sys/fs/cgroup";
+	if (cg->hierarchies.n && !oci_namespace(l->spec, CLONE_NEWCGROUP)) from = cg->hierarchies.items[0].path;
+	return bind_directory(from, target, m, e);
+}
+
+int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e)
+{
+	const Cgroup *cg = &l->container->state.cgroup;
+	if (cg->layout == CGROUP_V2 || (m->mount->type && streq(m->mount->type, "cgroup2"))) return mount_v2(l, m, target, e);
+	if (!cg->hierarchies.n) return bind_directory("/sys/fs/cgroup", target, m, e);
+	return mount_v1(l, m, root, target, e);
+}

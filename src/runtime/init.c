@@ -1,0 +1,255 @@
+/* init.c: the child of a launch, from the clone to the container's program.
+ *
+ * Runs single-threaded in a copy of the command's memory, as pid 1 of the container (or as the process of an exec), with all it needs in
+ * the Launch. What goes wrong before the start is the command's to report, after it the starter's.
+ */
+#include "runtime/launch.h"
+
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/lsm.h"
+#include "sys/netlink.h"
+#include "sys/path.h"
+
+void init_fail(int sock, const Err *e)
+{
+	int r = sync_send_error(sock, e);
+	_exit(r < 0 ? 2 : 1);
+}
+
+static void debug(Launch *l, const char *text)
+{
+	if (l->rt->log->level > LOG_DEBUG) return;
+	int r = sync_send(l->sync[1], SYNC_LOG, LOG_DEBUG, text, -1);
+	(void)r;
+}
+
+/* In a user namespace: be its root, where it has one, so that what is made belongs to it. */
+static int become_namespace_root(Launch *l, Err *e)
+{
+	uint32_t host;
+	if (!oci_namespace(l->spec, CLONE_NEWUSER)) return 0;
+	if (l->new_user && idmap_to_host(&l->spec->lnx->uid_mappings, 0, &host) < 0) return 0;
+	if (setresgid(0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
+	if (setresuid(0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
+	return 0;
+}
+
+static int join_keyring(Launch *l, Err *e)
+{
+	if (!l->new_keyring) return 0;
+	char *name = arena_printf(l->arena, "_ses.%s", l->container->state.id);
+	const char *label = l->process ? l->process->selinux_label : NULL;
+	int r = label && selinux_enabled() ? lsm_set_keycreate_label(l->proc, label, e) : 0;
+	if (r < 0) return r;
+	/* a kernel without keys, or a filter around us: runs as well without */
+	if (name && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS && errno != EPERM && errno != EDQUOT)
+		return err_sys(e, errno, "join a session keyring");
+	return 0;
+}
+
+static int set_names(Launch *l, Err *e)
+{
+	const char *host = l->spec->hostname, *domain = l->spec->domainname;
+	if (host && *host && sethostname(host, strlen(host)) < 0) return err_sys(e, errno, "set hostname \"%s\"", host);
+	if (domain && *domain && setdomainname(domain, strlen(domain)) < 0) return err_sys(e, errno, "set domainname \"%s\"", domain);
+	return 0;
+}
+
+/* The namespaced sysctls of the task that writes: the host's procfs is as good as any, and nobody else's. */
+static int set_sysctls(Launch *l, Err *e)
+{
+	for (size_t i = 0; i < l->spec->lnx->sysctl.n; i++) {
+		const StrPair *s = &l->spec->lnx->sysctl.items[i];
+		char path[320];
+		int n = snprintf(path, sizeof path, "sys/%s", s->key);
+		if (n >= (int)sizeof path) return err_sys(e, ENAMETOOLONG, "sysctl %s", s->key);
+		if (strcspn(s->key, ".") < strcspn(s->key, "/"))
+			for (char *p = path; *p; p++)
+				*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
+		AUTO_FD int fd = path_open_beneath(l->proc, path, O_WRONLY);
+		if (fd < 0) return err_sys(e, fd, "sysctl %s", s->key);
+		int r = fd_write_all(fd, s->value, strlen(s->value));
+		if (r < 0) return err_sys(e, r, "sysctl %s=%s", s->key, s->value);
+	}
+	return 0;
+}
+
+static int enter_environment(Launch *l, Err *e)
+{
+	int r;
+	if (l->new_user && !l->staged && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 0, NULL, -1)) < 0) _exit(1);
+	/* the systemd unit takes the process before it sees its own cgroup namespace */
+	if (l->container->state.cgroup.driver == CGROUP_SYSTEMD && !l->exec && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 2, NULL, -1)) < 0) _exit(1);
+	if (setsid() < 0 && errno != EPERM) return err_sys(e, errno, "make a session");
+	if ((r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0) return err_sys(e, r, "enter the container's cgroup");
+	if ((r = namespaces_enter(l, e)) < 0) return r;
+	if ((r = become_namespace_root(l, e)) < 0) return r;
+	/* again: the kernel forgets it when the ids change */
+	if (!l->exec && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return err_sys(e, errno, "prctl");
+	/* unreachable for others in the same pid namespace until the program is executed */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return err_sys(e, errno, "prctl");
+	return 0;
+}
+
+static int reset_affinity(Launch *l, Err *e)
+{
+	const CpuAffinity *a = l->process ? l->process->exec_cpu_affinity : NULL;
+	if (l->exec && a && ((a->final && *a->final) || (a->initial && *a->initial)))
+		return cpu_affinity_set(a->final && *a->final ? a->final : a->initial, e);
+	int r = cpu_affinity_reset();
+	(void)r; /* the caller's mask then stays: a narrower place to run, nothing worse */
+	return 0;
+}
+
+/* Trees mapped by this container's own user namespace: only now can the command make them. */
+static int take_mapped_trees(Launch *l)
+{
+	int r = sync_send(l->sync[1], SYNC_ASK_MAPS, 3, NULL, -1);
+	while (r >= 0) {
+		SyncMessage m;
+		int fd = -1;
+		r = sync_receive(l->sync[1], &m, &fd);
+		if (r <= 0) return r < 0 ? r : -EPIPE;
+		if (m.kind == SYNC_GO) return 0;
+		if (m.value < 0 || (size_t)m.value >= l->mounts.n) return -EPROTO;
+		l->mounts.items[m.value].source = fd;
+	}
+	return r;
+}
+
+/* Everything that makes the container what it is, short of the process itself. */
+static int build_container(Launch *l, int *ret_root, Err *e)
+{
+	int r;
+	if (l->unshare_new & CLONE_NEWNET && (r = netdev_lo_up(e)) < 0) return r;
+	if ((r = join_keyring(l, e)) < 0) return r;
+	if (l->idmap_by_own_userns && (r = take_mapped_trees(l)) < 0) return err_sys(e, r, "take id mapped mounts");
+	AUTO_FD int root = -1;
+	if ((r = rootfs_build(l, &root, e)) < 0) return r;
+	if ((r = set_names(l, e)) < 0) return r;
+	if (l->host_work && (r = sync_ask(l->sync[1], SYNC_ASK_HOST, 0, NULL, -1)) < 0) _exit(1);
+	pid_t pid = (pid_t)l->container->state.pid;
+	if ((r = hooks_run("createContainer", &l->spec->hooks.create_container, l->container, STATUS_CREATING, pid, NULL, e)) < 0) return r;
+	if ((r = set_sysctls(l, e)) < 0) return r;
+	if ((r = rootfs_enter(l, root, e)) < 0) return r;
+	if ((r = rootfs_seal(l, root, e)) < 0) return r;
+	*ret_root = take_fd(root);
+	return 0;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* While waiting, possibly for days, nothing of the host stays open but what the start needs. */
+static void close_all_but(unsigned preserved, int *keep, size_t n)
+{
+	unsigned from = 3 + preserved;
+	qsort(keep, n, sizeof *keep, compare_ints);
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i] < (int)from) continue;
+		if (keep[i] > (int)from) syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0);
+		from = (unsigned)keep[i] + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0);
+}
+
+/* Waits for container_start. Others only ask whether somebody listens, and hang up. Returns the starter's connection. */
+static int await_start(Launch *l)
+{
+	for (;;) {
+		SyncMessage m;
+		int sock = accept4(l->listen, NULL, NULL, SOCK_CLOEXEC);
+		if (sock < 0) {
+			if (errno == EINTR || errno == ECONNABORTED) continue;
+			_exit(1);
+		}
+		if (sync_receive(sock, &m, NULL) == 1 && m.kind == SYNC_GO) return sock;
+		fd_close(sock);
+	}
+}
+
+static int wait_for_start(Launch *l, int root)
+{
+	if (sync_send(l->sync[1], SYNC_READY, 0, NULL, -1) < 0) return -EPIPE;
+	debug(l, "init: closing the pipe to signal completion");
+	if (l->wait_start) {
+		SyncMessage m;
+		if (sync_receive(l->sync[1], &m, NULL) != 1) return -EPIPE; /* everything is written down: from here on the command may go */
+		if (prctl(PR_SET_PDEATHSIG, 0) < 0) return -errno;
+		if (sync_send(l->sync[1], SYNC_READY, 1, NULL, -1) < 0) return -EPIPE;
+		int keep[] = { l->listen, l->proc, root };
+		close_all_but(l->preserve_fds, keep, ARRAY_LEN(keep));
+		l->sync[1] = await_start(l);
+		l->listen = fd_close(l->listen);
+		return 0;
+	}
+	SyncMessage m;
+	if (sync_receive(l->sync[1], &m, NULL) != 1 || m.kind != SYNC_GO) return -EPIPE;
+	return prctl(PR_SET_PDEATHSIG, 0) < 0 ? -errno : 0;
+}
+
+static void unblock_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	for (int i = 1; i <= 64; i++)
+		if (i != SIGKILL && i != SIGSTOP && i != 32 && i != 33) signal(i, SIG_DFL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void run_program(Launch *l, int root, const char *path, char **env) NORETURN;
+static void run_program(Launch *l, int root, const char *path, char **env)
+{
+	Err e = ERR_INIT;
+	if (fd_cloexec_from(3 + l->preserve_fds) < 0) {
+		err_sys(&e, errno, "close descriptors");
+		init_fail(l->sync[1], &e);
+	}
+	if (identity_become(l, root, &e) < 0) init_fail(l->sync[1], &e);
+	fd_close(root);
+	const OciHookList *hooks = l->exec ? &(OciHookList){ 0 } : &l->spec->hooks.start_container;
+	if (hooks_run("startContainer", hooks, l->container, STATUS_CREATED, 1, env, &e) < 0) init_fail(l->sync[1], &e);
+	program_exec(l, path, env, &e);
+	/* the container's own output is where its user looks for this */
+	dprintf(2, "%s\n", e.msg);
+	if (l->wait_start) init_fail(l->sync[1], &e);
+	_exit(l->exec ? 255 : 1);
+}
+
+void init_main(Launch *l)
+{
+	Err e = ERR_INIT;
+	int root = -1;
+	const char *path = NULL;
+	char **env = NULL;
+	l->sync[0] = fd_close(l->sync[0]);
+	if (l->container->dir >= 0) l->container->dir = fd_close(l->container->dir); /* with it the lock on the state directory */
+	if (!l->exec && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) _exit(1);
+	debug(l, "nsexec container setup");
+	if (enter_environment(l, &e) < 0) init_fail(l->sync[1], &e);
+	debug(l, "child process in init()");
+	if (reset_affinity(l, &e) < 0) init_fail(l->sync[1], &e);
+	if (l->exec) {
+		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (l->process->terminal && terminal_make(l, root, &e) < 0) init_fail(l->sync[1], &e);
+	} else if (build_container(l, &root, &e) < 0) {
+		err_wrap(&e, "error during container init");
+		init_fail(l->sync[1], &e);
+	}
+	if (l->process && (identity_environment(l, root, &env, &e) < 0 || program_find(l, root, env, &path, &e) < 0)) init_fail(l->sync[1], &e);
+	unblock_signals();
+	if (l->exec) debug(l, "setns_init: about to exec");
+	if (wait_for_start(l, root) < 0) _exit(1);
+	if (!l->process) _exit(0); /* nothing to run: the specification lets a container be without a process */
+	run_program(l, root, path, env);
+}

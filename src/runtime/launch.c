@@ -1,0 +1,296 @@
+/* launch.c: the command's side of a launch: clones the child and answers it until the program runs, or waits for its start. */
+#include "runtime/launch.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/netlink.h"
+#include "sys/path.h"
+#include "sys/proc.h"
+
+void launch_init(Launch *l, const Runtime *rt, Arena *a, Container *c)
+{
+	*l = (Launch){ .rt = rt, .arena = a, .container = c, .sync = { -1, -1 }, .listen = -1, .console = -1, .proc = -1, .null = -1, .cgroup_v2 = -1,
+		       .pidfd = -1, .pty = -1, .notify_fd = -1 };
+}
+
+void launch_done(Launch *l)
+{
+	fd_close(l->sync[0]);
+	fd_close(l->sync[1]);
+	fd_close(l->listen);
+	fd_close(l->console);
+	fd_close(l->proc);
+	fd_close(l->null);
+	fd_close(l->cgroup_v2);
+	fd_close(l->pidfd);
+	fd_close(l->pty);
+	fd_close(l->notify_fd);
+	for (size_t i = 0; i < l->n_cgroup_fds; i++)
+		fd_close(l->cgroup_fds[i]);
+	for (size_t i = 0; i < l->n_joins; i++)
+		fd_close(l->joins[i].fd);
+	for (size_t i = 0; i < l->mounts.n; i++)
+		fd_close(l->mounts.items[i].source);
+}
+
+int launch_connect(Launch *l, const char *console_socket, Err *e)
+{
+	if (!console_socket) return 0;
+	l->console = fd_connect_unix(AT_FDCWD, console_socket, SOCK_STREAM);
+	return l->console < 0 ? err_sys(e, l->console, "connect to console socket %s", console_socket) : 0;
+}
+
+int launch_open_host(Launch *l, Err *e)
+{
+	struct stat st;
+	l->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0) return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
+	if (!l->exec && l->spec->lnx->masked_paths.n) {
+		l->null = open("/dev/null", O_PATH | O_CLOEXEC);
+		if (l->null < 0 || fstat(l->null, &st) < 0) return err_sys(e, errno, "open /dev/null");
+		if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) return err_set(e, ERR_SECURITY, ENODEV, "/dev/null is not the null device");
+	}
+	int r = sync_pair(l->sync);
+	return r < 0 ? err_sys(e, r, "socketpair") : 0;
+}
+
+int launch_compile_filter(Launch *l, Err *e)
+{
+	const SeccompProfile *p = l->spec->lnx->seccomp;
+	if (!p) return 0;
+	int r = seccomp_compile(p, l->arena, &l->filter, e);
+	if (r < 0) return err_wrap(e, "config.json: linux.seccomp");
+	if (l->filter.notify && (!p->listener_path || !*p->listener_path))
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.seccomp.listenerPath: required with SCMP_ACT_NOTIFY");
+	l->has_filter = true;
+	log_write(l->rt->log, LOG_DEBUG, "seccomp filter flags: %u", l->filter.flags);
+	return 0;
+}
+
+static int write_maps(Launch *l, Err *e)
+{
+	const OciLinux *x = l->spec->lnx;
+	return idmap_write(-1, l->pid, &x->uid_mappings, &x->gid_mappings, false, e);
+}
+
+static int send_mapped_trees(Launch *l, Err *e)
+{
+	char path[64];
+	snprintf(path, sizeof path, "%d/ns/user", l->pid);
+	AUTO_FD int ns = openat(l->proc, path, O_RDONLY | O_CLOEXEC);
+	if (ns < 0) return err_sys(e, errno, "open the container's user namespace");
+	int r = mounts_open_sources(l, ns, e);
+	if (r < 0) return r;
+	for (size_t i = 0; i < l->mounts.n; i++) {
+		LaunchMount *m = &l->mounts.items[i];
+		if (!m->options.idmap || m->mount->uid_mappings.n || m->source < 0) continue;
+		r = sync_send(l->sync[0], SYNC_PTY, (int)i, NULL, m->source);
+		if (r < 0) return err_sys(e, r, "send id mapped mounts");
+		m->source = fd_close(m->source);
+	}
+	return 0;
+}
+
+static int start_unit(Launch *l, Err *e)
+{
+	const ContainerState *s = &l->container->state;
+	int r = cgroup_start_unit(&s->cgroup, l->spec->lnx->resources, &s->annotations, s->id, l->pid, e);
+	if (r < 0) return r;
+	return cgroup_apply(&s->cgroup, l->spec->lnx->resources, false, e);
+}
+
+static int answer_maps(Launch *l, int what, Err *e)
+{
+	switch (what) {
+	case 2:
+		return start_unit(l, e);
+	case 3:
+		return send_mapped_trees(l, e);
+	default:
+		return write_maps(l, e);
+	}
+}
+
+static int move_net_devices(Launch *l, Err *e)
+{
+	char path[64];
+	if (!l->spec->lnx->net_devices.n) return 0;
+	snprintf(path, sizeof path, "%d/ns/net", l->pid);
+	AUTO_FD int ns = openat(l->proc, path, O_RDONLY | O_CLOEXEC);
+	if (ns < 0) return err_sys(e, errno, "open the container's network namespace");
+	for (size_t i = 0; i < l->spec->lnx->net_devices.n; i++) {
+		int r = netdev_move(&l->spec->lnx->net_devices.items[i], ns, e);
+		if (r < 0) return r;
+	}
+	return 0;
+}
+
+static int answer_host(Launch *l, Err *e)
+{
+	int r = move_net_devices(l, e);
+	if (r < 0) return r;
+	if ((r = hooks_run("prestart", &l->spec->hooks.prestart, l->container, STATUS_CREATED, l->pid, NULL, e)) < 0) return r;
+	return hooks_run("createRuntime", &l->spec->hooks.create_runtime, l->container, STATUS_CREATING, l->pid, NULL, e);
+}
+
+static int write_pid_file(const Launch *l, Err *e)
+{
+	char text[16];
+	if (!l->pid_file) return 0;
+	const char *slash = strrchr(l->pid_file, '/');
+	AUTO_FREE char *dir = strndup(l->pid_file, slash ? (size_t)(slash - l->pid_file) + 1 : 0);
+	if (!dir) return err_sys(e, ENOMEM, "pid file");
+	AUTO_FD int at = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0) return err_sys(e, errno, "write pid file %s", l->pid_file);
+	int n = snprintf(text, sizeof text, "%d", l->pid);
+	int r = fd_replace_file(at, slash ? slash + 1 : l->pid_file, text, (size_t)n, 0644, false, e);
+	return r < 0 ? err_wrap(e, "pid file %s", l->pid_file) : 0;
+}
+
+static int send_pidfd(const Launch *l, Err *e)
+{
+	if (!l->pidfd_socket) return 0;
+	AUTO_FD int sock = fd_connect_unix(AT_FDCWD, l->pidfd_socket, SOCK_STREAM);
+	if (sock < 0) return err_sys(e, sock, "connect to pidfd socket %s", l->pidfd_socket);
+	int r = fd_send(sock, "pidfd", 5, &l->pidfd, 1);
+	return r < 0 ? err_sys(e, r, "send pidfd to %s", l->pidfd_socket) : 0;
+}
+
+/* The pid is known: what others can see of the container is written down. */
+static int publish(Launch *l, Err *e)
+{
+	int r;
+	if (l->pidfd < 0) {
+		l->pidfd = pid_open(l->pid);
+		if (l->pidfd < 0) return err_sys(e, l->pidfd, "open the container's init");
+	}
+	if (!l->exec) {
+		ContainerState *s = &l->container->state;
+		s->pid = l->pid;
+		if ((r = proc_start_time(l->pid, &s->start_time)) < 0) return err_sys(e, r, "read the container's init");
+		if ((r = container_save(l->container, e)) < 0) return r;
+	}
+	if ((r = write_pid_file(l, e)) < 0) return r;
+	return send_pidfd(l, e);
+}
+
+/* Before anything of the container can run: what only the host's side may set on the process. */
+static int adopt(Launch *l, Err *e)
+{
+	const OciProcess *p = l->process;
+	int r;
+	if (p && p->oom_score_adj.set && !l->exec) {
+		char path[64], text[16];
+		snprintf(path, sizeof path, "%d/oom_score_adj", l->pid);
+		snprintf(text, sizeof text, "%d", (int)p->oom_score_adj.v);
+		r = fd_write_file(l->proc, path, text);
+		if (r < 0 && !l->rt->rootless) return err_sys(e, r, "set process.oomScoreAdj");
+	}
+	if (l->container->state.rdt.clos) {
+		AUTO_FD int rdt = rdt_open(NULL, l->arena, NULL, e);
+		if (rdt < 0) return rdt;
+		if ((r = rdt_join(rdt, &l->container->state.rdt, l->pid, e)) < 0) return r;
+	}
+	return 0;
+}
+
+static bool asks_before_start(const Launch *l)
+{
+	return l->new_user || l->staged || l->host_work || l->idmap_by_own_userns || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
+}
+
+/* One message. Returns 1 to go on, 0 when the child needs nothing more. */
+static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
+{
+	int r = 0;
+	switch (m->kind) {
+	case SYNC_ERROR:
+		fd_close(fd);
+		return sync_error(m, e);
+	case SYNC_LOG:
+		log_write(l->rt->log, (LogLevel)m->value, "%s", m->text);
+		return 1;
+	case SYNC_PID: {
+		int status;
+		if (TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0) return err_sys(e, errno, "wait for the stage");
+		l->pid = m->value;
+		r = adopt(l, e);
+		return r < 0 ? r : 1;
+	}
+	case SYNC_PTY:
+		l->pty = fd;
+		return 1;
+	case SYNC_ASK_MAPS:
+		r = answer_maps(l, m->value, e);
+		break;
+	case SYNC_ASK_HOST:
+		r = answer_host(l, e);
+		break;
+	case SYNC_SECCOMP:
+		r = seccomp_agent_send(l, l->pid, fd, e);
+		fd_close(fd);
+		break;
+	case SYNC_READY:
+		if (m->value) return 0; /* it is on its own now */
+		if (!asks_before_start(l) && !l->wait_start) return 1; /* has been answered already */
+		r = publish(l, e);
+		break;
+	default:
+		fd_close(fd);
+		return err_set(e, ERR_INTERNAL, EPROTO, "unexpected message %u from the container's init", m->kind);
+	}
+	if (r < 0) return r;
+	r = sync_send(l->sync[0], SYNC_GO, 0, NULL, -1);
+	return r < 0 ? err_sys(e, r, "answer the container's init") : 1;
+}
+
+/* The stream ended: executed, or dead? A child that was ready and is gone has become the program. */
+static int verdict(Launch *l, bool ready, Err *e)
+{
+	if (ready) return 0;
+	return err_set(e, ERR_INTERNAL, ECHILD, "the container's init ended before it was ready%s", l->pidfd >= 0 && pid_has_exited(l->pidfd) == 1 ? " (killed?)" : "");
+}
+
+int launch_go(Launch *l, Err *e)
+{
+	int r = launch_clone(l, &l->pid, &l->pidfd, e);
+	if (r < 0) return r;
+	l->sync[1] = fd_close(l->sync[1]);
+	if (!l->staged && (r = adopt(l, e)) < 0) return r;
+	if (!asks_before_start(l) && !l->wait_start) {
+		/* nothing to ask: everything here is done while the init builds the root, and it need not wait for us */
+		if ((r = publish(l, e)) < 0) return r;
+		r = sync_send(l->sync[0], SYNC_GO, 0, NULL, -1);
+		if (r < 0 && r != -EPIPE) return err_sys(e, r, "answer the container's init");
+	}
+	bool ready = false;
+	for (;;) {
+		SyncMessage m;
+		int fd = -1;
+		r = sync_receive(l->sync[0], &m, &fd);
+		if (r < 0) return err_sys(e, r, "hear from the container's init");
+		if (r == 0) return verdict(l, ready, e);
+		if (m.kind == SYNC_READY) ready = true;
+		r = attend(l, &m, fd, e);
+		if (r <= 0) return r;
+	}
+}
+
+int launch_kill(Launch *l)
+{
+	int status = 0;
+	if (l->pid <= 0) return 0;
+	if (l->pidfd >= 0)
+		(void)!pid_send(l->pidfd, SIGKILL);
+	else
+		kill(l->pid, SIGKILL); /* our child, not yet waited for */
+	return TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0 ? -errno : status;
+}

@@ -1,0 +1,61 @@
+/* sync.c: see sync.h. */
+#include "runtime/sync.h"
+
+#include <sys/socket.h>
+
+int sync_pair(int ret[static 2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+}
+
+static int sync_put(int sock, SyncMessage *m, const char *text, int fd)
+{
+	size_t n = text ? strnlen(text, sizeof m->text - 1) : 0;
+	if (n) memcpy(m->text, text, n);
+	m->text[n] = 0;
+	return fd_send(sock, m, offsetof(SyncMessage, text) + n + 1, &fd, fd >= 0 ? 1 : 0);
+}
+
+int sync_send(int sock, SyncKind kind, int value, const char *text, int fd)
+{
+	SyncMessage m = { .kind = kind, .value = value };
+	return sync_put(sock, &m, text, fd);
+}
+
+int sync_send_error(int sock, const Err *e)
+{
+	SyncMessage m = { .kind = SYNC_ERROR, .value = (int)e->code, .errnum = e->errnum };
+	return sync_put(sock, &m, e->msg, -1);
+}
+
+int sync_receive(int sock, SyncMessage *ret, int *ret_fd)
+{
+	int fd = -1;
+	size_t nfds = 0;
+	ssize_t n = fd_recv(sock, ret, sizeof *ret, &fd, 1, &nfds);
+	if (ret_fd) *ret_fd = nfds ? fd : -1;
+	if (n < 0) return n == -ECONNRESET ? 0 : (int)n;
+	if (n == 0) return 0;
+	if ((size_t)n <= offsetof(SyncMessage, text)) {
+		if (nfds) fd_close(fd);
+		return -EPROTO;
+	}
+	((char *)ret)[n - 1] = 0;
+	if (!ret_fd && nfds) fd_close(fd);
+	return 1;
+}
+
+int sync_ask(int sock, SyncKind kind, int value, const char *text, int fd)
+{
+	SyncMessage m;
+	int r = sync_send(sock, kind, value, text, fd);
+	if (r < 0) return r;
+	r = sync_receive(sock, &m, NULL);
+	if (r < 0) return r;
+	return r == 1 && m.kind == SYNC_GO ? 0 : -EPIPE;
+}
+
+int sync_error(const SyncMessage *m, Err *e)
+{
+	return err_set(e, (ErrCode)m->value, m->errnum, "%s", m->text);
+}
