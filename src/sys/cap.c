@@ -107,9 +107,9 @@ int cap_drop_bounding(uint64_t keep)
 	for (int cap = 0; cap <= CAP_MAX; cap++) {
 		if (keep & CAP_BIT(cap)) continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) continue;
-		int r = -errno;
-		if (r == -EINVAL) return 0; /* beyond the kernel's last */
-		if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 0) return r;
+		int r = -errno, present = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (present < 0) return 0; /* beyond the kernel's last */
+		if (present) return r;
 	}
 	return 0;
 }

@@ -203,6 +203,7 @@ static int map_write(const Map *m, int proc_pid, pid_t pid, bool deny_setgroups,
 	if (buf_failed(&text)) return err_sys(e, ENOMEM, "%s", m->file);
 	int r = proc_write(proc_pid, m->file, text.p, text.n);
 	if (r >= 0) return 0;
+	if (r == -EACCES) return err_sys(e, r, "write %s (a process that is not dumpable can only be mapped by root)", m->file);
 	if (r != -EPERM) return err_sys(e, r, "write %s", m->file);
 	bool own = m->ids->n == 1 && m->ids->items[0].size == 1 && m->ids->items[0].host_id == m->own;
 	if (is_gid && own && !deny_setgroups) { /* what an unprivileged writer must do first: user_namespaces(7) */

@@ -33,7 +33,8 @@ bool idmap_equal(const IdMappings *a, const IdMappings *b);
  * or the caller's own single id), else by newuidmap and newgidmap, found in fixed directories only; their stderr is
  * in the message. proc_pid is a descriptor of its /proc directory, or -1 to open it from /proc/PID here; pid is what the helpers
  * get. deny_setgroups: "deny" to setgroups first (always done for an unprivileged direct gid map, which needs it).
- * An empty list leaves that map alone. */
+ * An empty list leaves that map alone. An unprivileged caller needs the process to be dumpable (PR_SET_DUMPABLE 1): else
+ * -EACCES, because its /proc directory belongs to root. */
 int idmap_write(int proc_pid, pid_t pid, const IdMappings *uids, const IdMappings *gids, bool deny_setgroups, Err *e) MUST_USE;
 
 /* idmap_userns_fd: descriptor of a new user namespace with those maps, for idmapped mounts; made by a child that is gone on return. */
