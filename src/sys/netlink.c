@@ -468,16 +468,32 @@ static int settle(int there, const char *name, const Links *before, const Addres
 	return link_set(there, index, true, "bring up in the container's network namespace", e);
 }
 
+static bool links_have_name(const Links *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (streq(l->items[i].name, name)) return true;
+	return false;
+}
+
+/* The kernel renames after it has moved: a name that is taken would be told too late, with the device already gone. */
+static int look_before(int there, const char *name, Links *before, Arena *a, Err *e)
+{
+	int r = list_links(there, a, before, e);
+	if (r < 0 || is_template(name)) return r;
+	if (!streq(name, "lo") && !links_have_name(before, name)) return 0;
+	return err_set(e, ERR_EXISTS, EEXIST, "the container's network namespace already has a device \"%s\"", name);
+}
+
 static int move(const NetDevice *d, int here, int there, int netns, Arena *a, Err *e)
 {
 	const char *name = new_name(d);
-	Links before = { 0 };
+	Links before;
 	int index = netdev_index(d->key);
 	if (index < 0) return err_sys(e, index, "find in the runtime's network namespace");
 	Addresses l = { .index = index, .items = arena_array(a, ADDRESSES_MAX, sizeof *l.items) };
 	if (!l.items) return err_sys(e, ENOMEM, "list addresses");
-	int r = list_addresses(here, &l, e); /* before it goes down: that flushes the IPv6 ones */
-	if (r >= 0 && is_template(name)) r = list_links(there, a, &before, e);
+	int r = look_before(there, name, &before, a, e);
+	if (r >= 0) r = list_addresses(here, &l, e); /* before it goes down: that flushes the IPv6 ones */
 	if (r >= 0) r = link_set(here, index, false, "set down", e);
 	if (r >= 0) r = move_link(here, index, name, netns, e);
 	return r < 0 ? r : settle(there, name, &before, &l, a, e);
