@@ -21,7 +21,10 @@ enum {
 	HELPER_TIMEOUT_MS = 10000,
 };
 
-#define ROW(key, field) { .name = key, .kind = BIND_U32, .offset = offsetof(IdMapping, field), .flags = BIND_REQUIRED | BIND_ALWAYS }
+#define ROW(key, field) \
+	{ \
+		.name = key, .kind = BIND_U32, .offset = offsetof(IdMapping, field), .flags = BIND_REQUIRED | BIND_ALWAYS \
+	}
 BIND_TABLE(idmap_table, "id mapping", IdMapping, ROW("containerID", container_id), ROW("hostID", host_id), ROW("size", size));
 
 static bool overlaps(uint32_t a, uint32_t a_size, uint32_t b, uint32_t b_size)
@@ -37,8 +40,8 @@ int idmap_check(const IdMappings *m, const char *what, Err *e)
 		if (!a->size) return err_set(e, ERR_CONFIG, EINVAL, "%s[%zu]: size is 0", what, i);
 		/* the last id, 2^32 - 1, means "none" and cannot be mapped */
 		if ((uint64_t)a->container_id + a->size > UINT32_MAX || (uint64_t)a->host_id + a->size > UINT32_MAX)
-			return err_set(e, ERR_CONFIG, EINVAL, "%s[%zu]: %u %u %u goes beyond the highest id, %u", what, i, a->container_id, a->host_id,
-				       a->size, UINT32_MAX - 1);
+			return err_set(e, ERR_CONFIG, EINVAL, "%s[%zu]: %u %u %u goes beyond the highest id, %u", what, i, a->container_id,
+				       a->host_id, a->size, UINT32_MAX - 1);
 		for (size_t k = 0; k < i; k++) {
 			const IdMapping *b = &m->items[k];
 			if (overlaps(a->container_id, a->size, b->container_id, b->size))
@@ -172,8 +175,10 @@ static int map_by_helper(const Map *m, pid_t pid, Err *e)
 	AUTO_ARENA a = ARENA_INIT(256 * 1024);
 	const char *path = helper_find(m->helper, &a);
 	if (!path)
-		return err_set(e, ERR_PERMISSION, EPERM, "write %s: operation not permitted, and %s is not installed (Debian and Fedora: package uidmap, shadow-utils)",
-			       m->file, m->helper);
+		return err_set(
+			e, ERR_PERMISSION, EPERM,
+			"write %s: operation not permitted, and %s is not installed (Debian and Fedora: package uidmap, shadow-utils)",
+			m->file, m->helper);
 	char **argv = arena_array(&a, m->ids->n * 3 + 3, sizeof *argv);
 	if (!argv) return err_sys(e, ENOMEM, "%s", m->helper);
 	size_t n = 0;

@@ -41,11 +41,13 @@ static bool is_label(const char *s)
 int lsm_check(const char *apparmor, const char *selinux, Err *e)
 {
 	if (!is_blank(apparmor) && !streq(apparmor, "unconfined") && !apparmor_enabled())
-		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP,
-			       "apparmor: config provided but apparmor not supported: profile \"%.128s\", but AppArmor is not enabled in this kernel", apparmor);
+		return err_set(
+			e, ERR_UNSUPPORTED, EOPNOTSUPP,
+			"apparmor: config provided but apparmor not supported: profile \"%.128s\", but AppArmor is not enabled in this kernel",
+			apparmor);
 	if (!is_blank(selinux) && !selinux_enabled())
-		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP, "selinux label is specified in config, but selinux is disabled or not supported: \"%.128s\"",
-			       selinux);
+		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP,
+			       "selinux label is specified in config, but selinux is disabled or not supported: \"%.128s\"", selinux);
 	return 0;
 }
 
@@ -108,7 +110,9 @@ int lsm_set_keycreate_label(int proc, const char *selinux, Err *e)
 int lsm_mount_option(const char *label, Buf *out, Err *e)
 {
 	if (is_blank(label)) return 0;
-	if (!is_label(label)) return err_set(e, ERR_CONFIG, EINVAL, "mount label \"%.128s\": blanks, quotes and control characters are not allowed", label);
+	if (!is_label(label))
+		return err_set(e, ERR_CONFIG, EINVAL, "mount label \"%.128s\": blanks, quotes and control characters are not allowed",
+			       label);
 	buf_printf(out, "%scontext=\"%s\"", out->n ? "," : "", label);
 	return buf_failed(out) ? err_sys(e, ENOMEM, "mount label") : 0;
 }

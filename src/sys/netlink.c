@@ -59,7 +59,8 @@ int netdev_check(const NetDevices *l, Err *e)
 			return err_set(e, ERR_CONFIG, EINVAL, "invalid network device name \"%.64s\"", to);
 		for (size_t k = 0; k < i && !is_template(to); k++)
 			if (streq(to, new_name(&l->items[k])))
-				return err_set(e, ERR_CONFIG, EINVAL, "network devices \"%s\" and \"%s\" would both be named \"%s\"", l->items[k].key, from, to);
+				return err_set(e, ERR_CONFIG, EINVAL, "network devices \"%s\" and \"%s\" would both be named \"%s\"",
+					       l->items[k].key, from, to);
 	}
 	return 0;
 }
@@ -144,7 +145,9 @@ static int nl_socket_in(int netns)
 
 static void request_init(Request *q, uint16_t type, uint16_t flags, const void *head, size_t n)
 {
-	*q = (Request){ .h = { .nlmsg_len = (uint32_t)NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) } };
+	*q = (Request){
+		.h = { .nlmsg_len = (uint32_t)NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) }
+	};
 	memcpy(q->body, head, n);
 }
 
@@ -388,7 +391,8 @@ static int take_address(const struct nlmsghdr *h, void *data)
 	struct ifaddrmsg m;
 	if (h->nlmsg_type != RTM_NEWADDR || h->nlmsg_len < NLMSG_LENGTH(sizeof m)) return 0;
 	memcpy(&m, NLMSG_DATA(h), sizeof m);
-	if ((int)m.ifa_index != l->index || m.ifa_scope != RT_SCOPE_UNIVERSE || (m.ifa_family != AF_INET && m.ifa_family != AF_INET6)) return 0;
+	if ((int)m.ifa_index != l->index || m.ifa_scope != RT_SCOPE_UNIVERSE || (m.ifa_family != AF_INET && m.ifa_family != AF_INET6))
+		return 0;
 	size_t n;
 	const void *attrs = message_attrs(h, sizeof m, &n);
 	uint32_t flags = m.ifa_flags | attr_u32(attrs, n, IFA_FLAGS);
@@ -413,7 +417,9 @@ static int list_addresses(int sock, Addresses *l, Err *e)
 static int add_address(int sock, int index, const Address *a, Err *e)
 {
 	Request q;
-	struct ifaddrmsg m = { .ifa_family = a->family, .ifa_prefixlen = a->prefix, .ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = (uint32_t)index };
+	struct ifaddrmsg m = {
+		.ifa_family = a->family, .ifa_prefixlen = a->prefix, .ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = (uint32_t)index
+	};
 	request_init(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
 	request_attr(&q, IFA_ADDRESS, a->address, a->n);
 	/* IPv4 always tells its local address, IPv6 only when a peer stands in IFA_ADDRESS */

@@ -27,7 +27,8 @@ int pty_from_ptmx(int master, Pty *ret, Err *e)
 	unsigned number = 0;
 	struct stat st;
 	if (fstat(master, &st) < 0) return err_sys(e, errno, "stat ptmx");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(PTMX_MAJOR, PTMX_MINOR)) return err_set(e, ERR_SECURITY, ENOTTY, "ptmx is not the device 5:2");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(PTMX_MAJOR, PTMX_MINOR))
+		return err_set(e, ERR_SECURITY, ENOTTY, "ptmx is not the device 5:2");
 	if (ioctl(master, TIOCSPTLCK, &unlock) < 0) return err_sys(e, errno, "unlock the pty");
 	if (ioctl(master, TIOCGPTN, &number) < 0) return err_sys(e, errno, "number of the pty");
 	int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -11,10 +11,13 @@
 
 enum { SCHEMATA_MAX = 4095 }; /* the kernel takes one page per write */
 
-#define ROW(T, key, field, what) { .name = key, .kind = what, .offset = offsetof(T, field) }
-BIND_TABLE(rdt_table, "intelRdt", IntelRdt, ROW(IntelRdt, "closID", clos_id, BIND_STRING), ROW(IntelRdt, "schemata", schemata, BIND_STRINGS),
-	   ROW(IntelRdt, "l3CacheSchema", l3_cache_schema, BIND_STRING), ROW(IntelRdt, "memBwSchema", mem_bw_schema, BIND_STRING),
-	   ROW(IntelRdt, "enableMonitoring", enable_monitoring, BIND_BOOL));
+#define ROW(T, key, field, what) \
+	{ \
+		.name = key, .kind = what, .offset = offsetof(T, field) \
+	}
+BIND_TABLE(rdt_table, "intelRdt", IntelRdt, ROW(IntelRdt, "closID", clos_id, BIND_STRING),
+	   ROW(IntelRdt, "schemata", schemata, BIND_STRINGS), ROW(IntelRdt, "l3CacheSchema", l3_cache_schema, BIND_STRING),
+	   ROW(IntelRdt, "memBwSchema", mem_bw_schema, BIND_STRING), ROW(IntelRdt, "enableMonitoring", enable_monitoring, BIND_BOOL));
 
 BIND_TABLE(rdt_group_table, "RDT group", RdtGroup, ROW(RdtGroup, "clos", clos, BIND_STRING), ROW(RdtGroup, "mon", mon, BIND_STRING),
 	   ROW(RdtGroup, "created", created, BIND_BOOL));
@@ -215,7 +218,8 @@ static int compare_schema(int root, const char *group, const char *schema, Err *
 {
 	Str name, wanted, line, key, values;
 	if (is_blank(schema)) return 0;
-	if (!str_cut(str_of(schema), ':', &name, &wanted)) return err_set(e, ERR_CONFIG, EINVAL, "intelRdt: \"%.128s\" is no schema", schema);
+	if (!str_cut(str_of(schema), ':', &name, &wanted))
+		return err_set(e, ERR_CONFIG, EINVAL, "intelRdt: \"%.128s\" is no schema", schema);
 	AUTO_ARENA a = ARENA_INIT(64 * 1024);
 	char gran[24], *text = arena_alloc(&a, 32 * 1024);
 	const char *path = path_in(&a, group, "schemata");
@@ -229,8 +233,8 @@ static int compare_schema(int root, const char *group, const char *schema, Err *
 	while (str_next(&rest, '\n', &line)) {
 		if (!str_cut(str_trim(line), ':', &key, &values) || key.n != name.n || memcmp(key.p, name.p, key.n) != 0) continue;
 		if (schema_matches(wanted, values, starts_with(schema, "MB:"), step)) return 0;
-		return err_set(e, ERR_CONFIG, EINVAL, "intelRdt: closID \"%.64s\" exists with \"%.*s\", which does not match \"%.128s\"", group,
-			       (int)(line.n < 256 ? line.n : 256), line.p, schema);
+		return err_set(e, ERR_CONFIG, EINVAL, "intelRdt: closID \"%.64s\" exists with \"%.*s\", which does not match \"%.128s\"",
+			       group, (int)(line.n < 256 ? line.n : 256), line.p, schema);
 	}
 	return err_set(e, ERR_CONFIG, EINVAL, "intelRdt: closID \"%.64s\" exists without what \"%.128s\" asks for", group, schema);
 }
@@ -240,9 +244,10 @@ static int make_clos(int root, const IntelRdt *r, RdtGroup *g, Err *e)
 	bool shared = !is_blank(r->clos_id);
 	if (shared && !has_schema(r)) {
 		if (exists(root, g->clos)) return 0;
-		return err_set(e, ERR_CONFIG, ENOENT,
-			       "clos dir %s not accessible (must be pre-created when schemata, l3CacheSchema and memBwSchema are empty): no such file or directory",
-			       g->clos);
+		return err_set(
+			e, ERR_CONFIG, ENOENT,
+			"clos dir %s not accessible (must be pre-created when schemata, l3CacheSchema and memBwSchema are empty): no such file or directory",
+			g->clos);
 	}
 	if (!streq(g->clos, ".")) g->created = mkdirat(root, g->clos, 0755) == 0;
 	if (!g->created && !streq(g->clos, ".") && errno != EEXIST) return refused(root, errno, "create", g->clos, e);
@@ -294,7 +299,8 @@ int rdt_join(int root, const RdtGroup *g, pid_t pid, Err *e)
 int rdt_remove(int root, const RdtGroup *g, Err *e)
 {
 	if (g->mon && unlinkat(root, g->mon, AT_REMOVEDIR) < 0 && errno != ENOENT) return err_sys(e, errno, "intelrdt: remove %s", g->mon);
-	if (g->created && unlinkat(root, g->clos, AT_REMOVEDIR) < 0 && errno != ENOENT) return err_sys(e, errno, "intelrdt: remove %s", g->clos);
+	if (g->created && unlinkat(root, g->clos, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "intelrdt: remove %s", g->clos);
 	return 0;
 }
 

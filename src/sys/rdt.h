@@ -27,8 +27,8 @@ typedef struct RdtGroup {
 extern const BindTable rdt_group_table;
 
 typedef struct RdtFeatures {
-	bool l3_cat, mba;                              /* schemata lines L3 and MB */
-	bool llc_occupancy, mbm_total, mbm_local;      /* monitoring */
+	bool l3_cat, mba;                         /* schemata lines L3 and MB */
+	bool llc_occupancy, mbm_total, mbm_local; /* monitoring */
 } RdtFeatures;
 
 /* rdt_open: descriptor of the mounted resctrl: /sys/fs/resctrl, else the first one in /proc/self/mountinfo. path (may be NULL)

@@ -24,18 +24,18 @@ const BindName sched_policy_names[] = {
 };
 
 const BindName sched_flag_names[] = {
-	{ "SCHED_FLAG_RESET_ON_FORK", SCHED_FLAG_RESET_ON_FORK },
-	{ "SCHED_FLAG_RECLAIM", SCHED_FLAG_RECLAIM },
-	{ "SCHED_FLAG_DL_OVERRUN", SCHED_FLAG_DL_OVERRUN },
-	{ "SCHED_FLAG_KEEP_POLICY", SCHED_FLAG_KEEP_POLICY },
-	{ "SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS },
-	{ "SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN },
-	{ "SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX },
-	{ 0 },
+	{ "SCHED_FLAG_RESET_ON_FORK", SCHED_FLAG_RESET_ON_FORK },   { "SCHED_FLAG_RECLAIM", SCHED_FLAG_RECLAIM },
+	{ "SCHED_FLAG_DL_OVERRUN", SCHED_FLAG_DL_OVERRUN },         { "SCHED_FLAG_KEEP_POLICY", SCHED_FLAG_KEEP_POLICY },
+	{ "SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS },       { "SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN },
+	{ "SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX }, { 0 },
 };
 
 BIND_TABLE(sched_table, "scheduler", Scheduler,
-	   { .name = "policy", .kind = BIND_ENUM, .offset = offsetof(Scheduler, policy), .flags = BIND_REQUIRED | BIND_ALWAYS, .sub = sched_policy_names },
+	   { .name = "policy",
+	     .kind = BIND_ENUM,
+	     .offset = offsetof(Scheduler, policy),
+	     .flags = BIND_REQUIRED | BIND_ALWAYS,
+	     .sub = sched_policy_names },
 	   { .name = "nice", .kind = BIND_I32, .offset = offsetof(Scheduler, nice) },
 	   { .name = "priority", .kind = BIND_I32, .offset = offsetof(Scheduler, priority) },
 	   { .name = "flags", .kind = BIND_ENUMS, .offset = offsetof(Scheduler, flags), .sub = sched_flag_names },
@@ -57,14 +57,16 @@ static int sched_check_deadline(const Scheduler *s, Err *e)
 {
 	if (s->policy != SCHED_DEADLINE) {
 		if (!s->runtime && !s->deadline && !s->period) return 0;
-		return err_set(e, ERR_CONFIG, EINVAL, "scheduler runtime/deadline/period can only be specified for SchedDeadline policy, not for %s",
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "scheduler runtime/deadline/period can only be specified for SchedDeadline policy, not for %s",
 			       bind_name(sched_policy_names, s->policy));
 	}
 	uint64_t period = s->period ? s->period : s->deadline; /* as the kernel does */
 	if (s->runtime >= 1024 && s->runtime <= s->deadline && s->deadline <= period && period <= INT64_MAX) return 0;
 	return err_set(e, ERR_CONFIG, EINVAL,
-		       "invalid scheduler: SCHED_DEADLINE needs 1024 <= runtime <= deadline <= period, got %" PRIu64 ", %" PRIu64 ", %" PRIu64, s->runtime,
-		       s->deadline, s->period);
+		       "invalid scheduler: SCHED_DEADLINE needs 1024 <= runtime <= deadline <= period, got %" PRIu64 ", %" PRIu64
+		       ", %" PRIu64,
+		       s->runtime, s->deadline, s->period);
 }
 
 int sched_check(const Scheduler *s, Err *e)
@@ -72,13 +74,15 @@ int sched_check(const Scheduler *s, Err *e)
 	const char *policy = bind_name(sched_policy_names, s->policy);
 	if (!policy) return err_set(e, ERR_CONFIG, EINVAL, "invalid scheduler.policy: %d", s->policy);
 	if ((s->policy == SCHED_NORMAL || s->policy == SCHED_BATCH) && (s->nice < -20 || s->nice > 19))
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid scheduler.nice: %d when scheduler.policy is %s (-20 to 19)", s->nice, policy);
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid scheduler.nice: %d when scheduler.policy is %s (-20 to 19)", s->nice,
+			       policy);
 	if (s->policy == SCHED_FIFO || s->policy == SCHED_RR) {
 		if (s->priority < 1 || s->priority > 99)
-			return err_set(e, ERR_CONFIG, EINVAL, "invalid scheduler.priority: %d when scheduler.policy is %s (1 to 99)", s->priority,
-				       policy);
+			return err_set(e, ERR_CONFIG, EINVAL, "invalid scheduler.priority: %d when scheduler.policy is %s (1 to 99)",
+				       s->priority, policy);
 	} else if (s->priority) {
-		return err_set(e, ERR_CONFIG, EINVAL, "scheduler.priority can only be specified for SchedFIFO or SchedRR policy, not for %s", policy);
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "scheduler.priority can only be specified for SchedFIFO or SchedRR policy, not for %s", policy);
 	}
 	return sched_check_deadline(s, e);
 }
@@ -96,7 +100,8 @@ int sched_apply(const Scheduler *s, Err *e)
 	};
 	for (size_t i = 0; i < s->flags.n; i++)
 		a.flags |= (uint64_t)s->flags.items[i];
-	if (syscall(SYS_sched_setattr, 0, &a, 0) < 0) return err_sys(e, errno, "error setting scheduler %s", bind_name(sched_policy_names, s->policy));
+	if (syscall(SYS_sched_setattr, 0, &a, 0) < 0)
+		return err_sys(e, errno, "error setting scheduler %s", bind_name(sched_policy_names, s->policy));
 	return 0;
 }
 
@@ -110,13 +115,18 @@ const BindName ioprio_class_names[] = {
 };
 
 BIND_TABLE(ioprio_table, "ioPriority", IoPriority,
-	   { .name = "class", .kind = BIND_ENUM, .offset = offsetof(IoPriority, klass), .flags = BIND_REQUIRED | BIND_ALWAYS, .sub = ioprio_class_names },
+	   { .name = "class",
+	     .kind = BIND_ENUM,
+	     .offset = offsetof(IoPriority, klass),
+	     .flags = BIND_REQUIRED | BIND_ALWAYS,
+	     .sub = ioprio_class_names },
 	   { .name = "priority", .kind = BIND_I32, .offset = offsetof(IoPriority, priority), .flags = BIND_ALWAYS });
 
 int ioprio_check(const IoPriority *p, Err *e)
 {
 	if (!bind_name(ioprio_class_names, p->klass)) return err_set(e, ERR_CONFIG, EINVAL, "invalid ioPriority.Class: %d", p->klass);
-	if (p->priority < 0 || p->priority > 7) return err_set(e, ERR_CONFIG, EINVAL, "invalid ioPriority.Priority: %d (0 to 7)", p->priority);
+	if (p->priority < 0 || p->priority > 7)
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid ioPriority.Priority: %d (0 to 7)", p->priority);
 	return 0;
 }
 
@@ -155,9 +165,12 @@ int sched_list_parse(const char *list, const char *what, SchedBits *ret, Err *e)
 		bool range = str_cut(part, '-', &first, &last);
 		int r = str_to_u32(range ? first : part, &from);
 		if (r >= 0) r = str_to_u32(range ? last : part, &to);
-		if (r == -EINVAL) return err_set(e, ERR_CONFIG, EINVAL, "%s \"%.64s\": \"%.*s\" is neither a number nor a range", what, list, (int)part.n, part.p);
+		if (r == -EINVAL)
+			return err_set(e, ERR_CONFIG, EINVAL, "%s \"%.64s\": \"%.*s\" is neither a number nor a range", what, list,
+				       (int)part.n, part.p);
 		if (r < 0 || from >= SCHED_BITS || to >= SCHED_BITS)
-			return err_set(e, ERR_CONFIG, ERANGE, "%s \"%.64s\": values larger than %d are not supported", what, list, SCHED_BITS - 1);
+			return err_set(e, ERR_CONFIG, ERANGE, "%s \"%.64s\": values larger than %d are not supported", what, list,
+				       SCHED_BITS - 1);
 		if (from > to) return err_set(e, ERR_CONFIG, EINVAL, "%s \"%.64s\": invalid range: %.*s", what, list, (int)part.n, part.p);
 		for (uint32_t i = from; i <= to; i++)
 			bits_set(&b, i);
@@ -202,14 +215,10 @@ int cpu_affinity_reset(void)
 enum { MPOL_WEIGHTED_INTERLEAVE_MODE = 6 }; /* Linux 6.9: newer than some headers */
 
 const BindName memory_policy_mode_names[] = {
-	{ "MPOL_DEFAULT", MPOL_DEFAULT },
-	{ "MPOL_BIND", MPOL_BIND },
-	{ "MPOL_INTERLEAVE", MPOL_INTERLEAVE },
-	{ "MPOL_WEIGHTED_INTERLEAVE", MPOL_WEIGHTED_INTERLEAVE_MODE },
-	{ "MPOL_PREFERRED", MPOL_PREFERRED },
-	{ "MPOL_PREFERRED_MANY", MPOL_PREFERRED_MANY },
-	{ "MPOL_LOCAL", MPOL_LOCAL },
-	{ 0 },
+	{ "MPOL_DEFAULT", MPOL_DEFAULT },       { "MPOL_BIND", MPOL_BIND },
+	{ "MPOL_INTERLEAVE", MPOL_INTERLEAVE }, { "MPOL_WEIGHTED_INTERLEAVE", MPOL_WEIGHTED_INTERLEAVE_MODE },
+	{ "MPOL_PREFERRED", MPOL_PREFERRED },   { "MPOL_PREFERRED_MANY", MPOL_PREFERRED_MANY },
+	{ "MPOL_LOCAL", MPOL_LOCAL },           { 0 },
 };
 
 const BindName memory_policy_flag_names[] = {
@@ -236,12 +245,14 @@ static int memory_policy_parse(const MemoryPolicy *m, int *mode, SchedBits *node
 		flags |= f;
 	}
 	if ((flags & MPOL_F_STATIC_NODES) && (flags & MPOL_F_RELATIVE_NODES))
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid memory policy flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "invalid memory policy flags: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other");
 	*nodes = (SchedBits){ 0 };
 	int r = is_blank(m->nodes) ? 0 : sched_list_parse(m->nodes, "invalid memory policy node", nodes, e);
 	if (r < 0) return r;
 	if ((base == MPOL_DEFAULT || base == MPOL_LOCAL) && nodes->n)
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid memory policy nodes: %s mode requires 0 nodes but got %u", m->mode, nodes->n);
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid memory policy nodes: %s mode requires 0 nodes but got %u", m->mode,
+			       nodes->n);
 	if (base != MPOL_DEFAULT && base != MPOL_LOCAL && base != MPOL_PREFERRED && !nodes->n)
 		return err_set(e, ERR_CONFIG, EINVAL, "invalid memory policy nodes: %s mode requires at least one node but got 0", m->mode);
 	*mode = base | flags;
@@ -272,7 +283,11 @@ int memory_policy_apply(const MemoryPolicy *m, Err *e)
 const BindName personality_domain_names[] = { { "LINUX", PER_LINUX }, { "LINUX32", PER_LINUX32 }, { 0 } };
 
 BIND_TABLE(personality_table, "personality", Personality,
-	   { .name = "domain", .kind = BIND_ENUM, .offset = offsetof(Personality, domain), .flags = BIND_REQUIRED | BIND_ALWAYS, .sub = personality_domain_names },
+	   { .name = "domain",
+	     .kind = BIND_ENUM,
+	     .offset = offsetof(Personality, domain),
+	     .flags = BIND_REQUIRED | BIND_ALWAYS,
+	     .sub = personality_domain_names },
 	   { .name = "flags", .kind = BIND_STRINGS, .offset = offsetof(Personality, flags) });
 
 int personality_apply(const Personality *p, Err *e)
@@ -304,10 +319,11 @@ const BindName rlimit_names[] = {
 	{ 0 },
 };
 
-BIND_TABLE(rlimit_table, "rlimit", Rlimit,
-	   { .name = "type", .kind = BIND_ENUM, .offset = offsetof(Rlimit, type), .flags = BIND_REQUIRED | BIND_ALWAYS, .sub = rlimit_names },
-	   { .name = "hard", .kind = BIND_U64, .offset = offsetof(Rlimit, hard), .flags = BIND_ALWAYS },
-	   { .name = "soft", .kind = BIND_U64, .offset = offsetof(Rlimit, soft), .flags = BIND_ALWAYS });
+BIND_TABLE(
+	rlimit_table, "rlimit", Rlimit,
+	{ .name = "type", .kind = BIND_ENUM, .offset = offsetof(Rlimit, type), .flags = BIND_REQUIRED | BIND_ALWAYS, .sub = rlimit_names },
+	{ .name = "hard", .kind = BIND_U64, .offset = offsetof(Rlimit, hard), .flags = BIND_ALWAYS },
+	{ .name = "soft", .kind = BIND_U64, .offset = offsetof(Rlimit, soft), .flags = BIND_ALWAYS });
 
 int rlimit_check(const Rlimits *l, Err *e)
 {
@@ -319,7 +335,8 @@ int rlimit_check(const Rlimits *l, Err *e)
 		if (seen & 1U << r->type) return err_set(e, ERR_CONFIG, EINVAL, "process.rlimits[%zu]: %s is given twice", i, name);
 		seen |= 1U << r->type;
 		if (r->soft > r->hard)
-			return err_set(e, ERR_CONFIG, EINVAL, "process.rlimits[%zu]: %s: soft limit %" PRIu64 " is above hard limit %" PRIu64, i, name, r->soft,
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "process.rlimits[%zu]: %s: soft limit %" PRIu64 " is above hard limit %" PRIu64, i, name, r->soft,
 				       r->hard);
 	}
 	return 0;
@@ -342,10 +359,11 @@ static int rlimit_refused(pid_t pid, const Rlimit *r, int errnum, Err *e)
 	if (errnum != EPERM || prlimit(pid, (__rlimit_resource_t)r->type, NULL, &now) < 0 || r->hard <= now.rlim_max)
 		return err_sys(e, errnum, "error setting rlimit type %d (%s, soft %s, hard %s)", r->type, name, limit_text(r->soft, soft),
 			       limit_text(r->hard, hard));
-	return err_set(e, ERR_PERMISSION, EPERM,
-		       "error setting rlimit type %d: operation not permitted: %s: hard limit %s was asked for, but only %s is granted, and raising it needs "
-		       "CAP_SYS_RESOURCE",
-		       r->type, name, limit_text(r->hard, hard), limit_text(now.rlim_max, have));
+	return err_set(
+		e, ERR_PERMISSION, EPERM,
+		"error setting rlimit type %d: operation not permitted: %s: hard limit %s was asked for, but only %s is granted, and raising it needs "
+		"CAP_SYS_RESOURCE",
+		r->type, name, limit_text(r->hard, hard), limit_text(now.rlim_max, have));
 }
 
 int rlimit_apply(pid_t pid, const Rlimits *l, Err *e)

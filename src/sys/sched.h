@@ -26,7 +26,7 @@ int sched_apply(const Scheduler *s, Err *e) MUST_USE;
 /* ---- I/O priority ---- */
 
 typedef struct IoPriority {
-	int klass; /* 1 RT, 2 BE, 3 IDLE: the kernel's IOPRIO_CLASS_* */
+	int klass;        /* 1 RT, 2 BE, 3 IDLE: the kernel's IOPRIO_CLASS_* */
 	int32_t priority; /* 0 (highest) to 7 */
 } IoPriority;
 
@@ -80,7 +80,7 @@ int memory_policy_apply(const MemoryPolicy *m, Err *e) MUST_USE;
 /* ---- personality ---- */
 
 typedef struct Personality {
-	int domain; /* PER_LINUX, PER_LINUX32 */
+	int domain;    /* PER_LINUX, PER_LINUX32 */
 	StrList flags; /* none is defined: ignored, worth a note of the caller's */
 } Personality;
 

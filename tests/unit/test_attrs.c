@@ -96,7 +96,9 @@ static int drop_bounding(void)
 
 static int set_caps(void)
 {
-	CapSets s = { .effective = CAP_BIT(5), .permitted = CAP_BIT(0) | CAP_BIT(5) | CAP_BIT(40), .inheritable = CAP_BIT(0) | CAP_BIT(40) };
+	CapSets s = { .effective = CAP_BIT(5),
+		      .permitted = CAP_BIT(0) | CAP_BIT(5) | CAP_BIT(40),
+		      .inheritable = CAP_BIT(0) | CAP_BIT(40) };
 	CapSets got;
 	NEED(cap_set(&s) == 0);
 	NEED(status_hex("CapEff") == s.effective && cap_get_effective() == s.effective);
@@ -312,12 +314,14 @@ static void memory_policy_is_checked(void **state)
 		{ "{}", "invalid memory policy mode" },
 		{ "{\"nodes\":\"0-7\"}", "invalid memory policy mode" },
 		{ "{\"mode\":\"INTERLEAVE\",\"nodes\":\"0\"}", "invalid memory policy mode \"INTERLEAVE\"" },
-		{ "{\"mode\":\"MPOL_PREFERRED\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_RELATIVE_NODES\",\"badflag\"]}", "invalid memory policy flag \"badflag\"" },
+		{ "{\"mode\":\"MPOL_PREFERRED\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_RELATIVE_NODES\",\"badflag\"]}",
+		  "invalid memory policy flag \"badflag\"" },
 		{ "{\"mode\":\"MPOL_DEFAULT\",\"nodes\":\"0-7\"}", "mode requires 0 nodes but got 8" },
 		{ "{\"mode\":\"MPOL_LOCAL\",\"nodes\":\"0\"}", "mode requires 0 nodes but got 1" },
 		{ "{\"mode\":\"MPOL_INTERLEAVE\"}", "mode requires at least one node" },
 		{ "{\"mode\":\"MPOL_BIND\",\"nodes\":\"0-9876543210\",\"flags\":[]}", "invalid memory policy node" },
-		{ "{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_STATIC_NODES\",\"MPOL_F_RELATIVE_NODES\"]}", "exclude each other" },
+		{ "{\"mode\":\"MPOL_BIND\",\"nodes\":\"0\",\"flags\":[\"MPOL_F_STATIC_NODES\",\"MPOL_F_RELATIVE_NODES\"]}",
+		  "exclude each other" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO_ARENA a = ARENA_INIT(100000);

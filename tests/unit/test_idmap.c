@@ -75,8 +75,8 @@ static void mappings_come_from_documents(void **state)
 	AUTO_ARENA a = ARENA_INIT(10000);
 	Err e = ERR_INIT;
 	IdMapping m;
-	char text[] = "{\"containerID\":0,\"hostID\":4294967295,\"size\":7}", bad[] = "{\"containerID\":0,\"hostID\":4294967296,\"size\":7}",
-	     half[] = "{\"containerID\":0,\"size\":7}";
+	char text[] = "{\"containerID\":0,\"hostID\":4294967295,\"size\":7}",
+	     bad[] = "{\"containerID\":0,\"hostID\":4294967296,\"size\":7}", half[] = "{\"containerID\":0,\"size\":7}";
 	assert_int_equal(bind_parse(&idmap_table, text, strlen(text), &m, "c", &a, &e), 0);
 	assert_true(m.container_id == 0 && m.host_id == UINT32_MAX && m.size == 7);
 	assert_int_equal(bind_parse(&idmap_table, bad, strlen(bad), &m, "c", &a, &e), -EINVAL);
@@ -273,9 +273,12 @@ static void root_maps_directly(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mappings_are_checked),		 cmocka_unit_test(ids_are_translated),
-		cmocka_unit_test(mappings_come_from_documents),	 cmocka_unit_test(namespaces_are_made_for_mounts),
-		cmocka_unit_test(unprivileged_maps_are_own_ids), cmocka_unit_test(subordinate_ids_need_the_helper),
+		cmocka_unit_test(mappings_are_checked),
+		cmocka_unit_test(ids_are_translated),
+		cmocka_unit_test(mappings_come_from_documents),
+		cmocka_unit_test(namespaces_are_made_for_mounts),
+		cmocka_unit_test(unprivileged_maps_are_own_ids),
+		cmocka_unit_test(subordinate_ids_need_the_helper),
 		cmocka_unit_test(root_maps_directly),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@
 static void names_are_checked(void **state)
 {
 	(void)state;
-	const char *good[] = { "eth0", "a", "fifteen-bytes-x", "v.1", "eth%d" }, *bad[] = { "", ".", "..", "a/b", "a:b", "a b", "a\tb", "sixteen-bytes-xx" };
+	const char *good[] = { "eth0", "a", "fifteen-bytes-x", "v.1", "eth%d" },
+		   *bad[] = { "", ".", "..", "a/b", "a:b", "a b", "a\tb", "sixteen-bytes-xx" };
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		assert_true(netdev_name_ok(good[i]));
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -44,7 +45,8 @@ static void devices_come_from_documents(void **state)
 	typedef struct Holder {
 		NetDevices l;
 	} Holder;
-	BIND_TABLE(holder_table, "holder", Holder, { .name = "netDevices", .kind = BIND_OBJMAP, .offset = offsetof(Holder, l), .sub = &netdev_table });
+	BIND_TABLE(holder_table, "holder", Holder,
+		   { .name = "netDevices", .kind = BIND_OBJMAP, .offset = offsetof(Holder, l), .sub = &netdev_table });
 	AUTO_ARENA a = ARENA_INIT(10000);
 	Err e = ERR_INIT;
 	Holder h;
@@ -191,7 +193,9 @@ static int make_veth(int sock, const char *name, Err *e)
 static int give_address(int sock, const char *dev, uint8_t scope, Address a, Err *e)
 {
 	Request q;
-	struct ifaddrmsg m = { .ifa_family = a.family, .ifa_prefixlen = a.prefix, .ifa_scope = scope, .ifa_index = (uint32_t)netdev_index(dev) };
+	struct ifaddrmsg m = {
+		.ifa_family = a.family, .ifa_prefixlen = a.prefix, .ifa_scope = scope, .ifa_index = (uint32_t)netdev_index(dev)
+	};
 	request_init(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
 	request_attr(&q, IFA_LOCAL, a.local, a.n);
 	request_attr(&q, IFA_ADDRESS, a.address, a.n);
@@ -204,20 +208,32 @@ static int give_address(int sock, const char *dev, uint8_t scope, Address a, Err
 	return nl_talk(sock, &q, NULL, NULL, "give an address", e);
 }
 
-static const Address plain = { .family = AF_INET, .prefix = 24, .n = 4, .local = { 10, 1, 2, 3 }, .address = { 10, 1, 2, 3 }, .has_broadcast = 1,
+static const Address plain = { .family = AF_INET,
+			       .prefix = 24,
+			       .n = 4,
+			       .local = { 10, 1, 2, 3 },
+			       .address = { 10, 1, 2, 3 },
+			       .has_broadcast = 1,
 			       .broadcast = { 10, 1, 2, 255 } };
 static const Address peer = { .family = AF_INET, .prefix = 32, .n = 4, .local = { 10, 7, 0, 1 }, .address = { 10, 7, 0, 2 } };
 static const Address link_scope = { .family = AF_INET, .prefix = 32, .n = 4, .local = { 10, 9, 9, 9 }, .address = { 10, 9, 9, 9 } };
-static const Address dying = { .family = AF_INET, .prefix = 32, .n = 4, .local = { 10, 8, 8, 8 }, .address = { 10, 8, 8, 8 }, .priority = 1000 };
-static const Address six = { .family = AF_INET6, .prefix = 64, .n = 16, .flags = IFA_F_NODAD, .local = { 0xfd, [15] = 1 }, .address = { 0xfd, [15] = 1 } };
+static const Address dying = {
+	.family = AF_INET, .prefix = 32, .n = 4, .local = { 10, 8, 8, 8 }, .address = { 10, 8, 8, 8 }, .priority = 1000
+};
+static const Address six = {
+	.family = AF_INET6, .prefix = 64, .n = 16, .flags = IFA_F_NODAD, .local = { 0xfd, [15] = 1 }, .address = { 0xfd, [15] = 1 }
+};
 
 static bool has_address(const Addresses *l, const Address *want)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		const Address *a = &l->items[i];
-		if (a->family != want->family || a->prefix != want->prefix || a->flags != want->flags || a->has_broadcast != want->has_broadcast) continue;
+		if (a->family != want->family || a->prefix != want->prefix || a->flags != want->flags ||
+		    a->has_broadcast != want->has_broadcast)
+			continue;
 		const uint8_t *local = a->has_local ? a->local : a->address;
-		if (memcmp(a->address, want->address, 16) == 0 && memcmp(local, want->local, 16) == 0 && memcmp(a->broadcast, want->broadcast, 16) == 0)
+		if (memcmp(a->address, want->address, 16) == 0 && memcmp(local, want->local, 16) == 0 &&
+		    memcmp(a->broadcast, want->broadcast, 16) == 0)
 			return true;
 	}
 	return false;
@@ -341,12 +357,22 @@ static int traffic(void)
 	}
 	NEED(now && other && now->tx_packets >= 5 && now->tx_bytes >= 5 * 52);
 	NEED(other->rx_packets >= 5 && other->rx_bytes >= 5 * 52 && other->rx_errors == 0);
-	NetdevStatsList one = { (NetdevStats[]){ { .name = "eth0", .rx_bytes = 1, .rx_packets = 2, .rx_errors = 3, .rx_dropped = 4, .tx_bytes = 5, .tx_packets = 6, .tx_errors = 7, .tx_dropped = 8 } }, 1 };
+	NetdevStatsList one = { (NetdevStats[]){ { .name = "eth0",
+						   .rx_bytes = 1,
+						   .rx_packets = 2,
+						   .rx_errors = 3,
+						   .rx_dropped = 4,
+						   .tx_bytes = 5,
+						   .tx_packets = 6,
+						   .tx_errors = 7,
+						   .tx_dropped = 8 } },
+				1 };
 	AUTO_BUF out = BUF_INIT(1000);
 	JsonWriter w = JSON_WRITER(&out);
 	netdev_stats_write(&one, &w);
-	NEED(streq(buf_str(&out), "[{\"Name\":\"eth0\",\"RxBytes\":1,\"RxPackets\":2,\"RxErrors\":3,\"RxDropped\":4,\"TxBytes\":5,\"TxPackets\":6,"
-				  "\"TxErrors\":7,\"TxDropped\":8}]"));
+	NEED(streq(buf_str(&out),
+		   "[{\"Name\":\"eth0\",\"RxBytes\":1,\"RxPackets\":2,\"RxErrors\":3,\"RxDropped\":4,\"TxBytes\":5,\"TxPackets\":6,"
+		   "\"TxErrors\":7,\"TxDropped\":8}]"));
 	return 0;
 }
 
@@ -360,9 +386,12 @@ static void traffic_is_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_are_checked),		     cmocka_unit_test(devices_come_from_documents),
-		cmocka_unit_test(attributes_stay_in_their_message),  cmocka_unit_test(answers_are_bounded),
-		cmocka_unit_test(loopback_comes_up),		     cmocka_unit_test(devices_move_with_their_addresses),
+		cmocka_unit_test(names_are_checked),
+		cmocka_unit_test(devices_come_from_documents),
+		cmocka_unit_test(attributes_stay_in_their_message),
+		cmocka_unit_test(answers_are_bounded),
+		cmocka_unit_test(loopback_comes_up),
+		cmocka_unit_test(devices_move_with_their_addresses),
 		cmocka_unit_test(traffic_is_counted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

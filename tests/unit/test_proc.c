@@ -25,7 +25,11 @@ static void names_in_stat_cannot_lie(void **state)
 		assert_int_equal(proc_stat_parse(text, &s), 0);
 		assert_true(s.state == 'S' && s.ppid == 7 && s.pgrp == 8 && s.session == 9 && s.start_time == 987654321);
 	}
-	const char *bad[] = { "", "42 sh S 1", "42 (sh)", "42 (sh) S 7 8", "42 (sh) SS 7 8 9 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 5",
+	const char *bad[] = { "",
+			      "42 sh S 1",
+			      "42 (sh)",
+			      "42 (sh) S 7 8",
+			      "42 (sh) SS 7 8 9 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 5",
 			      "42 (sh) S x 8 9 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 5" };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		ProcStat s;
@@ -121,13 +125,41 @@ static void signals_have_names(void **state)
 		const char *name;
 		int n;
 	} cases[] = {
-		{ "TERM", SIGTERM },   { "SIGTERM", SIGTERM }, { "sigterm", SIGTERM }, { "15", 15 },	     { "0", 0 },
-		{ "64", 64 },	       { "SIGHUP", 1 },	       { "KILL", 9 },	       { "usr1", SIGUSR1 },  { "WINCH", SIGWINCH },
-		{ "POLL", SIGIO },     { "IO", SIGIO },	       { "IOT", SIGABRT },     { "CLD", SIGCHLD },   { "STKFLT", 16 },
-		{ "RTMIN", 34 },       { "SIGRTMIN+3", 37 },   { "rtmin+30", 64 },     { "RTMAX", 64 },	     { "SIGRTMAX-1", 63 },
-		{ "RTMAX-30", 34 },    { "", -EINVAL },	       { "SIG", -EINVAL },     { "SIGSIGTERM", -EINVAL }, { "65", -EINVAL },
-		{ "-1", -EINVAL },     { "+9", -EINVAL },      { "9 ", -EINVAL },      { "0x9", -EINVAL },   { "4294967305", -EINVAL },
-		{ "TERMX", -EINVAL },  { "RTMIN+31", -EINVAL }, { "RTMIN-1", -EINVAL }, { "RTMIN+", -EINVAL }, { "RTMAX+1", -EINVAL },
+		{ "TERM", SIGTERM },
+		{ "SIGTERM", SIGTERM },
+		{ "sigterm", SIGTERM },
+		{ "15", 15 },
+		{ "0", 0 },
+		{ "64", 64 },
+		{ "SIGHUP", 1 },
+		{ "KILL", 9 },
+		{ "usr1", SIGUSR1 },
+		{ "WINCH", SIGWINCH },
+		{ "POLL", SIGIO },
+		{ "IO", SIGIO },
+		{ "IOT", SIGABRT },
+		{ "CLD", SIGCHLD },
+		{ "STKFLT", 16 },
+		{ "RTMIN", 34 },
+		{ "SIGRTMIN+3", 37 },
+		{ "rtmin+30", 64 },
+		{ "RTMAX", 64 },
+		{ "SIGRTMAX-1", 63 },
+		{ "RTMAX-30", 34 },
+		{ "", -EINVAL },
+		{ "SIG", -EINVAL },
+		{ "SIGSIGTERM", -EINVAL },
+		{ "65", -EINVAL },
+		{ "-1", -EINVAL },
+		{ "+9", -EINVAL },
+		{ "9 ", -EINVAL },
+		{ "0x9", -EINVAL },
+		{ "4294967305", -EINVAL },
+		{ "TERMX", -EINVAL },
+		{ "RTMIN+31", -EINVAL },
+		{ "RTMIN-1", -EINVAL },
+		{ "RTMIN+", -EINVAL },
+		{ "RTMAX+1", -EINVAL },
 		{ "RTMIN+4294967296", -EINVAL },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)

@@ -161,7 +161,9 @@ static void a_shared_group_must_match(void **state)
 		{ { .clos_id = "missing" }, "must be pre-created", NULL },
 		{ { .clos_id = "gold", .l3_cache_schema = "L3:1=1f;0=7f0" }, NULL, "L3:1=1f;0=7f0\n" },
 		{ { .clos_id = "gold", .mem_bw_schema = "MB:1=65" }, NULL, "MB:1=65\n" }, /* the kernel rounds up to 70 */
-		{ { .clos_id = "gold", .l3_cache_schema = "L3:0=7f0", .mem_bw_schema = "MB:0=20", .schemata = { lines, 1 } }, NULL, "L3:0=7f0\nMB:0=20\nL2:0=f\n" },
+		{ { .clos_id = "gold", .l3_cache_schema = "L3:0=7f0", .mem_bw_schema = "MB:0=20", .schemata = { lines, 1 } },
+		  NULL,
+		  "L3:0=7f0\nMB:0=20\nL2:0=f\n" },
 		{ { .clos_id = "gold", .l3_cache_schema = "L3:0=7ff" }, "does not match", NULL },
 		{ { .clos_id = "gold", .l3_cache_schema = "L3:2=1f" }, "does not match", NULL },
 		{ { .clos_id = "gold", .mem_bw_schema = "MB:0=30" }, "does not match", NULL },
@@ -240,14 +242,15 @@ static void statistics_are_runcs(void **state)
 	group(t->root, ".", "    L3:0=7ff;1=7ff\n    MB:0=100;1=100\n");
 	group(t->root, "gold", "    MB:0=20;1=70\n    L3:0=7f0;1=1f\n");
 	assert_int_equal(rdt_stats_write(t->root, &g, &w, &e), 0);
-	assert_string_equal(buf_str(&out),
-			    "{\"l3_cache_info\":{\"cbm_mask\":\"7ff\",\"min_cbm_bits\":1,\"num_closids\":16},"
-			    "\"mem_bw_info\":{\"bandwidth_gran\":10,\"delay_linear\":1,\"min_bandwidth\":10,\"num_closids\":8},"
-			    "\"schemata\":[\"MB:0=20;1=70\",\"L3:0=7f0;1=1f\"],"
-			    "\"l3_cache_schema_root\":\"L3:0=7ff;1=7ff\",\"l3_cache_schema\":\"L3:0=7f0;1=1f\","
-			    "\"mem_bw_schema_root\":\"MB:0=100;1=100\",\"mem_bw_schema\":\"MB:0=20;1=70\","
-			    "\"mbm_stats\":[{\"mbm_total_bytes\":10,\"mbm_local_bytes\":11},{\"mbm_total_bytes\":20,\"mbm_local_bytes\":21}],"
-			    "\"cmt_stats\":[{\"llc_occupancy\":12},{\"llc_occupancy\":22}]}");
+	assert_string_equal(
+		buf_str(&out),
+		"{\"l3_cache_info\":{\"cbm_mask\":\"7ff\",\"min_cbm_bits\":1,\"num_closids\":16},"
+		"\"mem_bw_info\":{\"bandwidth_gran\":10,\"delay_linear\":1,\"min_bandwidth\":10,\"num_closids\":8},"
+		"\"schemata\":[\"MB:0=20;1=70\",\"L3:0=7f0;1=1f\"],"
+		"\"l3_cache_schema_root\":\"L3:0=7ff;1=7ff\",\"l3_cache_schema\":\"L3:0=7f0;1=1f\","
+		"\"mem_bw_schema_root\":\"MB:0=100;1=100\",\"mem_bw_schema\":\"MB:0=20;1=70\","
+		"\"mbm_stats\":[{\"mbm_total_bytes\":10,\"mbm_local_bytes\":11},{\"mbm_total_bytes\":20,\"mbm_local_bytes\":21}],"
+		"\"cmt_stats\":[{\"llc_occupancy\":12},{\"llc_occupancy\":22}]}");
 	RdtFeatures f;
 	assert_int_equal(rdt_features(t->root, &f), 0);
 	assert_true(f.l3_cat && f.mba && f.llc_occupancy && f.mbm_total && f.mbm_local);
@@ -266,9 +269,9 @@ static void a_machine_without_rdt_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_settings_are_refused),		 cmocka_unit_test(a_shared_group_is_used_not_owned),
-		cmocka_unit_test(a_shared_group_must_match),		 cmocka_unit_test(an_own_group_goes_with_the_container),
-		cmocka_unit_test(the_root_group_can_be_asked_for),	 cmocka_unit_test(statistics_are_runcs),
+		cmocka_unit_test(bad_settings_are_refused),        cmocka_unit_test(a_shared_group_is_used_not_owned),
+		cmocka_unit_test(a_shared_group_must_match),       cmocka_unit_test(an_own_group_goes_with_the_container),
+		cmocka_unit_test(the_root_group_can_be_asked_for), cmocka_unit_test(statistics_are_runcs),
 		cmocka_unit_test(a_machine_without_rdt_says_so),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
