@@ -31,8 +31,9 @@ void arena_done(Arena *a)
 
 static ArenaChunk *arena_grow(Arena *a, size_t n)
 {
-	size_t size = n > CHUNK_SIZE ? n : CHUNK_SIZE;
-	ArenaChunk *c = malloc(sizeof *c + size);
+	size_t size = n > CHUNK_SIZE ? n : CHUNK_SIZE, total;
+	if (__builtin_add_overflow(size, sizeof(ArenaChunk), &total)) return NULL;
+	ArenaChunk *c = malloc(total);
 	if (!c) return NULL;
 	*c = (ArenaChunk){ .size = size };
 	if (n > CHUNK_SIZE && a->chunks) { /* a large object: keep filling the current chunk */
@@ -47,8 +48,9 @@ static ArenaChunk *arena_grow(Arena *a, size_t n)
 
 void *arena_alloc(Arena *a, size_t n)
 {
+	if (__builtin_add_overflow(n, ALIGN - 1, &n)) return NULL;
+	n &= ~(size_t)(ALIGN - 1);
 	if (n > a->max || a->used > a->max - n) return NULL;
-	n = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	ArenaChunk *c = a->chunks;
 	if (!c || c->size - c->used < n) {
 		c = arena_grow(a, n);

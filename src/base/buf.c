@@ -65,7 +65,8 @@ void buf_printf(Buf *b, const char *fmt, ...)
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	char *to = n < 0 ? NULL : buf_reserve(b, (size_t)n);
+	if (n < 0) b->failed = true;
+	char *to = buf_reserve(b, (size_t)n);
 	if (to) {
 		vsnprintf(to, (size_t)n + 1, fmt, again);
 		buf_advance(b, (size_t)n);

@@ -67,6 +67,19 @@ static void arena_frees_and_defers(void **state)
 	assert_int_equal(ran, 1);
 }
 
+static void arena_never_exceeds_its_ceiling(void **state)
+{
+	(void)state;
+	AUTO_ARENA exact = ARENA_INIT(32), odd = ARENA_INIT(40), endless = ARENA_INIT(SIZE_MAX);
+	assert_non_null(arena_alloc(&exact, 17));
+	assert_null(arena_alloc(&exact, 1));
+	assert_non_null(arena_alloc(&odd, 30));
+	assert_null(arena_alloc(&odd, 1)); /* what is handed out is a multiple of the alignment: 16 more do not fit */
+	assert_true(odd.used <= odd.max);
+	assert_null(arena_alloc(&endless, SIZE_MAX)); /* the rounding must not wrap to nothing */
+	assert_null(arena_alloc(&endless, SIZE_MAX - 20));
+}
+
 static void time_is_rfc3339(void **state)
 {
 	(void)state;
@@ -84,11 +97,9 @@ static void time_is_rfc3339(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(buffer_stops_at_its_ceiling),
-		cmocka_unit_test(numbers_are_strict),
-		cmocka_unit_test(pieces_keep_empty_ones),
-		cmocka_unit_test(arena_frees_and_defers),
-		cmocka_unit_test(time_is_rfc3339),
+		cmocka_unit_test(buffer_stops_at_its_ceiling),     cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(pieces_keep_empty_ones),          cmocka_unit_test(arena_frees_and_defers),
+		cmocka_unit_test(arena_never_exceeds_its_ceiling), cmocka_unit_test(time_is_rfc3339),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
