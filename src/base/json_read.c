@@ -201,6 +201,8 @@ static int push(Reader *r, const JsonMember *m)
 {
 	if (r->stack_n == r->stack_cap) {
 		size_t cap = r->stack_cap ? r->stack_cap * 2 : 64;
+		/* all of these move to the arena later: what will not fit there is not piled up here */
+		if (r->stack_n * sizeof(JsonValue) > r->arena->max - r->arena->used) return fail_memory(r);
 		JsonMember *p = realloc(r->stack, cap * sizeof *p);
 		if (!p) return fail_memory(r);
 		r->stack = p;
