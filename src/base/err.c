@@ -94,11 +94,12 @@ const char *err_text(int errnum)
 	return s ? s : "unknown error";
 }
 
+/* One line, and no bytes that command a terminal: messages quote names that a container chose. */
 static void err_vformat(Err *e, const char *fmt, va_list ap)
 {
 	vsnprintf(e->msg, sizeof e->msg, fmt, ap);
 	for (char *p = e->msg; *p; p++)
-		if (*p == '\n') *p = ' ';
+		if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = *p == '\n' || *p == '\t' ? ' ' : '?';
 }
 
 int err_set(Err *e, ErrCode code, int errnum, const char *fmt, ...)

@@ -5,7 +5,8 @@
  *
  * Invariants
  *  - A function that takes an Err and fails has set it; one that succeeds has not touched it.
- *  - The message is one line without a final newline: what was attempted, on which object, why it failed.
+ *  - The message is one line without a final newline: what was attempted, on which object, why it failed. Control
+ *    characters in it (from names in a document or an image) are replaced.
  *  - err_wrap puts context in front, outermost first: "mount /data: open /srv/x: no such file or directory".
  */
 #pragma once

@@ -1,6 +1,7 @@
-/* test_base.c: buffers, arena, strict numbers, time. */
+/* test_base.c: buffers, arena, errors, strict numbers, time. */
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/err.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "check.h"
@@ -80,6 +81,19 @@ static void arena_never_exceeds_its_ceiling(void **state)
 	assert_null(arena_alloc(&endless, SIZE_MAX - 20));
 }
 
+static void messages_are_one_harmless_line(void **state)
+{
+	(void)state;
+	Err e = ERR_INIT;
+	assert_int_equal(err_set(&e, ERR_CONFIG, EINVAL, "key \"%s\"", "a\nb\x1b[31m\r\x7f\xc3\xa9"), -EINVAL);
+	assert_string_equal(e.msg, "key \"a b?[31m??\xc3\xa9\"");
+	assert_int_equal(err_wrap(&e, "mount %s", "/x\ty"), -EINVAL);
+	assert_string_equal(e.msg, "mount /x y: key \"a b?[31m??\xc3\xa9\"");
+	assert_int_equal(err_sys(&e, -ENOENT, "open %s", "/x\x1b"), -ENOENT);
+	assert_string_equal(e.msg, "open /x?: no such file or directory");
+	assert_int_equal(e.code, ERR_NOT_FOUND);
+}
+
 static void time_is_rfc3339(void **state)
 {
 	(void)state;
@@ -97,9 +111,13 @@ static void time_is_rfc3339(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(buffer_stops_at_its_ceiling),     cmocka_unit_test(numbers_are_strict),
-		cmocka_unit_test(pieces_keep_empty_ones),          cmocka_unit_test(arena_frees_and_defers),
-		cmocka_unit_test(arena_never_exceeds_its_ceiling), cmocka_unit_test(time_is_rfc3339),
+		cmocka_unit_test(buffer_stops_at_its_ceiling),
+		cmocka_unit_test(numbers_are_strict),
+		cmocka_unit_test(pieces_keep_empty_ones),
+		cmocka_unit_test(arena_frees_and_defers),
+		cmocka_unit_test(arena_never_exceeds_its_ceiling),
+		cmocka_unit_test(messages_are_one_harmless_line),
+		cmocka_unit_test(time_is_rfc3339),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
