@@ -1,12 +1,12 @@
 /* bind.h: one engine that moves documents into C structs and back, driven by tables.
  *
  * A table row says: this key, of this kind, stands at this offset. From the same table come decoding with
- * exact messages ("config.json: linux.resources.pids.limit: expected an integer, got a string (byte 812)"), encoding,
+ * exact messages ("config.json: linux.resources.pids.limit: expected an integer, got string (byte 812)"), encoding,
  * and the range and presence checks that need no knowledge of other fields.
  *
  * Rules
- *  - A null counts as absent (Go's encoders write it for empty lists); an unknown key is ignored, as the OCI
- *    specifications ask.
+ *  - A null field counts as absent (Go's encoders write it for empty lists); a null inside a list or map is refused.
+ *    An unknown key is ignored, as the OCI specifications ask.
  *  - Decoded strings point into the parsed text, everything else into the arena: the struct lives as long as both.
  *  - Absent: pointers NULL, lists {NULL, 0}, numbers 0, Opt* {.set = false}.
  */
@@ -79,8 +79,8 @@ typedef struct ObjList {
 	}
 
 enum {
-	BIND_REQUIRED = 1, /* must be present (and, for strings and lists, not empty) */
-	BIND_ALWAYS = 2,   /* written even when zero or empty */
+	BIND_REQUIRED = 1, /* must be present (and, for strings and lists, not empty); its zero is written */
+	BIND_ALWAYS = 2,   /* written even when zero or empty; null when it is an absent pointer, string or Opt* */
 	BIND_OCTAL = 4,    /* reserved for formats with octal text */
 };
 

@@ -31,8 +31,9 @@ static void path_pop(Decoder *d, size_t before)
 
 static int refuse(Decoder *d, const JsonValue *v, const char *expected)
 {
+	const char *got = v->type == JSON_DOUBLE ? "number with a fraction or exponent" : json_type_name(v->type);
 	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected %s, got %s (byte %u)", d->document, d->path_n ? d->path : "document",
-		       expected, json_type_name(v->type), v->offset);
+		       expected, got, v->offset);
 }
 
 static int refuse_range(Decoder *d, const JsonValue *v, int64_t min, uint64_t max)
@@ -265,9 +266,10 @@ static int check_required(Decoder *d, const BindTable *t, const JsonValue *v, co
 		const BindRow *row = &t->rows[i];
 		if (!(row->flags & BIND_REQUIRED)) continue;
 		const JsonValue *m = json_get(v, row->name);
-		if (m && m->type != JSON_NULL && !is_empty(row, obj + row->offset)) continue;
+		bool there = m && m->type != JSON_NULL;
+		if (there && !is_empty(row, obj + row->offset)) continue;
 		path_push(d, row->name, -1);
-		return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: required, but %s", d->document, d->path, m ? "empty" : "missing");
+		return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: required, but %s", d->document, d->path, there ? "empty" : "missing");
 	}
 	return 0;
 }

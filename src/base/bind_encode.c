@@ -77,8 +77,48 @@ static void encode_maps(const BindRow *row, const void *p, JsonWriter *w)
 	json_end_object(w);
 }
 
+/* Written although absent: on request, and where a reader would refuse the document without it. A zero is such a
+ * value; an empty string or list is refused all the same. */
+static bool is_owed(const BindRow *row)
+{
+	if (row->flags & BIND_ALWAYS) return true;
+	if (!(row->flags & BIND_REQUIRED)) return false;
+	switch (row->kind) {
+	case BIND_BOOL:
+	case BIND_I32:
+	case BIND_U32:
+	case BIND_I64:
+	case BIND_U64:
+	case BIND_ENUM:
+	case BIND_OBJECT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Of the kinds that know "absent" from zero, so that it is still absent when read again. */
+static bool is_null(const BindRow *row, const void *p)
+{
+	switch (row->kind) {
+	case BIND_OPT_BOOL:
+	case BIND_OPT_INT:
+	case BIND_OPT_UINT:
+	case BIND_STRING:
+	case BIND_POINTER:
+	case BIND_RAW:
+		return is_absent(row, p);
+	default:
+		return false;
+	}
+}
+
 static void encode_field(const BindRow *row, const void *p, JsonWriter *w)
 {
+	if (is_null(row, p)) {
+		json_null(w);
+		return;
+	}
 	switch (row->kind) {
 	case BIND_BOOL:
 		json_bool(w, *(const bool *)p);
@@ -135,7 +175,7 @@ void bind_encode(const BindTable *t, const void *obj, JsonWriter *w)
 		const BindRow *row = &t->rows[i];
 		const char *p = (const char *)obj + row->offset;
 		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, p) : is_absent(row, p);
-		if (absent && !(row->flags & BIND_ALWAYS)) continue;
+		if (absent && !is_owed(row)) continue;
 		json_key(w, row->name);
 		encode_field(row, p, w);
 	}
