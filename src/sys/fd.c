@@ -1,6 +1,7 @@
 /* fd.c: see fd.h. */
 #include "sys/fd.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/socket.h>
@@ -43,6 +44,36 @@ int fd_read_all(int fd, Buf *b)
 	}
 }
 
+/* Kernel files say that they are empty: what they hold is known at their end only. */
+static int read_unsized(int fd, size_t max, Arena *a, char **ret, size_t *ret_n)
+{
+	AUTO_BUF b = BUF_INIT(max);
+	int r = fd_read_all(fd, &b);
+	if (r < 0) return r;
+	char *p = arena_str(a, (Str){ b.p, b.n });
+	if (!p) return -ENOMEM;
+	*ret = p;
+	*ret_n = b.n;
+	return 0;
+}
+
+static int read_sized(int fd, size_t size, Arena *a, char **ret, size_t *ret_n)
+{
+	size_t n = 0;
+	char *p = arena_alloc(a, size + 1);
+	if (!p) return -ENOMEM;
+	while (n < size) {
+		ssize_t k = TEMP_FAILURE_RETRY(read(fd, p + n, size - n));
+		if (k < 0) return -errno;
+		if (k == 0) break;
+		n += (size_t)k;
+	}
+	p[n] = 0;
+	*ret = p;
+	*ret_n = n;
+	return 0;
+}
+
 int fd_read_file(int dirfd, const char *path, size_t max, Arena *a, char **ret, size_t *ret_n, Err *e)
 {
 	struct stat st;
@@ -52,19 +83,9 @@ int fd_read_file(int dirfd, const char *path, size_t max, Arena *a, char **ret, 
 	if (!S_ISREG(st.st_mode)) return err_set(e, ERR_CONFIG, EINVAL, "%s: not a regular file", path);
 	if ((uint64_t)st.st_size > max)
 		return err_set(e, ERR_RESOURCE, EFBIG, "%s: %jd bytes, at most %zu are read", path, (intmax_t)st.st_size, max);
-	size_t size = (size_t)st.st_size, n = 0;
-	char *p = arena_alloc(a, size + 1);
-	if (!p) return err_sys(e, ENOMEM, "read %s", path);
-	while (n < size) {
-		ssize_t k = TEMP_FAILURE_RETRY(read(fd, p + n, size - n));
-		if (k < 0) return err_sys(e, errno, "read %s", path);
-		if (k == 0) break;
-		n += (size_t)k;
-	}
-	p[n] = 0;
-	*ret = p;
-	*ret_n = n;
-	return 0;
+	int r = st.st_size ? read_sized(fd, (size_t)st.st_size, a, ret, ret_n) : read_unsized(fd, max, a, ret, ret_n);
+	if (r == -EFBIG) return err_set(e, ERR_RESOURCE, EFBIG, "%s: more than the %zu bytes that are read", path, max);
+	return r < 0 ? err_sys(e, r, "read %s", path) : 0;
 }
 
 ssize_t fd_read_small(int dirfd, const char *path, char *to, size_t size)
@@ -104,7 +125,9 @@ int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t
 	char tmp[256];
 	if (snprintf(tmp, sizeof tmp, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof tmp)
 		return err_sys(e, ENAMETOOLONG, "write %s", name);
-	AUTO_FD int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	AUTO_FD int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0 && errno == EEXIST && unlinkat(dirfd, tmp, 0) == 0) /* of a killed process that had our number */
+		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0) return err_sys(e, errno, "create %s", tmp);
 	int r = fd_write_all(fd, p, n);
 	if (r >= 0 && durable && fdatasync(fd) < 0) r = -errno;
@@ -136,8 +159,11 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 	}
 	ssize_t k = TEMP_FAILURE_RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
 	if (k < 0) return -errno;
-	if ((size_t)k == n) return 0;
-	return fd_write_all(sock, (const char *)p + k, n - (size_t)k); /* a stream took a part */
+	for (size_t done = (size_t)k; done < n; done += (size_t)k) { /* a stream took a part */
+		k = TEMP_FAILURE_RETRY(send(sock, (const char *)p + done, n - done, MSG_NOSIGNAL));
+		if (k < 0) return -errno;
+	}
+	return 0;
 }
 
 ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds)
@@ -151,41 +177,42 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *r
 	size_t got = 0;
 	ssize_t k = TEMP_FAILURE_RETRY(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
 	if (k < 0) return -errno;
+	bool cut = m.msg_flags & MSG_TRUNC;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (size_t i = 0; i < count; i++) {
 			int fd;
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-			if (got < max_fds)
+			if (got < max_fds && !cut)
 				fds[got++] = fd;
 			else
 				fd_close(fd); /* more than was asked for */
 		}
 	}
 	if (ret_nfds) *ret_nfds = got;
-	return k;
+	return cut ? -EMSGSIZE : k;
 }
 
-/* The address of a socket below a directory: "/proc/self/fd/N/name" when dirfd is one, else the path itself; a
- * path too long for sun_path goes through a descriptor of its directory, which *hold then keeps open. */
+/* The address of a socket: the path itself, or "/proc/self/fd/N/name" below a descriptor: dirfd, or, where that is too
+ * long for sun_path, one of the path's directory, which *hold then keeps open. */
 static int unix_address(int dirfd, const char *path, struct sockaddr_un *sa, int *hold)
 {
 	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	int n;
-	if (dirfd != AT_FDCWD && path[0] != '/') {
+	if (!*path) return -ENOENT; /* an empty sun_path would be an abstract name */
+	if (dirfd != AT_FDCWD && path[0] != '/')
 		n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", dirfd, path);
-	} else if (strlen(path) < sizeof sa->sun_path) {
+	else
 		n = snprintf(sa->sun_path, sizeof sa->sun_path, "%s", path);
-	} else {
-		const char *slash = strrchr(path, '/');
-		if (!slash) return -ENAMETOOLONG;
-		AUTO_FREE char *dir = strndup(path, (size_t)(slash - path) + 1);
-		if (!dir) return -ENOMEM;
-		*hold = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (*hold < 0) return -errno;
-		n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", *hold, slash + 1);
-	}
+	if (n < (int)sizeof sa->sun_path) return 0;
+	const char *slash = strrchr(path, '/');
+	if (!slash) return -ENAMETOOLONG;
+	AUTO_FREE char *dir = strndup(path, (size_t)(slash - path) + 1);
+	if (!dir) return -ENOMEM;
+	*hold = openat(dirfd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*hold < 0) return -errno;
+	n = snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", *hold, slash + 1);
 	return n < (int)sizeof sa->sun_path ? 0 : -ENAMETOOLONG;
 }
 
@@ -215,7 +242,23 @@ int fd_listen_unix(int dirfd, const char *name, int type, mode_t mode)
 	return take_fd(fd);
 }
 
+/* Linux before 5.11 has close_range without CLOEXEC. */
+static int cloexec_one_by_one(unsigned first)
+{
+	DIR *d = opendir("/proc/self/fd");
+	if (!d) return -errno;
+	int r = 0;
+	for (struct dirent *ent; (ent = readdir(d));) {
+		uint32_t n;
+		if (str_to_u32(str_of(ent->d_name), &n) < 0 || n < first) continue;
+		if (fcntl((int)n, F_SETFD, FD_CLOEXEC) < 0) r = -errno;
+	}
+	closedir(d);
+	return r;
+}
+
 int fd_cloexec_from(unsigned first)
 {
-	return syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+	if (syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return 0;
+	return errno == EINVAL || errno == ENOSYS ? cloexec_one_by_one(first) : -errno;
 }

@@ -24,7 +24,8 @@ void auto_fd(int *fd);
 /* fd_read_all: everything up to end of file, at most b->max bytes. -EFBIG when there is more. */
 int fd_read_all(int fd, Buf *b) MUST_USE;
 /* fd_read_file: the whole regular file at path below dirfd (AT_FDCWD for the current directory), at most max
- * bytes, as a NUL-terminated arena string. */
+ * bytes, as a NUL-terminated arena string: as much as it held when it was opened. Kernel files, which claim to be empty,
+ * are read to their end. Anything else (a FIFO, a device) is refused without waiting. */
 int fd_read_file(int dirfd, const char *path, size_t max, Arena *a, char **ret, size_t *ret_n, Err *e) MUST_USE;
 /* fd_read_small: reads up to size - 1 bytes of a kernel file (proc, sysfs, cgroup) and ends them with a NUL, the
  * final newline cut. Returns the length or -errno. */
@@ -34,18 +35,20 @@ ssize_t fd_read_small(int dirfd, const char *path, char *to, size_t size) MUST_U
 int fd_write_all(int fd, const void *p, size_t n) MUST_USE;
 /* fd_write_file: one write(2) of text to an existing kernel file. */
 int fd_write_file(int dirfd, const char *path, const char *text) MUST_USE;
-/* fd_replace_file: makes or replaces the file atomically (temporary name, rename); durable: fdatasync before. */
+/* fd_replace_file: makes or replaces the file atomically (temporary name, rename) with mode less the umask; durable:
+ * fdatasync before. On failure the old file is as it was and nothing new is left. */
 int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable, Err *e) MUST_USE;
 
 /* Sockets. fd_send: one message (SOCK_SEQPACKET or SOCK_STREAM) with up to FD_PASS_MAX descriptors.
- * fd_recv: one message; received descriptors are CLOEXEC. Returns bytes, 0 at end of file, or -errno. */
+ * fd_recv: one message; received descriptors are CLOEXEC, those beyond max_fds are closed. Returns bytes, 0 at end of
+ * file, -EMSGSIZE when the message is longer than n (then no descriptor is handed out), or -errno. */
 enum { FD_PASS_MAX = 64 };
 int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds) MUST_USE;
 ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds) MUST_USE;
 /* fd_connect_unix, fd_listen_unix: SOCK_STREAM or SOCK_SEQPACKET at a path of any length (reached through the
- * directory's descriptor, so the limit of sun_path applies to the last part only). */
+ * directory's descriptor, so the limit of sun_path applies to the last part only). The socket file gets mode less the umask. */
 int fd_connect_unix(int dirfd, const char *path, int type) MUST_USE;
 int fd_listen_unix(int dirfd, const char *name, int type, mode_t mode) MUST_USE;
 
-/* fd_cloexec_from: close-on-exec for every descriptor >= first. */
+/* fd_cloexec_from: close-on-exec for every descriptor >= first. Before Linux 5.11 it needs proc at /proc. */
 int fd_cloexec_from(unsigned first) MUST_USE;
