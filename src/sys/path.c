@@ -34,6 +34,10 @@ int path_open(int root, const char *path, int flags, mode_t mode)
 
 int path_open_beneath(int dirfd, const char *path, int flags)
 {
+	/* RESOLVE_BENEATH lets "net/../kernel" pass: it stays beneath, but not where its first part says */
+	Str rest = str_of(path), part;
+	while (str_next(&rest, '/', &part))
+		if (str_eq(part, "..")) return -EXDEV;
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
@@ -82,9 +86,20 @@ int path_make_dir(int root, const char *path, mode_t mode)
 	return fd == -ENOENT ? make_parts(root, path, mode) : fd;
 }
 
+/* Takes fd and gives it back when a file may be bound over it. A link can only be one that dangles, or that was put
+ * there just now: nothing is created through it. */
+static int keep_file(int fd)
+{
+	struct stat st;
+	int r = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? -EISDIR : S_ISLNK(st.st_mode) ? -ENOENT : fd;
+	if (r < 0) fd_close(fd);
+	return r;
+}
+
 int path_make_file(int root, const char *path, mode_t mode)
 {
 	int fd = path_open(root, path, O_PATH, 0);
+	if (fd >= 0) return keep_file(fd);
 	if (fd != -ENOENT) return fd;
 	size_t n = strlen(path);
 	while (n && path[n - 1] == '/')
@@ -104,13 +119,7 @@ int path_make_file(int root, const char *path, mode_t mode)
 	AUTO_FD int made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, mode);
 	if (made < 0 && errno != EEXIST) return -errno;
 	fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) return -errno;
-	struct stat st;
-	if (fstat(fd, &st) < 0 || S_ISLNK(st.st_mode)) { /* a dangling link: nothing is created through it */
-		fd_close(fd);
-		return -ENOENT;
-	}
-	return fd;
+	return fd < 0 ? -errno : keep_file(fd);
 }
 
 int path_is_fs(int fd, unsigned long magic)

@@ -15,15 +15,17 @@
 int path_open(int root, const char *path, int flags, mode_t mode) MUST_USE;
 
 /* path_make_dir: the directory at path inside root, missing parts created with mode (the others kept). Returns an
- * O_PATH descriptor. Symbolic links on the way are followed inside the root; a dangling one is -ENOTDIR or -ENOENT. */
+ * O_PATH descriptor. Symbolic links on the way are followed inside the root; a dangling one is -ENOENT, as is ".."
+ * after a part that does not exist. */
 int path_make_dir(int root, const char *path, mode_t mode) MUST_USE;
 
 /* path_make_file: the file at path inside root, created empty with mode when missing, and missing directories
- * before it (0755). Returns an O_PATH descriptor. An existing object of any type but a directory is taken as it is. */
+ * before it (0755). Returns an O_PATH descriptor. An existing object of any type is taken as it is, but a
+ * directory is -EISDIR. */
 int path_make_file(int root, const char *path, mode_t mode) MUST_USE;
 
-/* path_open_beneath: opens a kernel file (proc, sysfs, cgroup) below dirfd: no "..", no symbolic link, no
- * mount crossed on the way. */
+/* path_open_beneath: opens a kernel file (proc, sysfs, cgroup) below dirfd: -EXDEV for "..", an absolute path
+ * or a mount on the way, -ELOOP for a symbolic link. */
 int path_open_beneath(int dirfd, const char *path, int flags) MUST_USE;
 
 /* path_is_fs: does fd lie on a file system with that magic (PROC_SUPER_MAGIC, …)? -EXDEV when not. */
