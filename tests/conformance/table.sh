@@ -34,8 +34,8 @@ runtime_find() {
 	*/*) ;;
 	*) RUNTIME=$(command -v "$RUNTIME") || die "no such runtime in PATH" ;;
 	esac
-	RUNTIME=$(readlink -f "$RUNTIME")
 	[ -x "$RUNTIME" ] || die "$RUNTIME is not a program: build it, or set RUNTIME"
+	RUNTIME=$(readlink -f "$RUNTIME")
 }
 
 # table_summary LABEL FILE
