@@ -40,12 +40,15 @@ inside_setup() {
 
 cgroup_list() { find /sys/fs/cgroup/ -mindepth 2 -type d 2>/dev/null | sort; }
 
+# those that were not there when the run began
+cgroup_new() { cgroup_list | comm -13 "$WORK/cgroups" -; }
+
 # cgroup_sweep PATTERN: removes what the run left in the cgroup trees, deepest
 # first: only folders that were not there before and whose path matches the
 # extended regular expression.
 cgroup_sweep() {
 	local d
-	cgroup_list | comm -13 "$WORK/cgroups" - | grep -E "$1" | sort -r | while read -r d; do
+	cgroup_new | grep -E "$1" | sort -r | while read -r d; do
 		rmdir "$d" 2>/dev/null || echo "left behind: $d"
 	done
 }
