@@ -101,7 +101,7 @@ static int send_mapped_trees(Launch *l, Err *e)
 
 static int start_unit(Launch *l, Err *e)
 {
-	const ContainerState *s = &l->container->state;
+	ContainerState *s = &l->container->state;
 	int r = cgroup_start_unit(&s->cgroup, l->spec->lnx->resources, &s->annotations, s->id, l->pid, e);
 	if (r < 0) return r;
 	return cgroup_apply(&s->cgroup, l->spec->lnx->resources, false, e);

@@ -19,9 +19,9 @@
 
 typedef struct CgroupDeviceRule {
 	bool allow;
-	const char *type;    /* "a", "b", "c"; NULL or "" means "a" */
+	const char *type; /* "a", "b", "c"; NULL or "" means "a" */
 	OptInt major, minor; /* absent or -1: any */
-	const char *access;  /* of "rwm"; NULL: all */
+	const char *access; /* of "rwm"; NULL: all */
 } CgroupDeviceRule;
 
 typedef struct CgroupMemory {
@@ -84,17 +84,18 @@ typedef enum { CGROUP_FS = 1, CGROUP_SYSTEMD, CGROUP_DISABLED } CgroupDriver;
 typedef struct CgroupHierarchy {
 	const char *name;  /* controllers as in /proc/self/cgroup: "memory", "cpu,cpuacct", "name=systemd"; "" is v2 */
 	const char *mount; /* mount point: "/sys/fs/cgroup/memory" */
-	const char *path;  /* the container's directory: absolute, below mount */
+	const char *path;  /* the container's directory as a path of the file system: "/sys/fs/cgroup/memory/x" */
 } CgroupHierarchy;
 
 typedef LIST_OF(CgroupHierarchy) CgroupHierarchies;
 
 typedef struct Cgroup {
-	int layout;        /* CgroupLayout */
-	int driver;        /* CgroupDriver */
-	bool rootless;     /* failures to create or to limit for want of permission are skipped where nothing was asked for */
-	const char *unit;  /* systemd: "cri-containerd-x.scope"; NULL with cgroupfs */
-	const char *slice; /* systemd: "system.slice" */
+	int layout; /* CgroupLayout */
+	int driver; /* CgroupDriver */
+	bool rootless;      /* failures to create or to limit for want of permission are skipped where nothing was asked for */
+	bool explicit_path; /* the configuration named the path: then a failure to create it is never skipped */
+	const char *unit;   /* systemd: "cri-containerd-x.scope"; NULL with cgroupfs */
+	const char *slice;  /* systemd: "system.slice" */
 	CgroupHierarchies hierarchies;
 } Cgroup;
 
@@ -111,18 +112,24 @@ typedef struct CgroupRequest {
 /* cgroup_plan: finds the machine's hierarchies and where in them the container goes; makes nothing. Own descriptors: none. */
 int cgroup_plan(const CgroupRequest *req, Arena *a, Cgroup *ret, Err *e) MUST_USE;
 
-/* cgroup_exists: some hierarchy already has the container's directory with processes in it (runc refuses then). */
+/* cgroup_is_busy: some hierarchy already has the container's directory with processes in it (runc refuses then). */
 bool cgroup_is_busy(const Cgroup *cg);
 
-/* cgroup_create: makes the directories (cgroupfs) and sets what must stand before a process enters. With systemd nothing is made
- * until cgroup_start_unit(). On failure everything it made is gone again. */
-int cgroup_create(const Cgroup *cg, const CgroupResources *r, Err *e) MUST_USE;
+/* cgroup_create: makes the directories (cgroupfs) and sets what must stand before a process enters: cpuset and the realtime
+ * limits of v1, the controllers of v2. With systemd nothing is made until cgroup_start_unit(). On failure everything it made
+ * is gone again. A directory that exists already must be empty (-EBUSY: "container's cgroup is not empty") and not frozen
+ * (-EBUSY: "container's cgroup unexpectedly frozen"); no call of cgroup_is_busy() is needed before.
+ * Hierarchies without permission, when rootless and no path was asked for, and an unusable v2 tree of a hybrid layout are
+ * taken out of cg->hierarchies; a limit that needs one of them then fails in cgroup_apply(). */
+int cgroup_create(Cgroup *cg, const CgroupResources *r, Err *e) MUST_USE;
 
 /* cgroup_start_unit: systemd only: StartTransientUnit for the process (a pid in this pid namespace), waits for the job, then
  * makes the directories in the hierarchies that systemd does not manage. annotations as in the request. */
-int cgroup_start_unit(const Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, Err *e) MUST_USE;
+int cgroup_start_unit(Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, Err *e) MUST_USE;
 
-/* cgroup_apply: sets the limits (create and update). r may set a few fields only. */
+/* cgroup_apply: sets the limits (create and update). r may set a few fields only; as with runc, 0 means "not set" for all
+ * numbers but pids.limit, cpu.idle, cpu.burst, memory.swappiness and the throttle rates. update: processes are in it already;
+ * without it the call follows cgroup_create() with the same r, which has written cpuset and realtime limits. */
 int cgroup_apply(const Cgroup *cg, const CgroupResources *r, bool update, Err *e) MUST_USE;
 
 /* Entering. cgroup_open_join: what a child needs to enter by itself: *ret_n descriptors (`tasks` of each v1 hierarchy,
@@ -154,8 +161,9 @@ int cgroup_remove(const Cgroup *cg, int timeout_ms, Err *e) MUST_USE;
 
 /* ---- statistics ---- */
 
-/* cgroup_stats_write: the object that `runc events --stats` prints as "data": cpu, memory, pids, blkio, hugetlb, rdma, misc,
- * with PSI on v2, from the files of whichever layout; numbers as the kernel gives them. */
+/* cgroup_stats_write: the object that `runc events --stats` prints as "data": cpu, cpuset, memory, pids, blkio, hugetlb, an
+ * empty intel_rdt and a null network_interfaces, with PSI on v2, from the files of whichever layout; numbers as the kernel
+ * gives them, zeros left out where runc leaves them out. -ENOENT when the group is gone. */
 int cgroup_stats_write(const Cgroup *cg, JsonWriter *w, Err *e) MUST_USE;
 
 /* cgroup_oom_watch: a descriptor that becomes readable (POLLIN or POLLPRI, told in *ret_events) on an out-of-memory event;
