@@ -78,6 +78,7 @@ typedef struct CreateOptions {
 	const char *pid_file, *console_socket, *pidfd_socket; /* NULL: none */
 	bool no_pivot, no_new_keyring, no_subreaper;
 	unsigned preserve_fds; /* descriptors 3 to 3 + n - 1 reach the container */
+	unsigned listen_fds;   /* as many more, told the program as LISTEN_FDS (sd_listen_fds(3)) */
 	bool detach, keep;     /* of run */
 } CreateOptions;
 

@@ -178,6 +178,21 @@ static int make_rdt(Creation *c, Err *e)
 	return x < 0 ? x : container_save(&c->container, e);
 }
 
+/* The program is pid 1 of its namespace; what the configuration said of an activation was the caller's. */
+static int add_listen_fds(Creation *c, OciProcess *p)
+{
+	const char **items = arena_array(&c->arena, p->env.n + 3, sizeof *items);
+	size_t n = 0;
+	if (!items) return -ENOMEM;
+	for (size_t i = 0; i < p->env.n; i++)
+		if (!starts_with(p->env.items[i], "LISTEN_FDS=") && !starts_with(p->env.items[i], "LISTEN_PID=")) items[n++] = p->env.items[i];
+	items[n] = arena_printf(&c->arena, "LISTEN_FDS=%u", c->o->listen_fds);
+	if (!items[n++]) return -ENOMEM;
+	items[n++] = "LISTEN_PID=1";
+	p->env = (StrList){ items, n };
+	return 0;
+}
+
 static int plan_launch(Creation *c, Err *e)
 {
 	Launch *l = &c->launch;
@@ -186,7 +201,8 @@ static int plan_launch(Creation *c, Err *e)
 	l->process = c->spec.process;
 	l->no_pivot = c->o->no_pivot;
 	l->new_keyring = !c->o->no_new_keyring;
-	l->preserve_fds = c->o->preserve_fds;
+	l->preserve_fds = c->o->preserve_fds + c->o->listen_fds;
+	if (c->o->listen_fds && c->spec.process && (r = add_listen_fds(c, c->spec.process)) < 0) return err_sys(e, r, "LISTEN_FDS");
 	l->host_work = c->spec.hooks.prestart.n || c->spec.hooks.create_runtime.n || c->spec.lnx->net_devices.n;
 	if ((r = launch_plan_namespaces(l, e)) < 0) return r;
 	if ((r = launch_plan_mounts(l, e)) < 0) return r;
