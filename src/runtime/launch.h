@@ -52,7 +52,7 @@ typedef struct Launch {
 	int listen;    /* start.sock, or -1 */
 	int console;   /* connected console socket, or -1 */
 	int proc;      /* the host's /proc */
-	int null;      /* the host's /dev/null, for masks */
+	int null;      /* init only: a tree of the host's null device, for masks */
 	int cgroup_fds[CGROUP_JOIN_MAX];
 	size_t n_cgroup_fds;
 	int cgroup_v2; /* for CLONE_INTO_CGROUP, or -1 */
@@ -79,7 +79,7 @@ int launch_go(Launch *l, Err *e) MUST_USE; /* clones and attends the child until
 int launch_kill(Launch *l);                /* ends a child that is not wanted any more and reaps it */
 int launch_connect(Launch *l, const char *console_socket, Err *e) MUST_USE;
 int launch_compile_filter(Launch *l, Err *e) MUST_USE;
-int launch_open_host(Launch *l, Err *e) MUST_USE; /* proc, null, sync pair */
+int launch_open_host(Launch *l, Err *e) MUST_USE; /* proc, sync pair */
 
 /* ---- the parts of the init, each in the file of its name ---- */
 
@@ -113,7 +113,8 @@ int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e) 
 int devices_make(Launch *l, int root, Err *e) MUST_USE;
 int devices_default_rules(CgroupResources *r, const OciSpec *s, Arena *a) MUST_USE;
 
-/* masks.c */
+/* masks.c: masks_open takes what masks are made of, while the host's files are still there; masks_apply after the root is entered. */
+int masks_open(Launch *l, Err *e) MUST_USE;
 int masks_apply(Launch *l, int root, Err *e) MUST_USE;
 
 /* identity.c: user, capabilities, limits, labels; and the program */

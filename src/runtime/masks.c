@@ -29,30 +29,48 @@ static bool is_nothing(int r)
 	return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EACCES;
 }
 
-/* The tree to put over a path. The first masked directory gets the tmpfs itself, which stays open in *tmpfs; later ones get clones of it.
- * *ret_owned: the caller closes it. */
-static int mask_source(Launch *l, bool dir, int *tmpfs, bool *ret_owned)
+typedef struct MaskSource {
+	int fd;        /* a tree of our own: once attached, the next ones are clones of it */
+	bool attached;
+} MaskSource;
+
+static int attach_mask(MaskSource *m, int target)
 {
-	static const char *const options[] = { "source=tmpfs", "nr_inodes=2", "mode=755", NULL };
-	*ret_owned = !dir || *tmpfs >= 0;
-	if (!dir) return mount_clone(l->null, "", false);
-	if (*tmpfs >= 0) return mount_clone(*tmpfs, "", false);
-	*tmpfs = mount_new("tmpfs", options, MOUNT_ATTR_RDONLY);
-	return *tmpfs;
+	if (!m->attached) {
+		int r = mount_attach(m->fd, target);
+		m->attached = r == 0;
+		return r;
+	}
+	AUTO_FD int copy = mount_clone(m->fd, "", false);
+	return copy < 0 ? copy : mount_attach(copy, target);
 }
 
-static int mask(Launch *l, int root, const char *path, int *tmpfs, Err *e)
+static int make_empty_dir(MaskSource *m)
+{
+	static const char *const options[] = { "source=tmpfs", "nr_inodes=2", "mode=755", NULL };
+	if (m->fd < 0) m->fd = mount_new("tmpfs", options, MOUNT_ATTR_RDONLY);
+	return m->fd < 0 ? m->fd : 0;
+}
+
+static int mask(int root, const char *path, MaskSource *file, MaskSource *dir, Err *e)
 {
 	struct stat st;
-	bool owned;
 	AUTO_FD int target = path_open(root, path, O_PATH, 0);
 	if (is_nothing(target)) return 0;
 	if (target < 0 || fstat(target, &st) < 0) return err_sys(e, target < 0 ? target : errno, "mask %s", path);
-	int source = mask_source(l, S_ISDIR(st.st_mode), tmpfs, &owned);
-	if (source < 0) return err_sys(e, source, "mask %s", path);
-	int r = mount_attach(source, target);
-	if (owned) fd_close(source);
+	int r = S_ISDIR(st.st_mode) ? make_empty_dir(dir) : 0;
+	if (r >= 0) r = attach_mask(S_ISDIR(st.st_mode) ? dir : file, target);
 	return r < 0 ? err_sys(e, r, "mask %s", path) : 0;
+}
+
+int masks_open(Launch *l, Err *e)
+{
+	struct stat st;
+	if (!l->spec->lnx->masked_paths.n) return 0;
+	l->null = mount_clone(AT_FDCWD, "/dev/null", false);
+	if (l->null < 0 || fstat(l->null, &st) < 0) return err_sys(e, l->null < 0 ? l->null : errno, "open /dev/null");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) return err_set(e, ERR_SECURITY, ENODEV, "/dev/null is not the null device");
+	return 0;
 }
 
 /* One call where the kernel has it (6.15), else two. */
@@ -81,15 +99,16 @@ static int make_readonly(int root, const char *path, Err *e)
 
 int masks_apply(Launch *l, int root, Err *e)
 {
-	AUTO_FD int tmpfs = -1;
+	MaskSource file = { .fd = l->null }, dir = { .fd = -1 };
 	const StrList *masked = &l->spec->lnx->masked_paths, *readonly = &l->spec->lnx->readonly_paths;
 	for (size_t i = 0; i < readonly->n; i++) {
 		int r = make_readonly(root, readonly->items[i], e);
 		if (r < 0) return r;
 	}
-	for (size_t i = 0; i < masked->n; i++) {
-		int r = is_listed_before(masked, i) ? 0 : mask(l, root, masked->items[i], &tmpfs, e);
-		if (r < 0) return r;
-	}
-	return 0;
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < masked->n; i++)
+		if (!is_listed_before(masked, i)) r = mask(root, masked->items[i], &file, &dir, e);
+	fd_close(dir.fd);
+	l->null = fd_close(l->null);
+	return r;
 }

@@ -64,6 +64,7 @@ int rootfs_build(Launch *l, int *ret_root, Err *e)
 	if (has_mount_namespace(l)) {
 		root = attach_root(l, e);
 		if (root < 0) return root;
+		if ((r = masks_open(l, e)) < 0) return r;
 	} else {
 		root = open(l->container->state.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0) return err_sys(e, errno, "error preparing rootfs: open %s", l->container->state.rootfs);
