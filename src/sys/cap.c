@@ -9,7 +9,7 @@
 
 #define ROW(key, field) \
 	{ \
-		.name = key, .kind = BIND_STRINGS, .offset = offsetof(Capabilities, field) \
+		.name = (key), .kind = BIND_STRINGS, .offset = offsetof(Capabilities, field) \
 	}
 BIND_TABLE(capabilities_table, "capabilities", Capabilities, ROW("bounding", bounding), ROW("effective", effective),
 	   ROW("inheritable", inheritable), ROW("permitted", permitted), ROW("ambient", ambient));

@@ -23,7 +23,7 @@ enum {
 
 #define ROW(key, field) \
 	{ \
-		.name = key, .kind = BIND_U32, .offset = offsetof(IdMapping, field), .flags = BIND_REQUIRED | BIND_ALWAYS \
+		.name = (key), .kind = BIND_U32, .offset = offsetof(IdMapping, field), .flags = BIND_REQUIRED | BIND_ALWAYS \
 	}
 BIND_TABLE(idmap_table, "id mapping", IdMapping, ROW("containerID", container_id), ROW("hostID", host_id), ROW("size", size));
 

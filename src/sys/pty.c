@@ -37,20 +37,24 @@ int pty_from_ptmx(int master, Pty *ret, Err *e)
 	return 0;
 }
 
+static int open_ptmx(int devpts, Err *e)
+{
+	if (devpts < 0) {
+		int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+		return fd < 0 ? err_sys(e, errno, "open /dev/ptmx") : fd;
+	}
+	int r = path_is_fs(devpts, DEVPTS_SUPER_MAGIC);
+	if (r < 0) return err_sys(e, r, "the directory for the pty is not a devpts");
+	int fd = path_open_beneath(devpts, "ptmx", O_RDWR | O_NOCTTY);
+	return fd < 0 ? err_sys(e, fd, "open ptmx") : fd;
+}
+
 int pty_open(int devpts, Pty *ret, Err *e)
 {
-	AUTO_FD int master = -1;
-	if (devpts < 0) {
-		master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-		if (master < 0) return err_sys(e, errno, "open /dev/ptmx");
-	} else {
-		int r = path_is_fs(devpts, DEVPTS_SUPER_MAGIC);
-		if (r < 0) return err_sys(e, r, "the directory for the pty is not a devpts");
-		master = path_open_beneath(devpts, "ptmx", O_RDWR | O_NOCTTY);
-		if (master < 0) return err_sys(e, master, "open ptmx");
-	}
+	int master = open_ptmx(devpts, e);
+	if (master < 0) return master;
 	int r = pty_from_ptmx(master, ret, e);
-	if (r >= 0) master = -1; /* *ret has it */
+	if (r < 0) fd_close(master);
 	return r;
 }
 

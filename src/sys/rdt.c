@@ -13,7 +13,7 @@ enum { SCHEMATA_MAX = 4095 }; /* the kernel takes one page per write */
 
 #define ROW(T, key, field, what) \
 	{ \
-		.name = key, .kind = what, .offset = offsetof(T, field) \
+		.name = (key), .kind = (what), .offset = offsetof(T, field) \
 	}
 BIND_TABLE(rdt_table, "intelRdt", IntelRdt, ROW(IntelRdt, "closID", clos_id, BIND_STRING),
 	   ROW(IntelRdt, "schemata", schemata, BIND_STRINGS), ROW(IntelRdt, "l3CacheSchema", l3_cache_schema, BIND_STRING),

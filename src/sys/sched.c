@@ -269,7 +269,7 @@ int memory_policy_check(const MemoryPolicy *m, Err *e)
 int memory_policy_apply(const MemoryPolicy *m, Err *e)
 {
 	int mode = 0;
-	SchedBits nodes;
+	SchedBits nodes = { 0 };
 	int r = memory_policy_parse(m, &mode, &nodes, e);
 	if (r < 0) return r;
 	/* maxnode counts one more than the bits that are looked at */
