@@ -23,7 +23,7 @@ bool oci_is_new(const OciSpec *s, int type)
 
 static int check_version(const OciSpec *s, Err *e)
 {
-	Str rest = str_of(s->version), major, minor, patch, head;
+	Str rest = str_of(s->version), major, minor, patch = { 0 }, head;
 	uint32_t v[3];
 	bool dots = str_cut(rest, '.', &major, &rest) && str_cut(rest, '.', &minor, &patch);
 	str_cut(patch, '-', &head, &patch);
