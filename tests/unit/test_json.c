@@ -374,7 +374,7 @@ static void doubles_without_a_spelling_become_null(void **state)
 	json_begin_array(&w);
 	json_double(&w, HUGE_VAL);
 	json_double(&w, -HUGE_VAL);
-	json_double(&w, nan(""));
+	json_double(&w, __builtin_nan(""));
 	json_end_array(&w);
 	assert_string_equal(buf_str(&b), "[null,null,null]");
 }
