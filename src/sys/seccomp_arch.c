@@ -115,7 +115,7 @@ static const SeccompArch arches[SECCOMP_ARCH_MAX + 1] = {
 
 /* ARM's private numbers lie at 0xf0000; in 16 bits they are kept at 0xf000. */
 enum { NO_NR16 = 0xffff, ARM_PRIVATE16 = 0xf000, ARM_PRIVATE = 0xf0000 };
-#define NR16(nr) ((nr) < 0 ? NO_NR16 : (nr) >= ARM_PRIVATE ? ARM_PRIVATE16 | ((nr)&0xfff) : (nr))
+#define NR16(nr) ((nr) < 0 ? NO_NR16 : (nr) >= ARM_PRIVATE ? ARM_PRIVATE16 | ((nr)&0xfff) : (uint16_t)(nr))
 
 /* The names one after another, each with its NUL, as members of a struct: so their places are constants. */
 typedef struct Names {
