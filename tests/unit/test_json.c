@@ -154,7 +154,7 @@ static const struct {
 	{ BYTES("truex"), 4, "trailing bytes" },
 	{ BYTES("nul"), 0, "unknown word" },
 	{ BYTES("fals\0"), 0, "unknown word" },
-	{ BYTES("[nulll]"), 5, "expected ',' or ']'" },
+	{ BYTES("[nullx]"), 5, "expected ',' or ']'" },
 	{ BYTES("NaN"), 0, "expected a value" },
 	{ BYTES("Infinity"), 0, "expected a value" },
 	{ BYTES("-Infinity"), 0, "malformed number" },
