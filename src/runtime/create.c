@@ -198,7 +198,7 @@ static int plan_launch(Creation *c, Err *e)
 	Launch *l = &c->launch;
 	int r;
 	l->spec = &c->spec;
-	l->process = c->spec.process;
+	if ((r = launch_set_process(l, c->spec.process, e)) < 0) return r;
 	l->no_pivot = c->o->no_pivot;
 	l->new_keyring = !c->o->no_new_keyring;
 	l->preserve_fds = c->o->preserve_fds + c->o->listen_fds;
@@ -207,15 +207,7 @@ static int plan_launch(Creation *c, Err *e)
 	if ((r = launch_plan_namespaces(l, e)) < 0) return r;
 	if ((r = launch_plan_mounts(l, e)) < 0) return r;
 	if ((r = launch_compile_filter(l, e)) < 0) return r;
-	/* Sources the init may not reach: opened with the command's rights. A peer of a host mount must be made outside, too. */
-	bool needed = oci_namespace(&c->spec, CLONE_NEWUSER) != NULL;
-	for (size_t i = 0; i < l->mounts.n; i++) {
-		const LaunchMount *m = &l->mounts.items[i];
-		needed |= m->mount->uid_mappings.n || m->options.idmap;
-		for (size_t k = 0; k < m->options.propagations; k++)
-			needed |= m->options.propagation[k] & MS_SHARED;
-	}
-	if (needed && (r = mounts_open_sources(l, -1, e)) < 0) return r;
+	if ((r = mounts_open_sources(l, -1, e)) < 0) return r;
 	for (size_t i = 0; i < l->n_joins; i++) {
 		if (l->joins[i].type != CLONE_NEWUSER || !l->idmap_by_own_userns) continue;
 		l->idmap_by_own_userns = false; /* a user namespace that is there already can map at once */

@@ -84,7 +84,7 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 	int r;
 	if ((r = container_spec(c, spec, e)) < 0) return r;
 	l->spec = spec;
-	l->process = o->process;
+	if ((r = launch_set_process(l, o->process, e)) < 0) return r;
 	l->exec = true;
 	l->detach = o->detach;
 	l->preserve_fds = o->preserve_fds;

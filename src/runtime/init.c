@@ -72,7 +72,7 @@ static int set_sysctls(Launch *l, Err *e)
 		int n = snprintf(path, sizeof path, "sys/%s", s->key);
 		if (n >= (int)sizeof path) return err_sys(e, ENAMETOOLONG, "sysctl %s", s->key);
 		if (strcspn(s->key, ".") < strcspn(s->key, "/"))
-			for (char *p = path; *p; p++)
+			for (char *p = path + strlen("sys/"); *p; p++)
 				*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
 		AUTO_FD int fd = path_open_beneath(l->proc, path, O_WRONLY);
 		if (fd < 0) return err_sys(e, fd, "sysctl %s", s->key);

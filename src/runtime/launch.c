@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/lsm.h"
 #include "sys/netlink.h"
 #include "sys/path.h"
 #include "sys/proc.h"
@@ -52,6 +53,26 @@ int launch_open_host(Launch *l, Err *e)
 	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0) return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
 	int r = sync_pair(l->sync);
 	return r < 0 ? err_sys(e, r, "socketpair") : 0;
+}
+
+static const char *applicable(const Launch *l, const char *label, bool enabled, const char *what)
+{
+	if (!label || !*label || enabled) return label;
+	log_write(l->rt->log, LOG_WARN, "%s \"%s\" is not applied: this machine does not run that module", what, label);
+	return NULL;
+}
+
+int launch_set_process(Launch *l, const OciProcess *p, Err *e)
+{
+	l->process = p;
+	if (!p || (!p->apparmor_profile && !p->selinux_label)) return 0;
+	OciProcess *own = arena_alloc(l->arena, sizeof *own);
+	if (!own) return err_sys(e, ENOMEM, "process");
+	*own = *p;
+	if (p->apparmor_profile) own->apparmor_profile = applicable(l, p->apparmor_profile, apparmor_enabled(), "process.apparmorProfile");
+	if (p->selinux_label) own->selinux_label = applicable(l, p->selinux_label, selinux_enabled(), "process.selinuxLabel");
+	l->process = own;
+	return 0;
 }
 
 int launch_compile_filter(Launch *l, Err *e)

@@ -105,6 +105,18 @@ static bool lies_in_root(const Launch *l, const char *source)
 	return clean && strncmp(clean, rootfs, n) == 0 && (clean[n] == '/' || clean[n] == 0);
 }
 
+/* Sources that the init may not reach, with the rights of a new user namespace; and a peer of a host mount, which must be made outside.
+ * All others the init opens, in order, so that mountinfo shows the configuration's order. */
+static bool is_needed_early(const Launch *l, const LaunchMount *m)
+{
+	int p = l->spec->lnx->rootfs_propagation;
+	bool peer = false;
+	for (size_t i = 0; i < m->options.propagations; i++)
+		peer |= (p == OCI_SHARED || p == OCI_RSHARED) && m->options.propagation[i] & MS_SHARED;
+	if (!peer && !oci_namespace(l->spec, CLONE_NEWUSER)) return false;
+	return !lies_in_root(l, m->mount->source);
+}
+
 int mounts_open_sources(Launch *l, int own_userns, Err *e)
 {
 	for (size_t i = 0; i < l->mounts.n; i++) {
@@ -112,7 +124,7 @@ int mounts_open_sources(Launch *l, int own_userns, Err *e)
 		bool own = m->options.idmap && !m->mount->uid_mappings.n;
 		if (!is_bind(m) || m->source >= 0 || own != (own_userns >= 0)) continue;
 		bool mapped = m->mount->uid_mappings.n || own;
-		if (!mapped && lies_in_root(l, m->mount->source)) continue;
+		if (!mapped && !is_needed_early(l, m)) continue;
 		m->source = open_source(m, own_userns, e);
 		if (m->source == -EPERM && l->rt->rootless && !mapped) m->source = -1; /* the init may, in its user namespace */
 		if (m->source < -1) return m->source;

@@ -79,7 +79,8 @@ int launch_plan_exec_namespaces(Launch *l, int pidfd, Err *e)
 static pid_t clone_child(uint64_t flags, int cgroup, int *ret_pidfd)
 {
 	int pidfd = -1;
-	struct clone_args args = { .flags = flags, .exit_signal = SIGCHLD };
+	/* with CLONE_PARENT the kernel takes the exit signal of the caller, and refuses to be told one */
+	struct clone_args args = { .flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD };
 	if (ret_pidfd) {
 		args.flags |= CLONE_PIDFD;
 		args.pidfd = (uint64_t)(uintptr_t)&pidfd;
