@@ -1,0 +1,123 @@
+"""Fixtures: containers that are unique to a test, and the proof after it that nothing of them is left."""
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import cgroups
+from container import DEADLINE, HERE, RUNTIME, Container, Runtime
+
+CGROUP = f"/skep-e2e-{os.getpid()}"
+
+
+def pytest_configure(config):
+    if not os.access(RUNTIME, os.X_OK):
+        pytest.exit(f"1 failed: no runtime at {RUNTIME}: run ./dev build, or name one in RUNTIME", returncode=1)
+    if os.geteuid():
+        pytest.exit("1 failed: the end-to-end tests need root", returncode=1)
+    # As a container manager does: be the parent of every init, whatever pid 1 of this machine is.
+    assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0, "PR_SET_CHILD_SUBREAPER"
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    """The test programs, static, as paths: they run in containers that have no libraries."""
+    where = tmp_path_factory.mktemp("programs")
+    built = []
+    for name in sorted(os.listdir(os.path.join(HERE, "programs"))):
+        to = str(where / name.removesuffix(".c"))
+        subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-static", "-O1", "-Wall", "-Werror", "-o", to, os.path.join(HERE, "programs", name)], check=True)
+        built.append(to)
+    return built
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cgroup_parent():
+    """All containers live below one cgroup path, which goes last."""
+    yield CGROUP
+    cgroups.remove(CGROUP)
+    assert not cgroups.leftovers(CGROUP), "cgroups are left"
+
+
+class World:
+    """The containers of one test and where they lie."""
+
+    def __init__(self, programs):
+        self.top = tempfile.mkdtemp(prefix="skep-e2e-")
+        os.chmod(self.top, 0o755)  # rootless tests pass through
+        self.runtime = Runtime(os.path.join(self.top, "state"))
+        self.programs, self.boxes = programs, []
+
+    def box(self, name="box"):
+        ident = f"{name}-{os.path.basename(self.top)[9:].replace('_', '-')}-{len(self.boxes)}"
+        bundle = os.path.join(self.top, ident)
+        made = Container(self.runtime, ident, bundle, f"{CGROUP}/{ident}", self.programs)
+        self.boxes.append(made)
+        return made
+
+    def mounts(self):
+        with open("/proc/self/mountinfo", encoding="utf-8") as f:
+            return [line.split(" ")[4] for line in f if self.top in line]
+
+    def leftovers(self):
+        """What the runtime left behind, as text."""
+        left = []
+        for box in self.boxes:
+            left += [f"cgroup {path}" for path in cgroups.leftovers(box.cgroup)]
+            left += [f"process {pid} in {box.cgroup}" for pid in cgroups.processes(box.cgroup)]
+            for name in (box.id, f"{box.id}.lock"):
+                if os.path.exists(os.path.join(self.runtime.root, name)):
+                    left.append(f"state of {name}")
+        left += [f"mount {path}" for path in self.mounts()]
+        left += [f"process {pid} that names {self.top}" for pid in cgroups.processes(self.top)]
+        return left
+
+    def end(self):
+        """Deletes what the test left running, then looks. Returns what should not be there."""
+        states = os.listdir(self.runtime.root) if os.path.isdir(self.runtime.root) else []
+        for box in self.boxes:
+            if box.id in states:
+                self.runtime.run("delete", "--force", box.id)
+        reap()
+        left = self.leftovers()
+        for box in self.boxes:
+            box.output.close()
+            cgroups.remove(box.cgroup)
+        for path in reversed(self.mounts()):
+            subprocess.run(["umount", "-l", path], check=False)
+        if not self.mounts():
+            shutil.rmtree(self.top, ignore_errors=True)
+        return left
+
+
+@pytest.fixture
+def world(programs):
+    made = World(programs)
+    yield made
+    left = made.end()
+    assert not left, "left behind: " + "; ".join(left)
+
+
+@pytest.fixture
+def box(world):
+    """A container with the usual configuration; it sleeps for DEADLINE seconds at most if it is told to wait."""
+    return world.box().sh(f"sleep {DEADLINE}")
+
+
+@pytest.fixture
+def running(box):
+    """A container whose shell has said that it runs and then sleeps."""
+    box.sh(f"echo up; exec sleep {DEADLINE}").up()
+    assert box.output.line() == "up"
+    return box

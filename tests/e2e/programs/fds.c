@@ -1,0 +1,10 @@
+/* fds: prints the open descriptors, one number per line. */
+#include <fcntl.h>
+#include <stdio.h>
+
+int main(void)
+{
+	for (int fd = 0; fd < 4096; fd++)
+		if (fcntl(fd, F_GETFD) >= 0) printf("%d\n", fd);
+	return 0;
+}
