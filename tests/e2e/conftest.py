@@ -2,6 +2,7 @@
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -28,6 +29,18 @@ def reap():
             pass
     except ChildProcessError:
         pass
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """No test hangs: one that has not ended after three deadlines fails where it stands."""
+    def bark(_signal, _frame):
+        raise TimeoutError(f"the test took more than {3 * DEADLINE} s")
+
+    signal.signal(signal.SIGALRM, bark)
+    signal.alarm(3 * DEADLINE)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture(scope="session")

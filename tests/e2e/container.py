@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-DEADLINE = 60  # seconds that any single step may take
+DEADLINE = int(os.environ.get("DEADLINE", "30"))  # seconds that any single step may take
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUNTIME = os.environ.get("RUNTIME") or os.path.join(HERE, "..", "..", "build", "skep-runtime")
 BUSYBOX = "/bin/busybox"
