@@ -11,24 +11,29 @@ import pytest
 import cgroups
 from container import DEADLINE, HERE, RUNTIME, Container, Runtime
 
-CGROUP = f"/skep-e2e-{os.getpid()}"
-
 
 def pytest_configure(config):
     if not os.access(RUNTIME, os.X_OK):
         pytest.exit(f"1 failed: no runtime at {RUNTIME}: run ./dev build, or name one in RUNTIME", returncode=1)
     if os.geteuid():
         pytest.exit("1 failed: the end-to-end tests need root", returncode=1)
-    # As a container manager does: be the parent of every init, whatever pid 1 of this machine is.
-    assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0, "PR_SET_CHILD_SUBREAPER"
+    reap_orphans()
 
 
-def reap():
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
+def reap_orphans():
+    """Goes on in a child process. The parent adopts every init and reaps it at once, as a container manager does, whatever
+    pid 1 of this machine is; and passes on how the tests ended."""
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(36, 1, 0, 0, 0) == 0, "PR_SET_CHILD_SUBREAPER"
+    child = os.fork()
+    if not child:
+        libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            os._exit(abs(os.waitstatus_to_exitcode(status)))
 
 
 @pytest.fixture(autouse=True)
@@ -58,24 +63,25 @@ def programs(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def cgroup_parent():
     """All containers live below one cgroup path, which goes last."""
-    yield CGROUP
-    cgroups.remove(CGROUP)
-    assert not cgroups.leftovers(CGROUP), "cgroups are left"
+    path = f"/skep-e2e-{os.getpid()}"
+    yield path
+    cgroups.remove(path)
+    assert not cgroups.leftovers(path), "cgroups are left"
 
 
 class World:
     """The containers of one test and where they lie."""
 
-    def __init__(self, programs):
+    def __init__(self, programs, cgroup):
         self.top = tempfile.mkdtemp(prefix="skep-e2e-")
         os.chmod(self.top, 0o755)  # rootless tests pass through
         self.runtime = Runtime(os.path.join(self.top, "state"))
-        self.programs, self.boxes = programs, []
+        self.programs, self.cgroup, self.boxes = programs, cgroup, []
 
     def box(self, name="box"):
         ident = f"{name}-{os.path.basename(self.top)[9:].replace('_', '-')}-{len(self.boxes)}"
         bundle = os.path.join(self.top, ident)
-        made = Container(self.runtime, ident, bundle, f"{CGROUP}/{ident}", self.programs)
+        made = Container(self.runtime, ident, bundle, f"{self.cgroup}/{ident}", self.programs)
         self.boxes.append(made)
         return made
 
@@ -102,7 +108,6 @@ class World:
         for box in self.boxes:
             if box.id in states:
                 self.runtime.run("delete", "--force", box.id)
-        reap()
         left = self.leftovers()
         for box in self.boxes:
             box.output.close()
@@ -115,8 +120,8 @@ class World:
 
 
 @pytest.fixture
-def world(programs):
-    made = World(programs)
+def world(programs, cgroup_parent):
+    made = World(programs, cgroup_parent)
     yield made
     left = made.end()
     assert not left, "left behind: " + "; ".join(left)

@@ -115,14 +115,14 @@ class Runtime:
     """The runtime with a state directory of its own."""
 
     def __init__(self, root):
-        self.root, self.options, self.prefix = root, [], []
+        self.root, self.options, self.prefix, self.program = root, [], [], RUNTIME
 
     def command(self, *args):
-        return [*self.prefix, RUNTIME, "--root", self.root, *self.options, *map(str, args)]
+        return [*self.prefix, self.program, "--root", self.root, *self.options, *map(str, args)]
 
     def run(self, *args, stdin="", stdout=None, env=None, pass_fds=(), cwd=None, raw=False):
         """Runs the runtime to its end. stdout: an Output for what outlives it; else it is collected."""
-        argv = [*self.prefix, RUNTIME, *map(str, args)] if raw else self.command(*args)
+        argv = [*self.prefix, self.program, *map(str, args)] if raw else self.command(*args)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             done = subprocess.run(argv, input=stdin.encode(), stdout=stdout.write_fd if stdout else out, stderr=err, timeout=DEADLINE,
                                   env={**os.environ, **(env or {})}, pass_fds=pass_fds, cwd=cwd, check=False)

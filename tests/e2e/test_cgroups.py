@@ -88,7 +88,7 @@ def test_stats(box):
     assert data["pids"]["current"] == 1 and data["pids"]["limit"] == 20
     assert data["memory"]["usage"]["limit"] == 64 * MIB and data["memory"]["usage"]["usage"] > 0
     assert data["cpu"]["usage"]["total"] > 0
-    assert "throttling" in data["cpu"] and "blkio" in data and "raw" in data["memory"]
+    assert "blkio" in data and data["memory"]["raw"]
 
 
 def test_the_stream_of_events_ends_with_the_container(box):
@@ -99,7 +99,7 @@ def test_the_stream_of_events_ends_with_the_container(box):
         first = json.loads(out.line())
         assert first["type"] == "stats" and first["data"]["pids"]["current"] == 1
         json.loads(out.line())
-        box.kill("KILL").ok()
+        box.delete("--force").ok()
         assert process.wait(DEADLINE) == 0
     out.close()
 
@@ -114,18 +114,21 @@ def test_an_oom_kill_is_an_event(box):
         out.sent()
         box.exec("hog", "64")
         assert json.loads(out.line())["type"] == "oom"
-        box.kill("KILL").ok()
+        box.delete("--force").ok()
         assert process.wait(DEADLINE) == 0
     out.close()
 
 
 def test_devices_are_denied_and_allowed(box):
+    """Nodes may always be made, as everywhere in the field; what opens is what is allowed."""
     for name in ("bounding", "effective", "permitted"):
         box.process["capabilities"][name] = [*box.process["capabilities"][name], "CAP_MKNOD"]
-    script = "mknod /tmp/n c 1 3 && echo x > /tmp/n && echo null; mknod /tmp/k c 1 11 2>/dev/null || echo no kmsg"
-    assert box.output_of(script).splitlines() == ["null", "no kmsg"]
-    box.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 1, "minor": 11, "access": "m"})
-    assert box.output_of("mknod /tmp/k c 1 11 && echo made; head -c 1 /tmp/k >/dev/null 2>&1 || echo unreadable").splitlines() == ["made", "unreadable"]
+    # a number that no driver has: the control group refuses before the kernel finds out
+    script = "mknod /tmp/n c 1 3; echo x > /tmp/n && echo null; mknod /tmp/k c 240 77; cat /tmp/k 2>&1; rm /tmp/n /tmp/k"
+    denied, allowed = "cat: can't open '/tmp/k': Operation not permitted", "cat: can't open '/tmp/k': No such device or address"
+    assert box.output_of(script).splitlines() == ["null", denied]
+    box.linux["resources"]["devices"].append({"allow": True, "type": "c", "major": 240, "minor": 77, "access": "r"})
+    assert box.output_of(script).splitlines() == ["null", allowed]
 
 
 def test_the_cgroup_namespace_hides_the_path(box):

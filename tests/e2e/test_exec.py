@@ -17,7 +17,7 @@ def test_a_killed_process_gives_128_and_the_signal(running):
 
 def test_options(running):
     script = "pwd; echo $A-$B; id -u; id -g; id -G"
-    flags = ["--env", "A=1", "-e", "B=x y", "--cwd", "/tmp", "--user", "1000:1001", "--additional-gids", "7", "-g", "8"]
+    flags = ["-e", "A=1", "-e", "B=x y", "--cwd", "/tmp", "--user", "1000:1001", "-g", "7", "-g", "8"]
     assert running.exec("sh", "-c", script, flags=flags).ok().lines == ["/tmp", "1-x y", "1000", "1001", "1001 7 8"]
 
 
@@ -85,15 +85,17 @@ def test_only_the_wanted_descriptors(running):
 
 
 @pytest.mark.parametrize("argv, text", [
-    (["nosuch"], "executable file not found"), (["/bin/nosuch"], "no such file or directory"), (["/etc"], "permission denied")])
+    (["nosuch"], "executable file not found"), (["/bin/nosuch"], "no such file or directory"), (["/etc/plain"], "permission denied")])
 def test_what_cannot_be_executed(running, argv, text):
+    with open(os.path.join(running.rootfs, "etc/plain"), "w", encoding="ascii") as f:
+        f.write("not a program\n")
     result = running.exec(*argv).fails(text)
     assert result.code >= 126
 
 
-@pytest.mark.parametrize("user", ["4294967296", "-1", "1:2:3", "1:4294967296", "1x", ""])
+@pytest.mark.parametrize("user", ["4294967296", "-1", "1:2:3", "1:4294967296", "1x"])
 def test_bad_users(running, user):
-    running.exec("true", flags=["--user", user] if user else ["--user="]).fails() if user else None
+    running.exec("true", flags=["--user", user]).fails()
     assert running.status == "running"
 
 
