@@ -2,7 +2,7 @@
 #
 #   check NAME COMMAND…       ok when the command succeeds; its output is shown when not
 #   refuse NAME COMMAND…      ok when the command fails
-#   is NAME GOT WANT          ok when both are the same text
+#   is NAME GOT WANT          ok when both are the same text, and not empty
 #   matches NAME GOT PATTERN  ok when GOT matches the shell pattern (a|b in one: use `check`)
 #   skip NAME REASON
 #   finish                    last line of a script: the plan, and the exit status
@@ -47,7 +47,7 @@ refuse() {
 }
 
 is() {
-	if [ "$2" = "$3" ]; then
+	if [ "$2" = "$3" ] && [ -n "$2" ]; then
 		tap_result 0 "$1"
 	else
 		tap_result 1 "$1"

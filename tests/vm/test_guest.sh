@@ -1,4 +1,5 @@
 # The guest itself: what the other tests here stand on.
+# shellcheck source-path=SCRIPTDIR source=tap.sh
 . /skep/tests/vm/tap.sh
 
 as_user() {
