@@ -98,7 +98,9 @@ static int check_sysctl(const OciSpec *s, const StrPair *p, Err *e)
 		if (!ok) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", p->key);
 		name[i] = slashes && c == '/' ? '.' : slashes && c == '.' ? '/' : c;
 	}
-	if (strstr(name, "..")) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", p->key);
+	/* an empty part; and "//", which is ".." once the separators are those of a path ("net/../kernel/x") */
+	if (strstr(name, "..") || strstr(name, "//"))
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", p->key);
 	if (strchr(p->value, '\n')) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: the value of %s has a line break", name);
 	int need = 0;
 	for (size_t i = 0; i < ARRAY_LEN(ipc); i++)
