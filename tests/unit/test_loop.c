@@ -1,4 +1,5 @@
 /* test_loop.c: order, removal from inside callbacks, exits, signals, and that the loop allocates nothing. */
+#include "alloc.h"
 #include "base/time.h"
 #include "check.h"
 #include "sys/fd.h"
@@ -11,33 +12,6 @@
 #include <unistd.h>
 
 enum { MS = 1000000 };
-
-/* Allocations, counted by the linker's wrap of malloc. */
-static unsigned long allocations;
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-	allocations++;
-	return __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	allocations++;
-	return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	allocations++;
-	return __real_realloc(p, n);
-}
 
 /* What the callbacks of a test share: a loop that ends in at most 20 s, and a record of what ran. */
 typedef struct Scene {
