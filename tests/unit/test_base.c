@@ -1,10 +1,14 @@
-/* test_base.c: buffers, arena, errors, strict numbers, time. */
+/* test_base.c: buffers, arena, errors, log, strict numbers, UTF-8, time. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/time.h"
 #include "check.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 static void buffer_stops_at_its_ceiling(void **state)
 {
@@ -108,6 +112,54 @@ static void time_is_rfc3339(void **state)
 	assert_string_equal(t, "1969-12-31T23:59:59.999999999Z");
 }
 
+/* What one call writes, the time cut out. */
+static void assert_logged(const Log *given, LogLevel level, const char *before, const char *after)
+{
+	char line[512] = { 0 };
+	int p[2];
+	Log l = *given;
+	assert_int_equal(pipe2(p, O_CLOEXEC | O_NONBLOCK), 0);
+	l.fd = p[1];
+	log_write(&l, level, "cannot open \"%s\"", "/x\ny\xff");
+	ssize_t n = read(p[0], line, sizeof line - 1);
+	close(p[0]);
+	close(p[1]);
+	if (!before) {
+		assert_int_equal(n, -1);
+		return;
+	}
+	assert_true(starts_with(line, before));
+	assert_true(ends_with(line, after));
+	assert_int_equal(strchr(line, '\n') - line, n - 1); /* one line */
+}
+
+static void logs_are_lines_of_text_or_json(void **state)
+{
+	(void)state;
+	const Log text = { .level = LOG_INFO }, json = { .level = LOG_INFO, .json = true }, none = { .fd = -1 };
+	assert_logged(&text, LOG_ERROR, "time=\"20", "Z\" level=error msg=\"cannot open \\\"/x\\ny\xef\xbf\xbd\\\"\"\n");
+	assert_logged(&json, LOG_WARN, "{\"level\":\"warning\",\"msg\":\"cannot open \\\"/x\\ny\xef\xbf\xbd\\\"\",\"time\":\"20", "Z\"}\n");
+	assert_logged(&text, LOG_DEBUG, NULL, NULL);
+	log_write(&none, LOG_ERROR, "nowhere");
+}
+
+static void utf8_sequences_are_measured(void **state)
+{
+	(void)state;
+	const char *good[] = {
+		"a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"
+	};
+	const char *bad[] = {
+		"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+		"\xc2", "\xe2\x82", "\xc2z"
+	};
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		assert_int_equal(str_utf8(str_of(good[i])), strlen(good[i]));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(str_utf8(str_of(bad[i])), 0);
+	assert_int_equal(str_utf8(STR("")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +170,8 @@ int main(void)
 		cmocka_unit_test(arena_never_exceeds_its_ceiling),
 		cmocka_unit_test(messages_are_one_harmless_line),
 		cmocka_unit_test(time_is_rfc3339),
+		cmocka_unit_test(logs_are_lines_of_text_or_json),
+		cmocka_unit_test(utf8_sequences_are_measured),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
