@@ -112,6 +112,85 @@ static void time_is_rfc3339(void **state)
 	assert_string_equal(t, "1969-12-31T23:59:59.999999999Z");
 }
 
+static void buffer_gives_up_its_front(void **state)
+{
+	(void)state;
+	AUTO_BUF b = BUF_INIT(64);
+	buf_consume(&b, 0);
+	buf_puts(&b, "head tail");
+	buf_consume(&b, 5);
+	assert_string_equal(buf_str(&b), "tail");
+	buf_consume(&b, 4);
+	assert_string_equal(buf_str(&b), "");
+	buf_puts(&b, "more");
+	AUTO_FREE char *taken = buf_take(&b);
+	assert_string_equal(taken, "more");
+	assert_string_equal(buf_str(&b), "");
+}
+
+static void slices_are_cut_and_trimmed(void **state)
+{
+	(void)state;
+	Str head, tail;
+	int i = 7;
+	assert_true(str_cut(STR("a=b=c"), '=', &head, &tail) && str_eq(head, "a") && str_eq(tail, "b=c"));
+	assert_true(!str_cut(STR("abc"), '=', &head, &tail) && str_eq(head, "abc") && str_eq(tail, ""));
+	assert_true(str_eq(str_trim(STR(" \t\r\na b\n ")), "a b") && str_eq(str_trim(STR(" \n")), "") && str_eq(str_trim(STR("")), ""));
+	assert_true(str_starts(STR("abc"), "ab") && str_starts(STR("abc"), "") && !str_starts(STR("ab"), "abc"));
+	assert_true(ends_with("a.json", ".json") && !ends_with("json", ".json"));
+	assert_int_equal(str_to_int(STR("-2147483648"), &i), 0);
+	assert_int_equal(i, INT32_MIN);
+	assert_int_equal(str_to_int(STR("2147483648"), &i), -ERANGE);
+	assert_int_equal(i, INT32_MIN);
+}
+
+static void errors_have_a_class(void **state)
+{
+	(void)state;
+	const struct {
+		int errnum;
+		ErrCode code;
+		const char *text;
+	} cases[] = {
+		{ ENOENT, ERR_NOT_FOUND, "no such file or directory" },
+		{ EEXIST, ERR_EXISTS, "file exists" },
+		{ EACCES, ERR_PERMISSION, "permission denied" },
+		{ ENOSPC, ERR_RESOURCE, "no space left on device" },
+		{ ENOSYS, ERR_UNSUPPORTED, "function not implemented" },
+		{ ETIMEDOUT, ERR_TIMEOUT, "connection timed out" },
+		{ EINVAL, ERR_CONFIG, "invalid argument" },
+		{ EIO, ERR_IO, "input/output error" },
+		{ 0, ERR_IO, "input/output error" },
+		{ 4095, ERR_IO, "unknown error" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		Err e = ERR_INIT;
+		assert_true(err_sys(&e, cases[i].errnum, "x") < 0);
+		assert_int_equal(e.code, cases[i].code);
+		assert_true(starts_with(e.msg, "x: ") && streq(e.msg + 3, cases[i].text));
+	}
+	assert_int_equal(err_exit_status(ERR_NO_COMMAND), 127);
+	assert_int_equal(err_exit_status(ERR_CONFIG), 1);
+	assert_int_equal(err_http_status(ERR_NOT_FOUND), 404);
+	assert_string_equal(err_name(ERR_SECURITY), "SECURITY");
+}
+
+static void long_messages_are_cut(void **state)
+{
+	(void)state;
+	char text[3 * ERR_MESSAGE_MAX];
+	Err e = ERR_INIT;
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = 0;
+	err_set(&e, ERR_CONFIG, EINVAL, "%s", text);
+	assert_int_equal(strlen(e.msg), ERR_MESSAGE_MAX - 1);
+	err_wrap(&e, "mount");
+	assert_int_equal(strlen(e.msg), ERR_MESSAGE_MAX - 1);
+	assert_true(starts_with(e.msg, "mount: xxx"));
+	err_sys(&e, ENOENT, "%s", text);
+	assert_int_equal(strlen(e.msg), ERR_MESSAGE_MAX - 1);
+}
+
 /* What one call writes, the time cut out. */
 static void assert_logged(const Log *given, LogLevel level, const char *before, const char *after)
 {
@@ -164,6 +243,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buffer_stops_at_its_ceiling),
+		cmocka_unit_test(buffer_gives_up_its_front),
+		cmocka_unit_test(slices_are_cut_and_trimmed),
+		cmocka_unit_test(errors_have_a_class),
+		cmocka_unit_test(long_messages_are_cut),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(pieces_keep_empty_ones),
 		cmocka_unit_test(arena_frees_and_defers),

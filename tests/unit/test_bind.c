@@ -222,6 +222,29 @@ static void long_paths_are_cut_not_overrun(void **state)
 	assert_true(ends_with(d.e.msg, "expected a string, got number (byte 2028)"));
 }
 
+/* A table of many names: the message lists what fits and says that there are more. */
+static void long_lists_of_names_are_cut(void **state)
+{
+	(void)state;
+	static char texts[60][16];
+	BindName names[61] = { 0 };
+	for (int i = 0; i < 60; i++) {
+		snprintf(texts[i], sizeof texts[i], "CAP_NUMBER_%d", i);
+		names[i] = (BindName){ texts[i], i };
+	}
+	const BindRow row = { .name = "cap", .kind = BIND_ENUM, .sub = names };
+	const BindTable table = { .type = "one", .size = sizeof(int), .rows = &row, .n = 1 };
+	AUTO_ARENA a = ARENA_INIT(4096);
+	Err e = ERR_INIT;
+	int value;
+	char good[] = "{\"cap\":\"CAP_NUMBER_59\"}", bad[] = "{\"cap\":\"CAP\"}";
+	assert_int_equal(bind_parse(&table, good, strlen(good), &value, "x.json", &a, &e), 0);
+	assert_int_equal(value, 59);
+	assert_int_equal(bind_parse(&table, bad, strlen(bad), &value, "x.json", &a, &e), -EINVAL);
+	assert_true(starts_with(e.msg, "x.json: cap: unknown value \"CAP\" (byte 7); allowed: \"CAP_NUMBER_0\", \"CAP_NUMBER_1\", "));
+	assert_true(ends_with(e.msg, "\", …"));
+}
+
 static void memory_has_a_ceiling(void **state)
 {
 	(void)state;
@@ -269,12 +292,19 @@ static void names_and_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_kind_is_decoded),          cmocka_unit_test(encoding_gives_the_document_back),
-		cmocka_unit_test(null_and_absent_are_the_same),   cmocka_unit_test(unknown_keys_are_ignored),
-		cmocka_unit_test(order_of_keys_does_not_matter),  cmocka_unit_test(refusals_name_the_path_and_what_is_allowed),
-		cmocka_unit_test(the_document_itself_is_checked), cmocka_unit_test(long_paths_are_cut_not_overrun),
-		cmocka_unit_test(memory_has_a_ceiling),           cmocka_unit_test(required_values_are_written_even_when_zero),
-		cmocka_unit_test(an_empty_struct_can_be_written), cmocka_unit_test(names_and_values),
+		cmocka_unit_test(every_kind_is_decoded),
+		cmocka_unit_test(encoding_gives_the_document_back),
+		cmocka_unit_test(null_and_absent_are_the_same),
+		cmocka_unit_test(unknown_keys_are_ignored),
+		cmocka_unit_test(order_of_keys_does_not_matter),
+		cmocka_unit_test(refusals_name_the_path_and_what_is_allowed),
+		cmocka_unit_test(the_document_itself_is_checked),
+		cmocka_unit_test(long_paths_are_cut_not_overrun),
+		cmocka_unit_test(long_lists_of_names_are_cut),
+		cmocka_unit_test(memory_has_a_ceiling),
+		cmocka_unit_test(required_values_are_written_even_when_zero),
+		cmocka_unit_test(an_empty_struct_can_be_written),
+		cmocka_unit_test(names_and_values),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
