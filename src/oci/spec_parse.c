@@ -82,35 +82,48 @@ static int check_namespaces(const OciSpec *s, Err *e)
 	return 0;
 }
 
-/* Sysctls are namespaced or they are the host's: the list of the kernel's namespaced ones, by prefix. */
-static int check_sysctl(const OciSpec *s, const StrPair *p, Err *e)
+/* The dotted form of a sysctl's name. Either separator may be the path's; the first one seen decides
+ * (net/ipv4/conf/eno2.100/x against net.ipv4.ip_forward). */
+static int sysctl_name(const char *key, char name[static 256], Err *e)
+{
+	size_t n = strlen(key);
+	if (!n || n >= 256) return invalid(e, "linux.sysctl", "empty or too long a name");
+	bool slashes = strcspn(key, "/") < strcspn(key, ".");
+	bool ok = true;
+	for (size_t i = 0; i < n; i++) {
+		char c = key[i];
+		ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_-./:", c));
+		name[i] = slashes && c == '/' ? '.' : slashes && c == '.' ? '/' : c;
+	}
+	name[n] = 0;
+	/* an empty part; and "//", which is ".." once the separators are those of a path ("net/../kernel/x") */
+	if (!ok || strstr(name, "..") || strstr(name, "//"))
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", key);
+	return 0;
+}
+
+/* Sysctls are namespaced or they are the host's: the namespace (CLONE_NEW*) of the kernel's namespaced ones, else 0. */
+static int sysctl_namespace(const char *name)
 {
 	static const char *const ipc[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
 					   "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
-	char name[256];
-	size_t n = strlen(p->key);
-	if (!n || n >= sizeof name) return invalid(e, "linux.sysctl", "empty or too long a name");
-	/* either separator may be the path's; the first one seen decides (net/ipv4/conf/eno2.100/x against net.ipv4.ip_forward) */
-	bool slashes = strcspn(p->key, "/") < strcspn(p->key, ".");
-	for (size_t i = 0; i <= n; i++) {
-		char c = p->key[i];
-		bool ok = !c || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_-./:", c);
-		if (!ok) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", p->key);
-		name[i] = slashes && c == '/' ? '.' : slashes && c == '.' ? '/' : c;
-	}
-	/* an empty part; and "//", which is ".." once the separators are those of a path ("net/../kernel/x") */
-	if (strstr(name, "..") || strstr(name, "//"))
-		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: \"%.64s\" is not a sysctl's name", p->key);
-	if (strchr(p->value, '\n')) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: the value of %s has a line break", name);
-	int need = 0;
 	for (size_t i = 0; i < ARRAY_LEN(ipc); i++)
-		if (streq(name, ipc[i])) need = CLONE_NEWIPC;
-	if (starts_with(name, "fs.mqueue.")) need = CLONE_NEWIPC;
-	if (starts_with(name, "net.")) need = CLONE_NEWNET;
-	if (starts_with(name, "user.")) need = CLONE_NEWUSER;
-	if (streq(name, "kernel.domainname")) need = CLONE_NEWUTS;
+		if (streq(name, ipc[i])) return CLONE_NEWIPC;
+	if (starts_with(name, "fs.mqueue.")) return CLONE_NEWIPC;
+	if (starts_with(name, "net.")) return CLONE_NEWNET;
+	if (starts_with(name, "user.")) return CLONE_NEWUSER;
+	return streq(name, "kernel.domainname") ? CLONE_NEWUTS : 0;
+}
+
+static int check_sysctl(const OciSpec *s, const StrPair *p, Err *e)
+{
+	char name[256];
+	int r = sysctl_name(p->key, name, e);
+	if (r < 0) return r;
+	if (strchr(p->value, '\n')) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: the value of %s has a line break", name);
 	if (streq(name, "kernel.hostname"))
 		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" conflicts with the field hostname: set that", name);
+	int need = sysctl_namespace(name);
 	if (!need) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not in a separate kernel namespace", name);
 	if (!oci_namespace(s, need))
 		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not allowed in the host's %s namespace", name,
