@@ -52,6 +52,13 @@ Str str_trim(Str s)
 	return s;
 }
 
+Str str_trim_slashes(Str s)
+{
+	while (s.n && s.p[0] == '/')
+		s = (Str){ s.p + 1, s.n - 1 };
+	return s;
+}
+
 static int digit_of(char c)
 {
 	if (c >= '0' && c <= '9') return c - '0';

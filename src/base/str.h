@@ -31,6 +31,9 @@ bool str_next(Str *rest, char sep, Str *piece);
 /* str_trim: without blanks, tabs and newlines at both ends. */
 Str str_trim(Str s);
 
+/* str_trim_slashes: without '/' at its beginning. */
+Str str_trim_slashes(Str s);
+
 /* Numbers, base 10 (and str_to_u64_base for others). 0, -EINVAL (not a number) or -ERANGE. */
 int str_to_u64(Str s, uint64_t *ret) MUST_USE;
 int str_to_u64_base(Str s, unsigned base, uint64_t *ret) MUST_USE;

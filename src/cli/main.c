@@ -1,7 +1,7 @@
 /* main.c: skep-runtime: one command, then the end. The only place that logs and exits. */
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <signal.h>
+#include <malloc.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,17 +117,18 @@ int print_buf(const Buf *b, Err *e)
 
 static int run_command(Invocation *in, char **argv, Err *e)
 {
-	int r = prepare(in, e);
-	if (r < 0) return r;
-	if (in->command->enters_container && (r = seal_self(argv, environ, e)) < 0) return r;
+	int r = in->command->enters_container ? seal_self(argv, environ, e) : 0;
+	if (r < 0 || (r = prepare(in, e)) < 0) return r;
 	return in->command->run(in, e);
 }
 
 /* 0 to 2 are open from here on: a file of ours must never become somebody's standard error. */
 static int open_standard_streams(void)
 {
+	struct pollfd p[3] = { { 0, 0, 0 }, { 1, 0, 0 }, { 2, 0, 0 } };
+	if (poll(p, 3, 0) <= 0) return 0;
 	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) != fd) return -EBADF;
+		if (p[fd].revents & POLLNVAL && open("/dev/null", O_RDWR | O_NOCTTY) != fd) return -EBADF;
 	return 0;
 }
 
@@ -138,6 +139,9 @@ int main(int argc, char **argv)
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	Invocation in = { .program = slash ? slash + 1 : argc > 0 ? argv[0] : "skep-runtime", .arena = &arena, .log = { .fd = 2, .level = LOG_INFO } };
 	bool help = false;
+	/* one short life: memory is taken from the kernel in few steps and never given back */
+	mallopt(M_TOP_PAD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, ARENA_MAX);
 	if (open_standard_streams() < 0) return 1;
 	int r = command_parse(&in, argc, argv, &help, &e);
 	if (r >= 0 && global_value(&in, "version")) return print_version(in.program);

@@ -16,7 +16,7 @@ static int bind_directory(const char *from, int target, const LaunchMount *m, Er
 {
 	AUTO_FD int tree = mount_clone(AT_FDCWD, from, false);
 	if (tree < 0) return fail(e, m, tree, from);
-	int r = mount_bind_flags(tree, &m->options);
+	int r = mount_bind_flags(tree, &m->options, false);
 	if (r < 0) return fail(e, m, r, "set flags");
 	r = mount_attach(tree, target);
 	return r < 0 ? fail(e, m, r, "attach") : 0;
@@ -32,6 +32,7 @@ static const char *base_name(const char *path)
 static int link_names(int top, const CgroupHierarchy *h)
 {
 	Str rest = str_of(h->name), one;
+	if (!strchr(h->name, ',')) return 0;
 	while (str_next(&rest, ',', &one)) {
 		char name[64];
 		if (!one.n || one.n >= sizeof name || str_eq(one, base_name(h->mount))) continue;
@@ -42,21 +43,26 @@ static int link_names(int top, const CgroupHierarchy *h)
 	return 0;
 }
 
-static int mount_hierarchy(const LaunchMount *m, const CgroupHierarchy *h, int top, bool own_ns, Err *e)
+/* top is a tmpfs that was mounted a moment ago: names in it are ours. */
+static int mount_hierarchy(const LaunchMount *m, const CgroupHierarchy *h, int top, bool own_ns, FdBin *bin, Err *e)
 {
 	const char *name = base_name(h->mount);
 	bool v2 = !*h->name, named = starts_with(h->name, "name=");
+	uint64_t set, clear;
 	if (mkdirat(top, name, 0755) < 0 && errno != EEXIST) return fail(e, m, errno, name);
-	AUTO_FD int target = openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (target < 0) return fail(e, m, errno, name);
 	if (own_ns) {
 		char data[128];
 		snprintf(data, sizeof data, "%s%s", named ? "none," : "", h->name);
-		int r = mount_at("cgroup", target, v2 ? "cgroup2" : "cgroup", m->options.flags, v2 ? NULL : data);
+		int r = mount_at_name("cgroup", top, name, v2 ? "cgroup2" : "cgroup", m->options.flags, v2 ? NULL : data);
 		if (r == 0) return 0;
 		if (r != -EPERM && r != -EBUSY) return fail(e, m, r, name);
 	}
-	return bind_directory(h->path, target, m, e);
+	mount_flag_attrs(m->options.flags, &set, &clear);
+	int tree = mount_clone_attr(AT_FDCWD, h->path, false, set, 0);
+	if (tree < 0) return fail(e, m, tree, h->path);
+	fd_bin_add(bin, tree);
+	if (move_mount(tree, "", top, name, MOVE_MOUNT_F_EMPTY_PATH) < 0) return fail(e, m, errno, name);
+	return 0;
 }
 
 static int mount_v1(Launch *l, const LaunchMount *m, int root, int target, Err *e)
@@ -68,9 +74,10 @@ static int mount_v1(Launch *l, const LaunchMount *m, int root, int target, Err *
 	if (r < 0) return fail(e, m, r, "tmpfs");
 	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
 	if (top < 0) return fail(e, m, top, "open");
+	AUTO_FD_BIN bin = { .n = 0 };
 	for (size_t i = 0; i < cg->hierarchies.n; i++) {
 		const CgroupHierarchy *h = &cg->hierarchies.items[i];
-		if ((r = mount_hierarchy(m, h, top, own_ns, e)) < 0) return r;
+		if ((r = mount_hierarchy(m, h, top, own_ns, &bin, e)) < 0) return r;
 		if ((r = link_names(top, h)) < 0) return fail(e, m, r, h->name);
 	}
 	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return fail(e, m, r, "read-only");

@@ -207,12 +207,7 @@ static int plan_launch(Creation *c, Err *e)
 	if ((r = launch_plan_namespaces(l, e)) < 0) return r;
 	if ((r = launch_plan_mounts(l, e)) < 0) return r;
 	if ((r = launch_compile_filter(l, e)) < 0) return r;
-	if ((r = mounts_open_sources(l, -1, e)) < 0) return r;
-	for (size_t i = 0; i < l->n_joins; i++) {
-		if (l->joins[i].type != CLONE_NEWUSER || !l->idmap_by_own_userns) continue;
-		l->idmap_by_own_userns = false; /* a user namespace that is there already can map at once */
-		if ((r = mounts_open_sources(l, l->joins[i].fd, e)) < 0) return r;
-	}
+	if ((r = mounts_open_sources(l, e)) < 0) return r;
 	return launch_open_host(l, e);
 }
 
@@ -292,6 +287,6 @@ int container_run(const Runtime *rt, const CreateOptions *o, Err *e)
 		undo(&c);
 		return r;
 	}
-	if (!o->keep && (r = container_delete(&c.container, true, e)) < 0) return r;
+	if (!o->keep && (r = container_finish(&c.container, &c.spec, e)) < 0) return r;
 	return status;
 }

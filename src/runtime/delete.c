@@ -43,6 +43,15 @@ static int remove_traces(Container *c, Err *e)
 	return root < 0 ? root : rdt_remove(root, &c->state.rdt, e);
 }
 
+int container_finish(Container *c, const OciSpec *spec, Err *e)
+{
+	int r = remove_traces(c, e);
+	if (r < 0) return err_wrap(e, "delete container %s", c->state.id);
+	if (c->state.host_mounts && spec) (void)!rootfs_unmount(c, spec);
+	if (spec) run_poststop(c, spec);
+	return container_remove_dir(c, e);
+}
+
 int container_delete(Container *c, bool force, Err *e)
 {
 	OciSpec spec;
@@ -54,10 +63,7 @@ int container_delete(Container *c, bool force, Err *e)
 	if (!force && (s == STATUS_RUNNING || s == STATUS_PAUSED))
 		return err_set(e, ERR_STATE, EBUSY, "cannot delete container %s that is not stopped: %s", c->state.id, container_status_name(s));
 	if (s != STATUS_STOPPED && (r = kill_init(c, e)) < 0) return r;
-	if ((r = remove_traces(c, e)) < 0) return err_wrap(e, "delete container %s", c->state.id);
-	if (c->state.host_mounts && has_spec) (void)!rootfs_unmount(c, &spec);
-	if (has_spec) run_poststop(c, &spec);
-	return container_remove_dir(c, e);
+	return container_finish(c, has_spec ? &spec : NULL, e);
 }
 
 int container_delete_remains(const Runtime *rt, const char *id, Err *e)

@@ -144,7 +144,7 @@ int devices_make(Launch *l, int root, Err *e)
 {
 	bool user_ns = oci_namespace(l->spec, CLONE_NEWUSER) != NULL;
 	if (dev_is_bound(l)) return 0;
-	AUTO_FD int dev = path_make_dir(root, "/dev", 0755);
+	AUTO_FD int dev = l->dev >= 0 ? take_fd(l->dev) : path_make_dir(root, "/dev", 0755);
 	if (dev < 0) return err_sys(e, dev, "create /dev");
 	mode_t mask = umask(0);
 	int r = make_default_nodes(dev, user_ns, e);

@@ -100,6 +100,16 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 	return launch_open_host(l, e);
 }
 
+/* Inherited by the process; its own comes when it is in the container. */
+static int set_initial_affinity(const Runtime *rt, const char *list, Err *e)
+{
+	SchedBits bits;
+	int r = sched_list_parse(list, "process.execCPUAffinity.initial", &bits, e);
+	if (r < 0 || (r = cpu_affinity_set(list, e)) < 0) return r;
+	log_write(rt->log, LOG_DEBUG, "nsexec[%d]: affinity: 0x%lx", getpid(), bits.word[0]);
+	return 0;
+}
+
 int container_exec(Container *c, const ExecOptions *o, Err *e)
 {
 	OciSpec spec;
@@ -109,7 +119,7 @@ int container_exec(Container *c, const ExecOptions *o, Err *e)
 	if ((r = check_status(c, o, e)) < 0 || (r = check_terminal(c, o, e)) < 0) return r;
 	if ((r = plan_exec(c, &l, &spec, o, e)) < 0) return r;
 	const CpuAffinity *a = o->process->exec_cpu_affinity;
-	if (a && a->initial && *a->initial && (r = cpu_affinity_set(a->initial, e)) < 0) return r;
+	if (a && a->initial && *a->initial && (r = set_initial_affinity(c->rt, a->initial, e)) < 0) return r;
 	if ((r = launch_go(&l, e)) < 0) {
 		launch_kill(&l);
 		return err_wrap(e, "exec failed: unable to start container process");

@@ -131,7 +131,6 @@ static int set_caps(const Launch *l, const CapPlan *p, Err *e)
 		r = cap_set(&s);
 	}
 	if (r < 0) return err_sys(e, r, "set process.capabilities");
-	if (!p->ambient && !cap_get_ambient()) return 0;
 	uint64_t can = p->ambient & s.permitted & s.inheritable;
 	for (int i = 0; i < 64; i++) {
 		if (!((p->ambient & ~can) & CAP_BIT(i))) continue;

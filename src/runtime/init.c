@@ -109,29 +109,12 @@ static int reset_affinity(Launch *l, Err *e)
 	return 0;
 }
 
-/* Trees mapped by this container's own user namespace: only now can the command make them. */
-static int take_mapped_trees(Launch *l)
-{
-	int r = sync_send(l->sync[1], SYNC_ASK_MAPS, 3, NULL, -1);
-	while (r >= 0) {
-		SyncMessage m;
-		int fd = -1;
-		r = sync_receive(l->sync[1], &m, &fd);
-		if (r <= 0) return r < 0 ? r : -EPIPE;
-		if (m.kind == SYNC_GO) return 0;
-		if (m.value < 0 || (size_t)m.value >= l->mounts.n) return -EPROTO;
-		l->mounts.items[m.value].source = fd;
-	}
-	return r;
-}
-
 /* Everything that makes the container what it is, short of the process itself. */
 static int build_container(Launch *l, int *ret_root, Err *e)
 {
 	int r;
 	if (l->unshare_new & CLONE_NEWNET && (r = netdev_lo_up(e)) < 0) return r;
 	if ((r = join_keyring(l, e)) < 0) return r;
-	if (l->idmap_by_own_userns && (r = take_mapped_trees(l)) < 0) return err_sys(e, r, "take id mapped mounts");
 	AUTO_FD int root = -1;
 	if ((r = rootfs_build(l, &root, e)) < 0) return r;
 	if ((r = set_names(l, e)) < 0) return r;
@@ -178,33 +161,51 @@ static int await_start(Launch *l)
 	}
 }
 
-static int wait_for_start(Launch *l, int root)
+/* The program starts with every signal at its default: handlers go with the execve, what a parent ignored would stay. (The kernel tells of
+ * signals 1 to 31; nobody ignores the real-time ones for others.) */
+static void reset_signals(uint32_t ignored)
 {
-	if (sync_send(l->sync[1], SYNC_READY, 0, NULL, -1) < 0) return -EPIPE;
-	debug(l, "init: closing the pipe to signal completion");
-	if (l->wait_start) {
-		SyncMessage m;
-		if (sync_receive(l->sync[1], &m, NULL) != 1) return -EPIPE; /* everything is written down: from here on the command may go */
-		if (prctl(PR_SET_PDEATHSIG, 0) < 0) return -errno;
-		if (sync_send(l->sync[1], SYNC_READY, 1, NULL, -1) < 0) return -EPIPE;
-		int keep[] = { l->listen, l->proc, root };
-		close_all_but(l->preserve_fds, keep, ARRAY_LEN(keep));
-		l->sync[1] = await_start(l);
-		l->listen = fd_close(l->listen);
-		return 0;
-	}
-	SyncMessage m;
-	if (sync_receive(l->sync[1], &m, NULL) != 1 || m.kind != SYNC_GO) return -EPIPE;
-	return prctl(PR_SET_PDEATHSIG, 0) < 0 ? -errno : 0;
+	for (int i = 1; i < 32; i++)
+		if (ignored & (1U << (i - 1))) signal(i, SIG_DFL);
 }
 
 static void unblock_signals(void)
 {
 	sigset_t none;
 	sigemptyset(&none);
-	for (int i = 1; i <= 64; i++)
-		if (i != SIGKILL && i != SIGSTOP && i != 32 && i != 33) signal(i, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void end_by_signal(int n)
+{
+	_exit(128 + n);
+}
+
+/* As pid 1, a created container would take no signal but SIGKILL: the usual ones end it, too. */
+static void die_on_request(void)
+{
+	static const int request[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	for (size_t i = 0; i < ARRAY_LEN(request); i++)
+		signal(request[i], end_by_signal);
+}
+
+static int wait_for_start(Launch *l, int root)
+{
+	SyncMessage m;
+	if (sync_send(l->sync[1], SYNC_READY, 0, NULL, -1) < 0) return -EPIPE;
+	debug(l, "init: closing the pipe to signal completion");
+	if (sync_receive(l->sync[1], &m, NULL) != 1 || m.kind != SYNC_GO) return -EPIPE;
+	/* everything is written down: from here on the command may go */
+	if (!l->exec && prctl(PR_SET_PDEATHSIG, 0) < 0) return -errno;
+	reset_signals((uint32_t)m.value);
+	if (!l->wait_start) return 0;
+	die_on_request();
+	if (sync_send(l->sync[1], SYNC_READY, 1, NULL, -1) < 0) return -EPIPE;
+	int keep[] = { l->listen, l->proc, root };
+	close_all_but(l->preserve_fds, keep, ARRAY_LEN(keep));
+	l->sync[1] = await_start(l);
+	l->listen = fd_close(l->listen);
+	return 0;
 }
 
 static void run_program(Launch *l, int root, const char *path, char **env) NORETURN;

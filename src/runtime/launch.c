@@ -16,28 +16,22 @@
 
 void launch_init(Launch *l, const Runtime *rt, Arena *a, Container *c)
 {
-	*l = (Launch){ .rt = rt, .arena = a, .container = c, .sync = { -1, -1 }, .listen = -1, .console = -1, .proc = -1, .null = -1, .cgroup_v2 = -1,
+	*l = (Launch){ .rt = rt, .arena = a, .container = c, .sync = { -1, -1 }, .listen = -1, .console = -1, .proc = -1, .null = -1, .dev = -1, .cgroup_v2 = -1,
 		       .pidfd = -1, .pty = -1, .notify_fd = -1 };
 }
 
 void launch_done(Launch *l)
 {
-	fd_close(l->sync[0]);
-	fd_close(l->sync[1]);
-	fd_close(l->listen);
-	fd_close(l->console);
-	fd_close(l->proc);
-	fd_close(l->null);
-	fd_close(l->cgroup_v2);
-	fd_close(l->pidfd);
-	fd_close(l->pty);
-	fd_close(l->notify_fd);
+	const int fds[] = { l->sync[0], l->sync[1], l->listen, l->console, l->proc, l->null, l->cgroup_v2, l->pidfd, l->pty, l->notify_fd };
+	AUTO_FD_BIN bin = { .n = 0 };
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fd_bin_add(&bin, fds[i]);
 	for (size_t i = 0; i < l->n_cgroup_fds; i++)
-		fd_close(l->cgroup_fds[i]);
+		fd_bin_add(&bin, l->cgroup_fds[i]);
 	for (size_t i = 0; i < l->n_joins; i++)
-		fd_close(l->joins[i].fd);
+		fd_bin_add(&bin, l->joins[i].fd);
 	for (size_t i = 0; i < l->mounts.n; i++)
-		fd_close(l->mounts.items[i].source);
+		fd_bin_add(&bin, l->mounts.items[i].source);
 }
 
 int launch_connect(Launch *l, const char *console_socket, Err *e)
@@ -94,22 +88,14 @@ static int write_maps(Launch *l, Err *e)
 	return idmap_write(-1, l->pid, &x->uid_mappings, &x->gid_mappings, false, e);
 }
 
-static int send_mapped_trees(Launch *l, Err *e)
+static int answer_idmap(Launch *l, int i, int tree, Err *e)
 {
 	char path[64];
+	if (i < 0 || (size_t)i >= l->mounts.n || tree < 0) return err_set(e, ERR_INTERNAL, EPROTO, "id mapped mounts");
 	snprintf(path, sizeof path, "%d/ns/user", l->pid);
 	AUTO_FD int ns = openat(l->proc, path, O_RDONLY | O_CLOEXEC);
 	if (ns < 0) return err_sys(e, errno, "open the container's user namespace");
-	int r = mounts_open_sources(l, ns, e);
-	if (r < 0) return r;
-	for (size_t i = 0; i < l->mounts.n; i++) {
-		LaunchMount *m = &l->mounts.items[i];
-		if (!m->options.idmap || m->mount->uid_mappings.n || m->source < 0) continue;
-		r = sync_send(l->sync[0], SYNC_PTY, (int)i, NULL, m->source);
-		if (r < 0) return err_sys(e, r, "send id mapped mounts");
-		m->source = fd_close(m->source);
-	}
-	return 0;
+	return mounts_map(l, (size_t)i, tree, ns, e);
 }
 
 static int start_unit(Launch *l, Err *e)
@@ -125,8 +111,6 @@ static int answer_maps(Launch *l, int what, Err *e)
 	switch (what) {
 	case 2:
 		return start_unit(l, e);
-	case 3:
-		return send_mapped_trees(l, e);
 	default:
 		return write_maps(l, e);
 	}
@@ -185,10 +169,13 @@ static int publish(Launch *l, Err *e)
 		l->pidfd = pid_open(l->pid);
 		if (l->pidfd < 0) return err_sys(e, l->pidfd, "open the container's init");
 	}
+	ProcStat st;
+	if ((r = proc_stat(l->pid, &st)) < 0) return err_sys(e, r, "read the container's init");
+	l->ignored = st.ignored;
 	if (!l->exec) {
 		ContainerState *s = &l->container->state;
 		s->pid = l->pid;
-		if ((r = proc_start_time(l->pid, &s->start_time)) < 0) return err_sys(e, r, "read the container's init");
+		s->start_time = st.start_time;
 		if ((r = container_save(l->container, e)) < 0) return r;
 	}
 	if ((r = write_pid_file(l, e)) < 0) return r;
@@ -217,7 +204,7 @@ static int adopt(Launch *l, Err *e)
 
 static bool asks_before_start(const Launch *l)
 {
-	return l->new_user || l->staged || l->host_work || l->idmap_by_own_userns || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
+	return l->new_user || l->staged || l->host_work || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
 }
 
 /* One message. Returns 1 to go on, 0 when the child needs nothing more. */
@@ -244,6 +231,10 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 	case SYNC_ASK_MAPS:
 		r = answer_maps(l, m->value, e);
 		break;
+	case SYNC_ASK_IDMAP:
+		r = answer_idmap(l, m->value, fd, e);
+		fd_close(fd);
+		break;
 	case SYNC_ASK_HOST:
 		r = answer_host(l, e);
 		break;
@@ -261,7 +252,7 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 		return err_set(e, ERR_INTERNAL, EPROTO, "unexpected message %u from the container's init", m->kind);
 	}
 	if (r < 0) return r;
-	r = sync_send(l->sync[0], SYNC_GO, 0, NULL, -1);
+	r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);
 	return r < 0 ? err_sys(e, r, "answer the container's init") : 1;
 }
 
@@ -281,7 +272,7 @@ int launch_go(Launch *l, Err *e)
 	if (!asks_before_start(l) && !l->wait_start) {
 		/* nothing to ask: everything here is done while the init builds the root, and it need not wait for us */
 		if ((r = publish(l, e)) < 0) return r;
-		r = sync_send(l->sync[0], SYNC_GO, 0, NULL, -1);
+		r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);
 		if (r < 0 && r != -EPIPE) return err_sys(e, r, "answer the container's init");
 	}
 	bool ready = false;

@@ -24,7 +24,9 @@ typedef struct LaunchMount {
 	const OciMount *mount;
 	MountOptions options;
 	const char *destination; /* inside the root, cleaned */
-	int source;              /* detached tree made by the command, or -1: the init makes it */
+	const char *source_path; /* of a bind: absolute */
+	int source;              /* of a bind: detached tree made by the command, or -1: the init makes it */
+	bool mapped;             /* an id mapped mount */
 } LaunchMount;
 
 typedef LIST_OF(LaunchMount) LaunchMounts;
@@ -53,11 +55,11 @@ typedef struct Launch {
 	int console;   /* connected console socket, or -1 */
 	int proc;      /* the host's /proc */
 	int null;      /* init only: a tree of the host's null device, for masks */
+	int dev;       /* init only: the tmpfs just mounted on /dev, while nothing else covers it; or -1 */
 	int cgroup_fds[CGROUP_JOIN_MAX];
 	size_t n_cgroup_fds;
 	int cgroup_v2; /* for CLONE_INTO_CGROUP, or -1 */
 	LaunchMounts mounts;
-	bool idmap_by_own_userns; /* some mount wants the container's own mapping: made after the clone */
 
 	SeccompFilter filter;
 	bool has_filter;
@@ -68,6 +70,7 @@ typedef struct Launch {
 	/* Known after the clone; all owned by the command. */
 	pid_t pid;
 	int pidfd;
+	uint32_t ignored; /* signals that the child inherited as ignored, see proc.h */
 	int pty;          /* master of a foreground terminal, or -1 */
 	const char *pid_file, *pidfd_socket;
 } Launch;
@@ -106,7 +109,9 @@ int rootfs_unmount(const Container *c, const OciSpec *s); /* host_mounts only */
 /* mounts.c */
 int launch_plan_mounts(Launch *l, Err *e) MUST_USE;
 int mounts_make(Launch *l, int root, Err *e) MUST_USE;
-int mounts_open_sources(Launch *l, int own_userns, Err *e) MUST_USE;
+int mounts_open_sources(Launch *l, Err *e) MUST_USE;
+/* mounts_map: gives the tree of mount i its id mapping; own_userns: the container's user namespace, or -1. */
+int mounts_map(const Launch *l, size_t i, int tree, int own_userns, Err *e) MUST_USE;
 
 /* cgroup_mount.c */
 int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e) MUST_USE;
@@ -131,6 +136,10 @@ void program_exec(Launch *l, const char *path, char *const *env, Err *e); /* ret
 
 /* terminal.c */
 int terminal_make(Launch *l, int root, Err *e) MUST_USE;
+
+/* delete.c: container_finish: what is left of a container whose init is gone: other processes, cgroup, mounts, state; poststop hooks. spec: its
+ * configuration, or NULL when it could not be read. */
+int container_finish(Container *c, const OciSpec *spec, Err *e) MUST_USE;
 
 /* hooks.c: runs a list in order; -EIO "error running createRuntime hook #0: …" at the first failure. status is that of the State on
  * stdin; in_container: environment of the process when a hook has none. */

@@ -5,16 +5,11 @@
  */
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "runtime/launch.h"
 #include "sys/path.h"
-
-#ifndef SYS_open_tree_attr
-#define SYS_open_tree_attr 467
-#endif
 
 static bool is_listed_before(const StrList *l, size_t i)
 {
@@ -34,14 +29,15 @@ typedef struct MaskSource {
 	bool attached;
 } MaskSource;
 
-static int attach_mask(MaskSource *m, int target)
+static int attach_mask(MaskSource *m, int target, FdBin *bin)
 {
 	if (!m->attached) {
 		int r = mount_attach(m->fd, target);
 		m->attached = r == 0;
 		return r;
 	}
-	AUTO_FD int copy = mount_clone(m->fd, "", false);
+	int copy = mount_clone(m->fd, "", false);
+	fd_bin_add(bin, copy);
 	return copy < 0 ? copy : mount_attach(copy, target);
 }
 
@@ -52,14 +48,15 @@ static int make_empty_dir(MaskSource *m)
 	return m->fd < 0 ? m->fd : 0;
 }
 
-static int mask(int root, const char *path, MaskSource *file, MaskSource *dir, Err *e)
+static int mask(int root, const char *path, MaskSource *file, MaskSource *dir, FdBin *bin, Err *e)
 {
 	struct stat st;
-	AUTO_FD int target = path_open(root, path, O_PATH, 0);
+	int target = path_open(root, path, O_PATH, 0);
+	fd_bin_add(bin, target);
 	if (is_nothing(target)) return 0;
 	if (target < 0 || fstat(target, &st) < 0) return err_sys(e, target < 0 ? target : errno, "mask %s", path);
 	int r = S_ISDIR(st.st_mode) ? make_empty_dir(dir) : 0;
-	if (r >= 0) r = attach_mask(S_ISDIR(st.st_mode) ? dir : file, target);
+	if (r >= 0) r = attach_mask(S_ISDIR(st.st_mode) ? dir : file, target, bin);
 	return r < 0 ? err_sys(e, r, "mask %s", path) : 0;
 }
 
@@ -73,42 +70,33 @@ int masks_open(Launch *l, Err *e)
 	return 0;
 }
 
-/* One call where the kernel has it (6.15), else two. */
-static int clone_readonly(int fd)
+static int make_readonly(int root, const char *path, FdBin *bin, Err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	long both = syscall(SYS_open_tree_attr, fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr);
-	if (both >= 0) return (int)both;
-	if (errno != ENOSYS) return -errno;
-	AUTO_FD int tree = mount_clone(fd, "", true);
-	if (tree < 0) return tree;
-	int r = mount_attr(tree, MOUNT_ATTR_RDONLY, 0, 0, true);
-	return r < 0 ? r : take_fd(tree);
-}
-
-static int make_readonly(int root, const char *path, Err *e)
-{
-	AUTO_FD int target = path_open(root, path, O_PATH, 0);
+	int target = path_open(root, path, O_PATH, 0);
 	if (is_nothing(target)) return 0;
 	if (target < 0) return err_sys(e, target, "make %s read-only", path);
-	AUTO_FD int tree = clone_readonly(target);
+	fd_bin_add(bin, target);
+	int tree = mount_clone_attr(target, "", true, MOUNT_ATTR_RDONLY, 0);
 	if (tree < 0) return err_sys(e, tree, "make %s read-only", path);
+	fd_bin_add(bin, tree);
 	int r = mount_attach(tree, target);
 	return r < 0 ? err_sys(e, r, "make %s read-only", path) : 0;
 }
 
 int masks_apply(Launch *l, int root, Err *e)
 {
+	AUTO_FD_BIN bin = { .n = 0 };
 	MaskSource file = { .fd = l->null }, dir = { .fd = -1 };
 	const StrList *masked = &l->spec->lnx->masked_paths, *readonly = &l->spec->lnx->readonly_paths;
 	for (size_t i = 0; i < readonly->n; i++) {
-		int r = make_readonly(root, readonly->items[i], e);
+		int r = make_readonly(root, readonly->items[i], &bin, e);
 		if (r < 0) return r;
 	}
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < masked->n; i++)
-		if (!is_listed_before(masked, i)) r = mask(root, masked->items[i], &file, &dir, e);
-	fd_close(dir.fd);
-	l->null = fd_close(l->null);
+		if (!is_listed_before(masked, i)) r = mask(root, masked->items[i], &file, &dir, &bin, e);
+	fd_bin_add(&bin, dir.fd);
+	fd_bin_add(&bin, l->null);
+	l->null = -1;
 	return r;
 }

@@ -37,6 +37,12 @@ static const char *destination_inside(const Launch *l, const char *destination)
 	return clean;
 }
 
+/* A relative source is the bundle's. */
+static const char *source_path(const Launch *l, const char *source)
+{
+	return source[0] == '/' ? source : arena_printf(l->arena, "%s/%s", l->container->state.bundle, source);
+}
+
 int launch_plan_mounts(Launch *l, Err *e)
 {
 	LaunchMount *items = arena_array(l->arena, l->spec->mounts.n + 1, sizeof *items);
@@ -49,15 +55,13 @@ int launch_plan_mounts(Launch *l, Err *e)
 		if (r < 0) return err_wrap(e, "config.json: mounts[%zu].options", i);
 		m->destination = destination_inside(l, m->mount->destination);
 		if (!m->destination) return err_sys(e, ENOMEM, "mounts");
-		bool mapped = m->mount->uid_mappings.n || m->options.idmap;
-		if (mapped && !is_bind(m)) return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: id mappings need a bind mount", i);
+		m->mapped = m->mount->uid_mappings.n || m->options.idmap;
+		if (m->mapped && !is_bind(m)) return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: id mappings need a bind mount", i);
 		if (is_bind(m) && (!m->mount->source || !*m->mount->source))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu].source: a bind mount needs one", i);
-		if (m->options.idmap && !m->mount->uid_mappings.n) {
-			if (!oci_namespace(l->spec, CLONE_NEWUSER))
-				return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: idmap without mappings needs a user namespace", i);
-			l->idmap_by_own_userns = true;
-		}
+		if (m->options.idmap && !m->mount->uid_mappings.n && !oci_namespace(l->spec, CLONE_NEWUSER))
+			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: idmap without mappings needs a user namespace", i);
+		if (is_bind(m) && !(m->source_path = source_path(l, m->mount->source))) return err_sys(e, ENOMEM, "mounts");
 	}
 	l->mounts.items = items;
 	l->mounts.n = l->spec->mounts.n;
@@ -71,8 +75,9 @@ static int mount_fail(Err *e, const LaunchMount *m, int r, const char *what)
 	return err_sys(e, r, "error mounting \"%s\" to rootfs at \"%s\"", source, m->mount->destination);
 }
 
-static int map_source(const LaunchMount *m, int tree, int own_userns, Err *e)
+int mounts_map(const Launch *l, size_t i, int tree, int own_userns, Err *e)
 {
+	const LaunchMount *m = &l->mounts.items[i];
 	AUTO_FD int made = -1;
 	int ns = own_userns;
 	if (m->mount->uid_mappings.n) {
@@ -85,15 +90,10 @@ static int map_source(const LaunchMount *m, int tree, int own_userns, Err *e)
 	return 0;
 }
 
-static int open_source(const LaunchMount *m, int own_userns, Err *e)
+static int open_source(const LaunchMount *m, Err *e)
 {
-	AUTO_FD int tree = mount_clone(AT_FDCWD, m->mount->source, m->options.flags & MS_REC);
-	if (tree < 0) return mount_fail(e, m, tree, "open source");
-	if (m->mount->uid_mappings.n || m->options.idmap) {
-		int r = map_source(m, tree, own_userns, e);
-		if (r < 0) return r;
-	}
-	return take_fd(tree);
+	int tree = mount_clone(AT_FDCWD, m->source_path, m->options.flags & MS_REC);
+	return tree < 0 ? mount_fail(e, m, tree, "open source") : tree;
 }
 
 /* A source inside the root may be made by a mount before it: the init opens that one, in its turn. */
@@ -114,19 +114,16 @@ static bool is_needed_early(const Launch *l, const LaunchMount *m)
 	for (size_t i = 0; i < m->options.propagations; i++)
 		peer |= (p == OCI_SHARED || p == OCI_RSHARED) && m->options.propagation[i] & MS_SHARED;
 	if (!peer && !oci_namespace(l->spec, CLONE_NEWUSER)) return false;
-	return !lies_in_root(l, m->mount->source);
+	return !lies_in_root(l, m->source_path);
 }
 
-int mounts_open_sources(Launch *l, int own_userns, Err *e)
+int mounts_open_sources(Launch *l, Err *e)
 {
 	for (size_t i = 0; i < l->mounts.n; i++) {
 		LaunchMount *m = &l->mounts.items[i];
-		bool own = m->options.idmap && !m->mount->uid_mappings.n;
-		if (!is_bind(m) || m->source >= 0 || own != (own_userns >= 0)) continue;
-		bool mapped = m->mount->uid_mappings.n || own;
-		if (!mapped && !is_needed_early(l, m)) continue;
-		m->source = open_source(m, own_userns, e);
-		if (m->source == -EPERM && l->rt->rootless && !mapped) m->source = -1; /* the init may, in its user namespace */
+		if (!is_bind(m) || !is_needed_early(l, m)) continue;
+		m->source = open_source(m, e);
+		if (m->source == -EPERM && l->rt->rootless) m->source = -1; /* the init may, in its user namespace */
 		if (m->source < -1) return m->source;
 	}
 	return 0;
@@ -162,18 +159,30 @@ static int set_recursive(const LaunchMount *m, int fd, Err *e)
 	return r < 0 ? mount_fail(e, m, r, "set recursive attributes") : 0;
 }
 
-static int make_bind(LaunchMount *m, int root, Err *e)
+/* Mapping ids takes rights over the file system: in a user namespace the command does it, for a tree that only we can name. */
+static int map_source(Launch *l, const LaunchMount *m, int tree, Err *e)
+{
+	size_t i = (size_t)(m - l->mounts.items);
+	if (!m->mapped) return 0;
+	if (!oci_namespace(l->spec, CLONE_NEWUSER)) return mounts_map(l, i, tree, -1, e);
+	if (sync_ask(l->sync[1], SYNC_ASK_IDMAP, (int)i, NULL, tree) < 0) _exit(1); /* the command has told why */
+	return 0;
+}
+
+static int make_bind(Launch *l, LaunchMount *m, int root, Err *e)
 {
 	struct stat st;
 	int r;
-	if (m->source < 0) m->source = open_source(m, -1, e);
+	bool user_ns = oci_namespace(l->spec, CLONE_NEWUSER) != NULL, made_outside = m->source >= 0;
+	if (m->source < 0) m->source = open_source(m, e);
 	if (m->source < 0) return m->source;
 	AUTO_FD int tree = take_fd(m->source);
+	if ((r = map_source(l, m, tree, e)) < 0) return r;
 	if (fstat(tree, &st) < 0) return mount_fail(e, m, errno, "stat source");
 	AUTO_FD int target = S_ISDIR(st.st_mode) ? path_make_dir(root, m->destination, 0755) : path_make_file(root, m->destination, 0755);
 	if (target < 0) return mount_fail(e, m, target, "create mount point");
 	if (path_is_fs(tree, PROC_SUPER_MAGIC) < 0 && (r = check_proc(m, target, e)) < 0) return r;
-	if ((r = mount_bind_flags(tree, &m->options)) < 0) return mount_fail(e, m, r, NULL);
+	if ((r = mount_bind_flags(tree, &m->options, user_ns && made_outside)) < 0) return mount_fail(e, m, r, NULL);
 	if ((r = set_recursive(m, tree, e)) < 0) return r;
 	if ((r = mount_attach(tree, target)) < 0) return mount_fail(e, m, r, NULL);
 	return set_propagation(m, tree, e);
@@ -183,90 +192,140 @@ static int make_bind(LaunchMount *m, int root, Err *e)
 static int open_plain_dir(Launch *l, const LaunchMount *m, int root, Err *e)
 {
 	AUTO_FD int parent = -1;
-	struct stat st;
-	const char *name = m->destination + 1;
-	if (strchr(name, '/')) { /* an unusual place: the last part is what matters */
-		const char *slash = strrchr(m->destination, '/');
+	const char *slash = strrchr(m->destination, '/'), *name = slash + 1;
+	int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	if (slash != m->destination) { /* an unusual place: the last part is what matters */
 		char *dir = arena_str(l->arena, (Str){ m->destination, (size_t)(slash - m->destination) });
 		parent = dir ? path_make_dir(root, dir, 0755) : -ENOMEM;
 		if (parent < 0) return mount_fail(e, m, parent, "create mount point");
-		name = slash + 1;
 	}
 	int at = parent >= 0 ? parent : root;
-	if (*name && mkdirat(at, name, 0755) < 0 && errno != EEXIST) return mount_fail(e, m, errno, "create mount point");
-	AUTO_FD int fd = openat(at, *name ? name : ".", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) return mount_fail(e, m, errno, "open mount point");
-	if (!S_ISDIR(st.st_mode))
-		return err_set(e, ERR_SECURITY, EINVAL, "error mounting \"%s\" to rootfs at \"%s\": filesystem \"%s\" must be mounted on ordinary directory",
-			       m->mount->source ? m->mount->source : "", m->mount->destination, m->mount->type);
-	return take_fd(fd);
+	int fd = openat(at, *name ? name : ".", flags);
+	if (fd < 0 && errno == ENOENT) fd = mkdirat(at, name, 0755) == 0 ? openat(at, name, flags) : -1;
+	if (fd >= 0) return fd;
+	if (errno != ENOTDIR && errno != ELOOP) return mount_fail(e, m, errno, "open mount point");
+	return err_set(e, ERR_SECURITY, EINVAL, "error mounting \"%s\" to rootfs at \"%s\": filesystem \"%s\" must be mounted on ordinary directory",
+		       m->mount->source ? m->mount->source : "", m->mount->destination, m->mount->type);
+}
+
+/* Where a file system goes: a descriptor, or an entry of the /dev that was mounted a moment ago and that nobody else can change. */
+typedef struct Target {
+	int fd;
+	const char *name; /* NULL: fd itself */
+	bool fresh;       /* made here: it covers nothing */
+} Target;
+
+static int open_target(Launch *l, const LaunchMount *m, int root, Target *ret, Err *e)
+{
+	const char *name = m->destination + strlen("/dev/");
+	if (l->dev >= 0 && starts_with(m->destination, "/dev/") && *name && !strchr(name, '/') && mkdirat(l->dev, name, 0755) == 0) {
+		*ret = (Target){ .fd = l->dev, .name = name, .fresh = true };
+		return 0;
+	}
+	*ret = (Target){ .fd = -1 };
+	ret->fd = path_make_dir_new(root, m->destination, 0755, &ret->fresh);
+	if (ret->fd < 0) return mount_fail(e, m, ret->fd, "create mount point");
+	return ret->fresh ? 0 : check_proc(m, ret->fd, e);
+}
+
+static void target_done(Launch *l, Target *t)
+{
+	if (t->fd != l->dev) fd_close(t->fd);
 }
 
 /* Keeps the permissions of the directory that a tmpfs covers, unless the options say otherwise. */
-static const char *tmpfs_data(Launch *l, const LaunchMount *m, int target, bool existed)
+static const char *tmpfs_data(Launch *l, const LaunchMount *m, const Target *t)
 {
 	struct stat st;
 	const char *data = m->options.data;
-	if (!existed || starts_with(data, "mode=") || strstr(data, ",mode=") || fstat(target, &st) < 0) return data;
+	if (t->fresh || starts_with(data, "mode=") || strstr(data, ",mode=") || fstat(t->fd, &st) < 0) return data;
 	return arena_printf(l->arena, "%s%smode=%o", data, *data ? "," : "", st.st_mode & 07777);
+}
+
+/* The options of the file system with the mount label in front, where there is one to apply. */
+static const char *labelled(Launch *l, const char *data, Err *e)
+{
+	const char *label = l->spec->lnx->mount_label;
+	if (!data) return err_sys(e, ENOMEM, "mount") < 0 ? NULL : NULL;
+	if (!label || !*label || !selinux_enabled()) return data;
+	AUTO_BUF options = BUF_INIT(65536);
+	buf_puts(&options, data);
+	if (lsm_mount_option(label, &options, e) < 0) return NULL;
+	const char *all = arena_strdup(l->arena, buf_str(&options));
+	if (!all) err_sys(e, ENOMEM, "mount");
+	return all;
+}
+
+static bool needs_more(const LaunchMount *m)
+{
+	return m->options.propagations || m->options.rec_set || m->options.rec_clear;
+}
+
+/* What can only be set on the mount itself, once it is there. */
+static int finish(const LaunchMount *m, int root, Err *e)
+{
+	if (!needs_more(m)) return 0;
+	AUTO_FD int top = path_open(root, m->destination, O_PATH, 0);
+	if (top < 0) return mount_fail(e, m, top, "open");
+	int r = set_recursive(m, top, e);
+	return r < 0 ? r : set_propagation(m, top, e);
+}
+
+static int copy_up(const LaunchMount *m, int lower, int root, Err *e)
+{
+	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
+	if (top < 0) return mount_fail(e, m, top, "open");
+	int r = tree_copy(lower, top, e);
+	if (r < 0) return err_wrap(e, "error mounting tmpfs at \"%s\": tmpcopyup", m->destination);
+	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return mount_fail(e, m, r, "read-only");
+	return 0;
 }
 
 static int make_tmpfs(Launch *l, LaunchMount *m, int root, Err *e)
 {
-	AUTO_FD int existing = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
-	bool existed = existing >= 0;
-	AUTO_FD int target = existed ? take_fd(existing) : path_make_dir(root, m->destination, 0755);
-	if (target < 0) return mount_fail(e, m, target, "create mount point");
-	int r = check_proc(m, target, e);
-	if (r < 0) return r;
-	AUTO_BUF options = BUF_INIT(65536);
-	const char *data = tmpfs_data(l, m, target, existed);
-	if (!data) return err_sys(e, ENOMEM, "mount");
-	buf_puts(&options, data);
-	if (selinux_enabled() && (r = lsm_mount_option(l->spec->lnx->mount_label, &options, e)) < 0) return r;
+	Target t;
+	bool dev = streq(m->destination, "/dev");
 	unsigned long flags = m->options.flags;
-	bool late_ro = flags & MS_RDONLY && (m->options.copy_up || streq(m->destination, "/dev"));
 	AUTO_FD int lower = -1;
-	if (m->options.copy_up) {
-		lower = path_open(root, m->destination, O_RDONLY | O_DIRECTORY, 0);
-		if (lower < 0) return mount_fail(e, m, lower, "open what lies below");
-	}
-	r = mount_at(m->mount->source ? m->mount->source : "tmpfs", target, "tmpfs", late_ro ? flags & ~(unsigned long)MS_RDONLY : flags, buf_str(&options));
-	if (r < 0) return mount_fail(e, m, r, NULL);
-	if (!m->options.copy_up && !m->options.propagations && !m->options.rec_set && !m->options.rec_clear) return 0;
-	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
-	if (top < 0) return mount_fail(e, m, top, "open");
-	if (m->options.copy_up && (r = tree_copy(lower, top, e)) < 0) return err_wrap(e, "error mounting tmpfs at \"%s\": tmpcopyup", m->destination);
-	if (m->options.copy_up && late_ro && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return mount_fail(e, m, r, "read-only");
-	if ((r = set_recursive(m, top, e)) < 0) return r;
-	return set_propagation(m, top, e);
+	int r = open_target(l, m, root, &t, e);
+	const char *data = r < 0 ? NULL : labelled(l, tmpfs_data(l, m, &t), e);
+	if (data && m->options.copy_up && (lower = path_open(root, m->destination, O_RDONLY | O_DIRECTORY, 0)) < 0)
+		r = mount_fail(e, m, lower, "open what lies below");
+	if (m->options.copy_up || dev) flags &= ~(unsigned long)MS_RDONLY; /* when it is filled */
+	if (data && r >= 0 && (r = mount_at_name(m->mount->source ? m->mount->source : "tmpfs", t.fd, t.name, "tmpfs", flags, data)) < 0)
+		r = mount_fail(e, m, r, NULL);
+	target_done(l, &t);
+	if (!data || r < 0) return r < 0 ? r : -e->errnum;
+	if (lower >= 0 && (r = copy_up(m, lower, root, e)) < 0) return r;
+	if (dev && lower < 0) l->dev = path_open(root, "/dev", O_PATH | O_DIRECTORY, 0);
+	return finish(m, root, e);
 }
 
-/* proc, sysfs, mqueue, devpts and any other type: mount(2) on the descriptor. */
+/* Not ours to mount: the host's sysfs is shown instead, as far as its flags allow. */
+static int bind_sysfs(int target)
+{
+	uint64_t set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	AUTO_FD int tree = mount_clone_attr(AT_FDCWD, "/sys", true, set, 0);
+	return tree < 0 ? tree : mount_attach(tree, target);
+}
+
+/* proc, sysfs, mqueue, devpts and any other type. */
 static int make_typed(Launch *l, LaunchMount *m, int root, Err *e)
 {
+	Target t = { .fd = -1 };
 	bool plain = is_type(m, "proc") || is_type(m, "sysfs");
-	AUTO_FD int target = plain ? open_plain_dir(l, m, root, e) : path_make_dir(root, m->destination, 0755);
-	if (target < 0) return plain ? target : mount_fail(e, m, target, "create mount point");
-	int r;
-	if (!plain && (r = check_proc(m, target, e)) < 0) return r;
-	AUTO_BUF options = BUF_INIT(65536);
-	buf_puts(&options, m->options.data);
-	if (!plain && selinux_enabled() && (r = lsm_mount_option(l->spec->lnx->mount_label, &options, e)) < 0) return r;
-	const char *source = m->mount->source ? m->mount->source : m->mount->type;
-	r = mount_at(source, target, m->mount->type, m->options.flags, buf_str(&options));
-	if (r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) {
-		/* not ours to mount: show the host's, as far as its flags allow */
-		AUTO_FD int tree = mount_clone(AT_FDCWD, "/sys", true);
-		if (tree >= 0 && mount_attr(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, 0, false) == 0)
-			r = mount_attach(tree, target);
+	int r = plain ? t.fd = open_plain_dir(l, m, root, e) : open_target(l, m, root, &t, e);
+	if (r < 0) {
+		target_done(l, &t);
+		return r;
 	}
+	const char *data = plain ? m->options.data : labelled(l, m->options.data, e);
+	if (data) r = mount_at_name(m->mount->source ? m->mount->source : m->mount->type, t.fd, t.name, m->mount->type, m->options.flags, data);
+	if (data && r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) r = bind_sysfs(t.fd);
+	target_done(l, &t);
+	if (!data) return -e->errnum;
 	if (r < 0) return mount_fail(e, m, r, NULL);
-	if (!m->options.propagations && !m->options.rec_set && !m->options.rec_clear) return 0;
-	AUTO_FD int top = path_open(root, m->destination, O_PATH, 0);
-	if (top < 0) return mount_fail(e, m, top, "open");
-	if ((r = set_recursive(m, top, e)) < 0) return r;
-	return set_propagation(m, top, e);
+	return finish(m, root, e);
 }
 
 static int make_cgroup(Launch *l, LaunchMount *m, int root, Err *e)
@@ -282,8 +341,9 @@ int mounts_make(Launch *l, int root, Err *e)
 	for (size_t i = 0; i < l->mounts.n; i++) {
 		LaunchMount *m = &l->mounts.items[i];
 		int r;
+		if (streq(m->destination, "/dev") || streq(m->destination, "/")) l->dev = fd_close(l->dev); /* is covered now */
 		if (is_bind(m))
-			r = make_bind(m, root, e);
+			r = make_bind(l, m, root, e);
 		else if (is_type(m, "tmpfs"))
 			r = make_tmpfs(l, m, root, e);
 		else if (is_type(m, "cgroup") || is_type(m, "cgroup2"))

@@ -33,6 +33,8 @@ int sync_receive(int sock, SyncMessage *ret, int *ret_fd)
 	int fd = -1;
 	size_t nfds = 0;
 	ssize_t n = fd_recv(sock, ret, sizeof *ret, &fd, 1, &nfds);
+	/* the other side left something unread and is gone: that is told once, before what it had still sent */
+	if (n == -ECONNRESET) n = fd_recv(sock, ret, sizeof *ret, &fd, 1, &nfds);
 	if (ret_fd) *ret_fd = nfds ? fd : -1;
 	if (n < 0) return n == -ECONNRESET ? 0 : (int)n;
 	if (n == 0) return 0;

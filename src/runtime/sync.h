@@ -14,7 +14,8 @@ typedef enum {
 	SYNC_ERROR = 1, /* the init failed: code, errno and text; it exits after that */
 	SYNC_LOG,       /* value: LogLevel; text */
 	SYNC_PID,       /* value: pid of the init, from the stage that cloned it */
-	SYNC_ASK_MAPS,  /* write my id maps */
+	SYNC_ASK_MAPS,  /* write my id maps (value: SyncAsk) */
+	SYNC_ASK_IDMAP, /* value: index of a mount; descriptor: its tree: map its ids */
 	SYNC_ASK_HOST,  /* namespaces stand: hooks, network devices, systemd unit, RDT */
 	SYNC_PTY,       /* descriptor: the pty's master; text: its name */
 	SYNC_SECCOMP,   /* descriptor: the seccomp listener */

@@ -94,10 +94,10 @@ int cap_last(void)
 uint64_t cap_parse_list(const StrList *names, CapUnknown *unknown, void *data)
 {
 	uint64_t set = 0;
-	int last = cap_last();
 	for (size_t i = 0; i < names->n; i++) {
+		/* every kernel from 5.10 on has all of the table */
 		int cap = bind_value(cap_names, names->items[i]);
-		if (cap >= 0 && cap <= last)
+		if (cap >= 0)
 			set |= CAP_BIT(cap);
 		else if (unknown)
 			unknown(data, names->items[i]);

@@ -262,3 +262,28 @@ int fd_cloexec_from(unsigned first)
 	if (syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC) == 0) return 0;
 	return errno == EINVAL || errno == ENOSYS ? cloexec_one_by_one(first) : -errno;
 }
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+void fd_bin_empty(FdBin *b)
+{
+	qsort(b->fds, b->n, sizeof *b->fds, compare_ints);
+	for (size_t i = 0, k; i < b->n; i = k) {
+		for (k = i + 1; k < b->n && b->fds[k] == b->fds[k - 1] + 1; k++)
+			;
+		if (k - i == 1 || syscall(SYS_close_range, (unsigned)b->fds[i], (unsigned)b->fds[k - 1], 0) < 0)
+			for (size_t j = i; j < k; j++)
+				fd_close(b->fds[j]);
+	}
+	b->n = 0;
+}
+
+void fd_bin_add(FdBin *b, int fd)
+{
+	if (fd < 0) return;
+	if (b->n == FD_BIN_MAX) fd_bin_empty(b);
+	b->fds[b->n++] = fd;
+}

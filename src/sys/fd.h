@@ -50,5 +50,15 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *r
 int fd_connect_unix(int dirfd, const char *path, int type) MUST_USE;
 int fd_listen_unix(int dirfd, const char *name, int type, mode_t mode) MUST_USE;
 
+/* FdBin: descriptors to be closed together: neighbours go in one close_range(2). Holds FD_BIN_MAX, then empties itself. */
+enum { FD_BIN_MAX = 64 };
+typedef struct FdBin {
+	int fds[FD_BIN_MAX];
+	size_t n;
+} FdBin;
+void fd_bin_add(FdBin *b, int fd); /* takes fd; negative ones are ignored */
+void fd_bin_empty(FdBin *b);
+#define AUTO_FD_BIN AUTO(fd_bin_empty) FdBin
+
 /* fd_cloexec_from: close-on-exec for every descriptor >= first. Before Linux 5.11 it needs proc at /proc. */
 int fd_cloexec_from(unsigned first) MUST_USE;

@@ -227,6 +227,29 @@ static int flags_of(int fd, unsigned long *ret)
 	return 0;
 }
 
+#ifndef SYS_open_tree_attr
+#define SYS_open_tree_attr 467
+#endif
+
+int mount_clone_attr(int dirfd, const char *path, bool recursive, uint64_t set, uint64_t clear)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH);
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
+	long both = syscall(SYS_open_tree_attr, dirfd, path, flags, &attr, sizeof attr); /* from Linux 6.15 on */
+	if (both >= 0) return (int)both;
+	if (errno != ENOSYS) return -errno;
+	AUTO_FD int tree = mount_clone(dirfd, path, recursive);
+	if (tree < 0) return tree;
+	int r = mount_attr(tree, set, clear, 0, recursive);
+	return r < 0 ? r : take_fd(tree);
+}
+
+void mount_flag_attrs(unsigned long flags, uint64_t *ret_set, uint64_t *ret_clear)
+{
+	*ret_set = attrs_of(flags & ~(unsigned long)MS_ATIME_ANY);
+	*ret_clear = attrs_of(MS_BIND_FLAGS) & ~*ret_set;
+}
+
 static int set_exactly(int fd, unsigned long flags, bool atime)
 {
 	uint64_t set = attrs_of(flags);
@@ -238,23 +261,36 @@ static int set_exactly(int fd, unsigned long flags, bool atime)
 	return mount_attr(fd, set, clear, 0, false);
 }
 
-int mount_bind_flags(int fd, const MountOptions *o)
+/* One of noatime, strictatime and relatime (the kernel's default), and nodiratime beside it. */
+static unsigned long atime_of(unsigned long flags)
+{
+	unsigned long f = flags & MS_NODIRATIME;
+	return f | (flags & MS_NOATIME ? MS_NOATIME : flags & MS_STRICTATIME ? MS_STRICTATIME : MS_RELATIME);
+}
+
+int mount_bind_flags(int fd, const MountOptions *o, bool locked)
 {
 	if (!o->touched) return 0;
 	bool atime = o->flags & MS_ATIME_ANY;
-	int r = set_exactly(fd, o->flags, atime);
+	int r = locked ? -EPERM : set_exactly(fd, o->flags, atime);
 	if (r != -EPERM) return r;
 	unsigned long have, lockable = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	int x = flags_of(fd, &have);
 	if (x < 0) return x;
 	if (have & lockable & o->cleared) return r; /* asked for the impossible */
-	if (atime && (have & MS_ATIME_ANY) != (o->flags & MS_ATIME_ANY)) return r;
+	if (atime && atime_of(have) != atime_of(o->flags)) return r;
 	return set_exactly(fd, (o->flags & ~(unsigned long)MS_ATIME_ANY) | (have & lockable), false);
 }
 
 int mount_at(const char *source, int target, const char *fstype, unsigned long flags, const char *data)
 {
-	char path[40];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", target);
+	return mount_at_name(source, target, NULL, fstype, flags, data);
+}
+
+int mount_at_name(const char *source, int dir, const char *name, const char *fstype, unsigned long flags, const char *data)
+{
+	char path[320];
+	int n = snprintf(path, sizeof path, "/proc/self/fd/%d%s%s", dir, name ? "/" : "", name ? name : "");
+	if (n >= (int)sizeof path) return -ENAMETOOLONG;
 	return mount(source, path, fstype, flags, data) < 0 ? -errno : 0;
 }

@@ -35,6 +35,12 @@ void mount_option_names(void (*each)(void *data, const char *name), void *data);
  * what is mounted below it when recursive. Returns its descriptor. */
 int mount_clone(int dirfd, const char *path, bool recursive) MUST_USE;
 
+/* mount_clone_attr: the same, with MOUNT_ATTR_* set and cleared on the copy (on all of it when recursive). */
+int mount_clone_attr(int dirfd, const char *path, bool recursive, uint64_t set, uint64_t clear) MUST_USE;
+
+/* mount_flag_attrs: MS_* flags, access times aside, as the attributes that make them so on a mount. */
+void mount_flag_attrs(unsigned long flags, uint64_t *ret_set, uint64_t *ret_clear);
+
 /* mount_new: a detached new file system of that type from key=value options ("key" or "key=value", NULL ends the list). */
 int mount_new(const char *fstype, const char *const *options, uint64_t attrs) MUST_USE;
 
@@ -49,8 +55,12 @@ int mount_idmap(int fd, int userns, bool recursive) MUST_USE;
 
 /* mount_bind_flags: gives a detached bind the flags that options ask for, by the rules users know from mount(8): no flag named
  * keeps the source's; any flag named sets exactly those asked for, access times kept unless named. In a user namespace a
- * flag locked by the owner of the source is kept, unless the options cleared it explicitly: then -EPERM. */
-int mount_bind_flags(int fd, const MountOptions *o) MUST_USE;
+ * flag locked by the owner of the source is kept, unless the options cleared it explicitly: then -EPERM. locked: the tree is for such a
+ * namespace, though it was made outside, where the kernel would let us do anything. */
+int mount_bind_flags(int fd, const MountOptions *o, bool locked) MUST_USE;
 
 /* mount_at: mount(2) onto a descriptor. */
 int mount_at(const char *source, int target, const char *fstype, unsigned long flags, const char *data) MUST_USE;
+
+/* mount_at_name: onto the entry name of the directory dir. For directories that nobody else can change: a tmpfs mounted just now. */
+int mount_at_name(const char *source, int dir, const char *name, const char *fstype, unsigned long flags, const char *data) MUST_USE;

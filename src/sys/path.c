@@ -45,34 +45,87 @@ int path_open_beneath(int dirfd, const char *path, int flags)
 	return open_how(dirfd, path, &how);
 }
 
-/* Longest existing prefix: walks the path part by part. Each existing part is re-resolved from the root as one
- * prefix string, so links with absolute targets keep meaning "inside the root"; what is created is created below
- * the descriptor of its parent, exclusively, and reopened without following. */
-static int make_parts(int root, const char *path, mode_t mode)
+enum { LINKS_MAX = 40 };
+
+/* What make() works on: the path, how far it has come, and what the last part is to be. */
+typedef struct Making {
+	int root;
+	mode_t mode;
+	bool file; /* the last part is a file */
+	int links; /* symbolic links followed by hand */
+} Making;
+
+static int make_path(Making *m, const char *path);
+
+/* The part `name` of `at` is a link to something that does not exist: goes on with what it points to, inside the root. */
+static int make_through_link(Making *m, int at, const char *name, const char *parent, Str rest)
+{
+	char target[4096], *next;
+	if (++m->links > LINKS_MAX) return -ELOOP;
+	ssize_t n = readlinkat(at, name, target, sizeof target - 1);
+	if (n < 0) return -errno;
+	target[n] = 0;
+	bool absolute = target[0] == '/';
+	if (asprintf(&next, "%s/%s/%.*s", absolute ? "" : parent, target, (int)rest.n, rest.n ? rest.p : "") < 0) return -ENOMEM;
+	int fd = make_path(m, next);
+	free(next);
+	return fd;
+}
+
+static int make_part(const Making *m, int at, const char *name, bool last)
+{
+	if (last && m->file) {
+		int fd = openat(at, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, m->mode);
+		if (fd < 0 && errno != EEXIST) return -errno;
+		fd_close(fd);
+		fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		return fd < 0 ? -errno : fd;
+	}
+	if (mkdirat(at, name, m->file ? 0755 : m->mode) < 0 && errno != EEXIST) return -errno;
+	int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool has_dots(Str rest)
+{
+	Str part;
+	while (str_next(&rest, '/', &part))
+		if (str_eq(part, "..")) return true;
+	return false;
+}
+
+static bool is_link(int at, const char *name)
+{
+	struct stat st;
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* One part at a time. What exists is resolved from the root, as one prefix, so that links with absolute targets mean "inside the root";
+ * what is missing is made below the descriptor of its parent, exclusively, and opened without following. */
+static int make_path(Making *m, const char *path)
 {
 	char prefix[4096];
 	size_t n = 0;
-	AUTO_FD int at = path_open(root, "/", O_PATH | O_DIRECTORY, 0);
-	if (at < 0) return at;
 	Str rest = str_of(path), part;
-	bool created = false;
-	while (str_next(&rest, '/', &part)) {
+	AUTO_FD int at = path_open(m->root, "/", O_PATH | O_DIRECTORY, 0);
+	while (at >= 0 && str_next(&rest, '/', &part)) {
 		char name[256];
 		if (!part.n || str_eq(part, ".")) continue;
 		if (part.n >= sizeof name || n + part.n + 2 > sizeof prefix) return -ENAMETOOLONG;
 		memcpy(name, part.p, part.n);
 		name[part.n] = 0;
+		bool last = !str_trim_slashes(rest).n;
+		size_t parent_n = n;
 		prefix[n++] = '/';
 		memcpy(prefix + n, name, part.n + 1);
 		n += part.n;
-		int next = created ? -ENOENT : path_open(root, prefix, O_PATH | O_DIRECTORY, 0);
-		if (next == -ENOENT) {
-			if (str_eq(part, "..")) return -ENOENT;
-			if (mkdirat(at, name, mode) < 0 && errno != EEXIST) return -errno;
-			next = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			if (next < 0) return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
-			created = true;
+		int next = path_open(m->root, prefix, last && m->file ? O_PATH : O_PATH | O_DIRECTORY, 0);
+		if (next == -ENOENT && is_link(at, name)) {
+			prefix[parent_n] = 0;
+			return make_through_link(m, at, name, prefix, rest);
 		}
+		if (next == -ENOENT && has_dots(rest)) return next; /* ".." of what does not exist: nobody means that */
+		if (next == -ENOENT) next = make_part(m, at, name, last);
 		if (next < 0) return next;
 		fd_close(at);
 		at = next;
@@ -80,46 +133,50 @@ static int make_parts(int root, const char *path, mode_t mode)
 	return take_fd(at);
 }
 
-int path_make_dir(int root, const char *path, mode_t mode)
+/* The usual case: only the last part is missing. -ENOENT sends the caller the long way. */
+static int make_last(int root, const char *path, mode_t mode)
 {
-	int fd = path_open(root, path, O_PATH | O_DIRECTORY, 0);
-	return fd == -ENOENT ? make_parts(root, path, mode) : fd;
+	const char *slash = strrchr(path, '/');
+	char parent[4096];
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	const char *name = slash ? slash + 1 : path;
+	if (!*name || streq(name, ".") || streq(name, "..") || n >= sizeof parent) return -ENOENT;
+	memcpy(parent, path, n);
+	parent[n] = 0;
+	AUTO_FD int at = n ? path_open(root, parent, O_PATH | O_DIRECTORY, 0) : -1;
+	if (n && at < 0) return at;
+	int dir = n ? at : root;
+	if (mkdirat(dir, name, mode) < 0) return errno == EEXIST ? -ENOENT : -errno; /* a dangling link is there */
+	int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
-/* Takes fd and gives it back when a file may be bound over it. A link can only be one that dangles, or that was put
- * there just now: nothing is created through it. */
-static int keep_file(int fd)
+int path_make_dir_new(int root, const char *path, mode_t mode, bool *ret_made)
 {
-	struct stat st;
-	int r = fstat(fd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? -EISDIR : S_ISLNK(st.st_mode) ? -ENOENT : fd;
-	if (r < 0) fd_close(fd);
-	return r;
+	int fd = path_open(root, path, O_PATH | O_DIRECTORY, 0);
+	*ret_made = fd == -ENOENT;
+	if (fd != -ENOENT) return fd;
+	fd = make_last(root, path, mode);
+	return fd == -ENOENT ? make_path(&(Making){ .root = root, .mode = mode }, path) : fd;
+}
+
+int path_make_dir(int root, const char *path, mode_t mode)
+{
+	bool made;
+	return path_make_dir_new(root, path, mode, &made);
 }
 
 int path_make_file(int root, const char *path, mode_t mode)
 {
-	int fd = path_open(root, path, O_PATH, 0);
-	if (fd >= 0) return keep_file(fd);
+	struct stat st;
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	AUTO_FD int fd = path_open(root, path, O_PATH, 0);
+	if (fd >= 0 && fstat(fd, &st) < 0) return -errno;
+	if (fd >= 0) return S_ISDIR(st.st_mode) ? -EISDIR : take_fd(fd);
 	if (fd != -ENOENT) return fd;
-	size_t n = strlen(path);
-	while (n && path[n - 1] == '/')
-		n--;
-	size_t base = n;
-	while (base && path[base - 1] != '/')
-		base--;
-	char name[256];
-	if (n == base || n - base >= sizeof name) return n == base ? -EISDIR : -ENAMETOOLONG;
-	memcpy(name, path + base, n - base);
-	name[n - base] = 0;
 	if (streq(name, ".") || streq(name, "..")) return -EINVAL;
-	AUTO_FREE char *dir = strndup(path, base);
-	if (!dir) return -ENOMEM;
-	AUTO_FD int parent = path_make_dir(root, dir, 0755);
-	if (parent < 0) return parent;
-	AUTO_FD int made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, mode);
-	if (made < 0 && errno != EEXIST) return -errno;
-	fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : keep_file(fd);
+	if (!*name) return -EISDIR;
+	return make_path(&(Making){ .root = root, .mode = mode, .file = true }, path);
 }
 
 int path_is_fs(int fd, unsigned long magic)

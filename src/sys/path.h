@@ -19,6 +19,9 @@ int path_open(int root, const char *path, int flags, mode_t mode) MUST_USE;
  * after a part that does not exist. */
 int path_make_dir(int root, const char *path, mode_t mode) MUST_USE;
 
+/* path_make_dir_new: the same, and whether the last part was made here. */
+int path_make_dir_new(int root, const char *path, mode_t mode, bool *ret_made) MUST_USE;
+
 /* path_make_file: the file at path inside root, created empty with mode when missing, and missing directories
  * before it (0755). Returns an O_PATH descriptor. An existing object of any type is taken as it is, but a
  * directory is -EISDIR. */

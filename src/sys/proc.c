@@ -18,12 +18,12 @@
 /* Fields count from 1 as in proc(5); the name, field 2, may hold blanks and parentheses: parsing starts after the last ")". */
 int proc_stat_parse(const char *text, ProcStat *ret)
 {
-	enum { STATE = 3, PPID, PGRP, SESSION, START_TIME = 22 };
+	enum { STATE = 3, PPID, PGRP, SESSION, START_TIME = 22, IGNORED = 33 };
 	const char *end = strrchr(text, ')');
 	if (!end || end[1] != ' ') return -EINVAL;
 	ProcStat s = { 0 };
 	Str rest = str_of(end + 2), field;
-	for (int i = STATE; i <= START_TIME; i++) {
+	for (int i = STATE; i <= IGNORED; i++) {
 		int n = 0, r = 0;
 		if (!str_next(&rest, ' ', &field)) return -EINVAL;
 		if (i == STATE) {
@@ -34,6 +34,8 @@ int proc_stat_parse(const char *text, ProcStat *ret)
 			*(i == PPID ? &s.ppid : i == PGRP ? &s.pgrp : &s.session) = n;
 		} else if (i == START_TIME) {
 			r = str_to_u64(str_trim(field), &s.start_time);
+		} else if (i == IGNORED) {
+			r = str_to_u32(str_trim(field), &s.ignored);
 		}
 		if (r < 0) return -EINVAL;
 	}

@@ -12,6 +12,7 @@ typedef struct ProcStat {
 	char state; /* R S D T t Z X I */
 	pid_t ppid, pgrp, session;
 	uint64_t start_time; /* clock ticks after boot; with the pid it names a process */
+	uint32_t ignored;    /* bit n - 1: signal n (1 to 31) is ignored */
 } ProcStat;
 
 /* proc_stat: -ESRCH when there is no such process. proc_stat_parse: from the text of the file. */

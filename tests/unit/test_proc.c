@@ -16,14 +16,14 @@
 static void names_in_stat_cannot_lie(void **state)
 {
 	(void)state;
-	static const char tail[] = "S 7 8 9 34816 10 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654321 1 2 3\n";
+	static const char tail[] = "S 7 8 9 34816 10 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654321 1 2 3 4 5 6 7 8 9 10 4097 12 13\n";
 	const char *names[] = { "42 (sh) ", "42 (a) R 1 1 1 (b) ", "42 () ", "42 (x\n) Z 0) " };
 	char text[256];
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		ProcStat s = { 0 };
 		snprintf(text, sizeof text, "%s%s", names[i], tail);
 		assert_int_equal(proc_stat_parse(text, &s), 0);
-		assert_true(s.state == 'S' && s.ppid == 7 && s.pgrp == 8 && s.session == 9 && s.start_time == 987654321);
+		assert_true(s.state == 'S' && s.ppid == 7 && s.pgrp == 8 && s.session == 9 && s.start_time == 987654321 && s.ignored == 4097);
 	}
 	const char *bad[] = { "",
 			      "42 sh S 1",
