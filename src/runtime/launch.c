@@ -93,8 +93,9 @@ static int answer_idmap(Launch *l, int i, int tree, Err *e)
 	char path[64];
 	if (i < 0 || (size_t)i >= l->mounts.n || tree < 0) return err_set(e, ERR_INTERNAL, EPROTO, "id mapped mounts");
 	snprintf(path, sizeof path, "%d/ns/user", l->pid);
-	AUTO_FD int ns = openat(l->proc, path, O_RDONLY | O_CLOEXEC);
-	if (ns < 0) return err_sys(e, errno, "open the container's user namespace");
+	bool own = !l->mounts.items[i].mount->uid_mappings.n;
+	AUTO_FD int ns = own ? openat(l->proc, path, O_RDONLY | O_CLOEXEC) : -1;
+	if (own && ns < 0) return err_sys(e, errno, "open the container's user namespace");
 	return mounts_map(l, (size_t)i, tree, ns, e);
 }
 
@@ -204,7 +205,7 @@ static int adopt(Launch *l, Err *e)
 
 static bool asks_before_start(const Launch *l)
 {
-	return l->new_user || l->staged || l->host_work || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
+	return l->new_user || l->staged || l->host_work || l->asks_idmap || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
 }
 
 /* One message. Returns 1 to go on, 0 when the child needs nothing more. */

@@ -64,6 +64,7 @@ typedef struct Launch {
 	SeccompFilter filter;
 	bool has_filter;
 	bool host_work; /* the command has work at SYNC_ASK_HOST */
+	bool asks_idmap; /* some mount is id mapped: the init asks for it */
 	const char *notify_dir; /* sd_notify: the directory that is mounted into the container, or NULL */
 	int notify_fd;          /* our socket in it, or -1 */
 

@@ -56,6 +56,7 @@ int launch_plan_mounts(Launch *l, Err *e)
 		m->destination = destination_inside(l, m->mount->destination);
 		if (!m->destination) return err_sys(e, ENOMEM, "mounts");
 		m->mapped = m->mount->uid_mappings.n || m->options.idmap;
+		l->asks_idmap |= m->mapped;
 		if (m->mapped && !is_bind(m)) return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: id mappings need a bind mount", i);
 		if (is_bind(m) && (!m->mount->source || !*m->mount->source))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu].source: a bind mount needs one", i);
@@ -159,14 +160,12 @@ static int set_recursive(const LaunchMount *m, int fd, Err *e)
 	return r < 0 ? mount_fail(e, m, r, "set recursive attributes") : 0;
 }
 
-/* Mapping ids takes rights over the file system: in a user namespace the command does it, for a tree that only we can name. */
-static int map_source(Launch *l, const LaunchMount *m, int tree, Err *e)
+/* Mapping ids takes rights over the file system, and a /proc that counts as the process does: the command has both. */
+static void map_source(Launch *l, const LaunchMount *m, int tree)
 {
 	size_t i = (size_t)(m - l->mounts.items);
-	if (!m->mapped) return 0;
-	if (!oci_namespace(l->spec, CLONE_NEWUSER)) return mounts_map(l, i, tree, -1, e);
+	if (!m->mapped) return;
 	if (sync_ask(l->sync[1], SYNC_ASK_IDMAP, (int)i, NULL, tree) < 0) _exit(1); /* the command has told why */
-	return 0;
 }
 
 static int make_bind(Launch *l, LaunchMount *m, int root, Err *e)
@@ -177,7 +176,7 @@ static int make_bind(Launch *l, LaunchMount *m, int root, Err *e)
 	if (m->source < 0) m->source = open_source(m, e);
 	if (m->source < 0) return m->source;
 	AUTO_FD int tree = take_fd(m->source);
-	if ((r = map_source(l, m, tree, e)) < 0) return r;
+	map_source(l, m, tree);
 	if (fstat(tree, &st) < 0) return mount_fail(e, m, errno, "stat source");
 	AUTO_FD int target = S_ISDIR(st.st_mode) ? path_make_dir(root, m->destination, 0755) : path_make_file(root, m->destination, 0755);
 	if (target < 0) return mount_fail(e, m, target, "create mount point");
