@@ -283,9 +283,10 @@ int seccomp_emit(const SeccompPlan *plan, Arena *scratch, Arena *a, struct sock_
 	*m = (Emitter){ .end = room + MAX_INSTRUCTIONS, .scratch = scratch };
 	Label trees[SECCOMP_ARCH_MAX];
 	for (size_t i = plan->n; i; i--) {
-		blocks_write(m, &plan->sections[i - 1]);
-		emit_tree(m, &plan->sections[i - 1], 0, plan->sections[i - 1].n);
-		trees[i - 1] = emit_load(m, OFFSET_NR);
+		const SeccompSection *s = &plan->sections[i - 1];
+		blocks_write(m, s);
+		trees[i - 1] = emit_tree(m, s, 0, s->n);
+		if (s->n > 1) trees[i - 1] = emit_load(m, OFFSET_NR); /* a single range asks for no number, and may stand anywhere */
 	}
 	Label next = emit_ret(m, plan->bad_arch);
 	for (size_t i = plan->n; i; i--)

@@ -278,9 +278,10 @@ static bool conds_equal(const SeccompConds *a, const SeccompConds *b)
 	return a->n == 0 || memcmp(a->items, b->items, a->n * sizeof a->items[0]) == 0;
 }
 
-/* range_add: numbers from r.first on answer as r says; merges equal neighbours. */
+/* range_add: numbers from r.first on answer as r says, whatever was said of them; merges equal neighbours. */
 static void range_add(Planner *pl, SeccompRange r)
 {
+	if (pl->n_ranges && pl->ranges[pl->n_ranges - 1].first == r.first) pl->n_ranges--;
 	if (pl->n_ranges) {
 		const SeccompRange *prev = &pl->ranges[pl->n_ranges - 1];
 		if (prev->ret == r.ret && conds_equal(&prev->conds, &r.conds) && (prev->arch == r.arch || !r.conds.n)) return;

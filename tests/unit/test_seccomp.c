@@ -152,6 +152,20 @@ static void socketcall_follows_its_functions(void **state)
 	assert_int_equal(ask(&f, AUDIT_ARCH_X86_64, SYS_connect, 0, 0), EPERM_RET);
 }
 
+/* A profile can say something about one architecture and nothing about the others. */
+static void architectures_do_not_mix(void **state)
+{
+	(void)state;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	SeccompFilter f =
+		compile_json(&a, "{'defaultAction':'SCMP_ACT_ERRNO','architectures':['SCMP_ARCH_X86','SCMP_ARCH_X32'],'syscalls':["
+				 "{'names':['waitpid'],'action':'SCMP_ACT_ALLOW'}]}");
+	assert_int_equal(ask(&f, AUDIT_ARCH_I386, 7, 0, 0), SECCOMP_RET_ALLOW);
+	assert_int_equal(ask(&f, AUDIT_ARCH_I386, 6, 0, 0), EPERM_RET);
+	for (uint32_t nr = 0; nr < 20; nr++)
+		assert_int_equal(ask(&f, AUDIT_ARCH_X86_64, nr, 0, 0), EPERM_RET);
+}
+
 static void actions_carry_their_numbers(void **state)
 {
 	(void)state;
@@ -419,6 +433,7 @@ int main(void)
 		cmocka_unit_test(newer_calls_than_the_profile_are_enosys),
 		cmocka_unit_test(arguments_have_64_bits),
 		cmocka_unit_test(socketcall_follows_its_functions),
+		cmocka_unit_test(architectures_do_not_mix),
 		cmocka_unit_test(actions_carry_their_numbers),
 		cmocka_unit_test(default_profile_stays_in_budget),
 #endif
