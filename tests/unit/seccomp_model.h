@@ -131,7 +131,7 @@ static inline bool model_rule(const SeccompRule *r, const SeccompArch *arch, con
 	uint32_t number = (uint32_t)d->nr & ~arch->bit;
 	for (size_t k = 0; k < r->names.n; k++) {
 		int row = seccomp_syscall_find(r->names.items[k]);
-		if (row < 0) continue;
+		if (row < 0 || number == SECCOMP_NO_NR) continue;
 		if (seccomp_syscall_nr(arch, row) == number && model_args(r, arch, d, false)) return true;
 		if (model_mux(arch, row, number, d) && model_args(r, arch, d, true)) return true;
 	}
@@ -149,7 +149,7 @@ static inline bool model_always(const SeccompRule *r, const SeccompArch *arch, u
 	}
 	for (size_t k = 0; k < r->names.n && always; k++) {
 		int row = seccomp_syscall_find(r->names.items[k]);
-		if (row >= 0 && seccomp_syscall_nr(arch, row) == number) return true;
+		if (row >= 0 && number != SECCOMP_NO_NR && seccomp_syscall_nr(arch, row) == number) return true;
 	}
 	return false;
 }
