@@ -46,6 +46,7 @@ typedef struct Emitter {
 	bool full, no_memory;
 	Arena *scratch;
 	CondsPlace *conds;
+	Label same; /* where ranges go that answer as the number without its bit */
 	size_t n_rets;
 	RetPlace rets[MAX_RETS];
 } Emitter;
@@ -210,6 +211,7 @@ static void blocks_write(Emitter *m, const SeccompSection *s)
 
 static Label emit_leaf(Emitter *m, const SeccompRange *r)
 {
+	if (r->same) return m->same;
 	if (r->conds.n == 0) return emit_ret(m, r->ret);
 	for (const CondsPlace *p = m->conds; p; p = p->next)
 		if (p->range == r) return p->at;
@@ -218,7 +220,7 @@ static Label emit_leaf(Emitter *m, const SeccompRange *r)
 
 static bool leaf_equal(const SeccompRange *a, const SeccompRange *b)
 {
-	return a->conds.n == 0 && b->conds.n == 0 && a->ret == b->ret;
+	return a->conds.n == 0 && b->conds.n == 0 && a->ret == b->ret && a->same == b->same;
 }
 
 static uint64_t range_weight(const SeccompSection *s, size_t i)
@@ -275,6 +277,23 @@ static Label emit_tree(Emitter *m, const SeccompSection *s, size_t lo, size_t hi
 	return emit_jump(m, BPF_JGE, s->ranges[cut].first, high, low);
 }
 
+/* emit_section: the tree of x32 goes on in that of x86_64 where both answer alike, and both do so for most numbers. */
+static Label emit_section(Emitter *m, const SeccompSection *s)
+{
+	blocks_write(m, s);
+	if (s->n == 1) return emit_leaf(m, &s->ranges[0]); /* asks for no number */
+	if (s->high) {
+		Label low = emit_tree(m, s, 0, s->high);
+		if (low != m->n) low = emit(m, BPF_JMP | BPF_JA, m->n - low, 0, 0);
+		m->same = emit(m, BPF_ALU | BPF_AND | BPF_K, ~s->bit, 0, 0);
+		Label high = emit_tree(m, s, s->high, s->n);
+		emit_jump(m, BPF_JGE, s->bit, high, low);
+	} else {
+		emit_tree(m, s, 0, s->n);
+	}
+	return emit_load(m, OFFSET_NR);
+}
+
 int seccomp_emit(const SeccompPlan *plan, Arena *scratch, Arena *a, struct sock_fprog *ret)
 {
 	AUTO_FREE struct sock_filter *room = malloc(MAX_INSTRUCTIONS * sizeof *room);
@@ -282,12 +301,8 @@ int seccomp_emit(const SeccompPlan *plan, Arena *scratch, Arena *a, struct sock_
 	if (!room || !m) return -ENOMEM;
 	*m = (Emitter){ .end = room + MAX_INSTRUCTIONS, .scratch = scratch };
 	Label trees[SECCOMP_ARCH_MAX];
-	for (size_t i = plan->n; i; i--) {
-		const SeccompSection *s = &plan->sections[i - 1];
-		blocks_write(m, s);
-		trees[i - 1] = emit_tree(m, s, 0, s->n);
-		if (s->n > 1) trees[i - 1] = emit_load(m, OFFSET_NR); /* a single range asks for no number, and may stand anywhere */
-	}
+	for (size_t i = plan->n; i; i--)
+		trees[i - 1] = emit_section(m, &plan->sections[i - 1]);
 	Label next = emit_ret(m, plan->bad_arch);
 	for (size_t i = plan->n; i; i--)
 		next = emit_jump(m, BPF_JEQ, plan->sections[i - 1].audit, trees[i - 1], next);

@@ -66,6 +66,7 @@ typedef struct Planner {
 	uint32_t top;         /* the highest number known on it */
 	SeccompRange *ranges; /* the section at work: room for MAX_RANGES */
 	size_t n_ranges;
+	size_t n_low, low; /* how many of them are x86_64's, below those of x32, and which one same_as_low() looked at last */
 } Planner;
 
 static int no_memory(Err *e)
@@ -282,9 +283,10 @@ static bool conds_equal(const SeccompConds *a, const SeccompConds *b)
 static void range_add(Planner *pl, SeccompRange r)
 {
 	if (pl->n_ranges && pl->ranges[pl->n_ranges - 1].first == r.first) pl->n_ranges--;
-	if (pl->n_ranges) {
+	if (pl->n_ranges > pl->n_low) {
 		const SeccompRange *prev = &pl->ranges[pl->n_ranges - 1];
-		if (prev->ret == r.ret && conds_equal(&prev->conds, &r.conds) && (prev->arch == r.arch || !r.conds.n)) return;
+		bool alike = prev->ret == r.ret && prev->same == r.same && conds_equal(&prev->conds, &r.conds);
+		if (alike && (prev->arch == r.arch || !r.conds.n)) return;
 	}
 	if (pl->n_ranges < MAX_RANGES) pl->ranges[pl->n_ranges++] = r;
 }
@@ -299,6 +301,14 @@ static void ranges_cut(Planner *pl, uint32_t first)
 static void range_plain(Planner *pl, uint32_t first, uint32_t ret)
 {
 	range_add(pl, (SeccompRange){ .first = first, .ret = ret });
+}
+
+/* same_as_low: does the number without its bit get that answer on x86_64, too? Asked for ascending numbers. */
+static bool same_as_low(Planner *pl, uint32_t nr, uint32_t ret)
+{
+	while (pl->low + 1 < pl->n_low && pl->ranges[pl->low + 1].first <= nr)
+		pl->low++;
+	return pl->n_low && pl->ranges[pl->low].conds.n == 0 && pl->ranges[pl->low].ret == ret;
 }
 
 static int range_conds(Planner *pl, const SeccompArch *arch, uint32_t first, const Slot *s)
@@ -326,12 +336,15 @@ static int slots_to_ranges(Planner *pl, const SeccompArch *arch)
 	range_plain(pl, arch->bit, pl->default_ret);
 	for (uint32_t i = 0; i < end; i++) {
 		const Slot *s = &pl->slots[i];
-		uint32_t nr = (i < SLOT_PRIVATE ? i + arch->base : ARM_PRIVATE + i - SLOT_PRIVATE) | arch->bit;
+		uint32_t nr = i < SLOT_PRIVATE ? i + arch->base : ARM_PRIVATE + i - SLOT_PRIVATE;
+		uint32_t ret = s->kind == SLOT_ALWAYS ? s->ret : pl->default_ret;
 		int r = 0;
 		if (s->kind == SLOT_CONDS)
-			r = range_conds(pl, arch, nr, s);
+			r = range_conds(pl, arch, nr | arch->bit, s);
+		else if (same_as_low(pl, nr, ret))
+			range_add(pl, (SeccompRange){ .first = nr | arch->bit, .same = true });
 		else
-			range_plain(pl, nr, s->kind == SLOT_ALWAYS ? s->ret : pl->default_ret);
+			range_plain(pl, nr | arch->bit, ret);
 		if (r < 0) return r;
 	}
 	range_plain(pl, (private ? ARM_PRIVATE + 16 : pl->top + 1) | arch->bit, pl->default_ret);
@@ -369,9 +382,10 @@ static int plan_ranges(Planner *pl, uint64_t set, const SeccompArch *arch, uint3
 		bit |= other->bit;
 		if (set >> v & 1) *(other->bit ? &high : &low) = other;
 	}
-	pl->n_ranges = 0;
+	pl->n_ranges = pl->n_low = pl->low = 0;
 	if (!low) range_plain(pl, 0, bad_arch);
 	int r = low ? plan_arch(pl, low) : 0;
+	if (low && high) pl->n_low = pl->n_ranges;
 	if (r == 0 && high) r = plan_arch(pl, high);
 	if (r < 0 || high || !bit) return r;
 	ranges_cut(pl, bit);
@@ -385,7 +399,8 @@ static int plan_section(Planner *pl, uint64_t set, const SeccompArch *arch, Secc
 	int r = plan_ranges(pl, set, arch, plan->bad_arch);
 	if (r < 0) return r;
 	SeccompSection *s = &plan->sections[plan->n++];
-	*s = (SeccompSection){ .audit = arch->audit, .n = pl->n_ranges };
+	*s = (SeccompSection){ .audit = arch->audit, .n = pl->n_ranges, .high = pl->n_low };
+	if (s->high) s->bit = pl->ranges[s->high].first;
 	s->ranges = arena_array(pl->arena, s->n, sizeof *s->ranges);
 	if (!s->ranges) return no_memory(pl->err);
 	memcpy(s->ranges, pl->ranges, s->n * sizeof *s->ranges);

@@ -37,13 +37,15 @@ typedef struct SeccompRange {
 	SeccompConds conds;
 	uint32_t first;
 	uint32_t ret;
+	bool same; /* answers as the number without the section's bit does: nothing else is set */
 } SeccompRange;
 
 /* What one AUDIT_ARCH_* gets: ranges that together cover every number, neighbours differ. */
 typedef struct SeccompSection {
 	uint32_t audit;
+	uint32_t bit; /* of the numbers from ranges[high] on, when high is not 0: x32's, after those of x86_64 */
 	SeccompRange *ranges;
-	size_t n;
+	size_t n, high;
 } SeccompSection;
 
 typedef struct SeccompPlan {

@@ -392,7 +392,7 @@ static uint64_t nanoseconds(void)
 }
 
 #ifdef __x86_64__
-/* Measured: 250 instructions, 60 us, 8.4 steps. The bounds leave room for machines and sanitizers, not for another algorithm. */
+/* Measured: 234 instructions, 35 us, 10.3 steps. The bounds leave room for machines and sanitizers, not for another algorithm. */
 static void default_profile_stays_in_budget(void **state)
 {
 	(void)state;
@@ -417,7 +417,7 @@ static void default_profile_stays_in_budget(void **state)
 	}
 	print_message("%zu names: %u instructions, %.1f steps on average, compiled in %.0f us\n", p.syscalls.items[0].names.n,
 		      (unsigned)f.prog.len, (double)steps / (double)calls, (double)best / 1000);
-	assert_true(f.prog.len <= 350);
+	assert_true(f.prog.len <= 300);
 	assert_true(steps <= 14 * calls);
 	assert_true(best < 2000000);
 }
