@@ -66,9 +66,12 @@ static int check_notify(const SeccompProfile *p, bool *notify, Err *e)
  * thread, and the flag's errors would come where NEW_LISTENER's descriptor does. */
 static int flags_of(const SeccompProfile *p, bool notify, unsigned *ret, Err *e)
 {
-	unsigned flags = p->flags.items ? 0 : SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-	for (size_t i = 0; i < p->flags.n; i++)
-		flags |= (unsigned)p->flags.items[i];
+	unsigned flags = 0;
+	if (!p->flags.items)
+		flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+	else
+		for (size_t i = 0; i < p->flags.n; i++)
+			flags |= (unsigned)p->flags.items[i];
 	flags &= ~(unsigned)SECCOMP_FILTER_FLAG_TSYNC;
 	if (notify) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	if (flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV && !notify)

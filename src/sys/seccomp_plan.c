@@ -276,7 +276,7 @@ static int use_apply(Planner *pl, const SeccompArch *arch, const Use *use)
 static bool conds_equal(const SeccompConds *a, const SeccompConds *b)
 {
 	if (a->n != b->n) return false;
-	return a->n == 0 || memcmp(a->items, b->items, a->n * sizeof a->items[0]) == 0;
+	return !a->items || !b->items || memcmp(a->items, b->items, a->n * sizeof a->items[0]) == 0;
 }
 
 /* range_add: numbers from r.first on answer as r says, whatever was said of them; merges equal neighbours. */
