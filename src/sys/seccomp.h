@@ -57,16 +57,19 @@ extern const BindName seccomp_flag_names[]; /* the values are SECCOMP_FILTER_FLA
 
 typedef struct SeccompFilter {
 	struct sock_fprog prog; /* in the arena */
-	unsigned flags;         /* for seccomp(2) */
+	unsigned flags;         /* for seccomp(2); SPEC_ALLOW when the profile has no list of flags, NEW_LISTENER when notify */
 	bool notify;            /* some rule asks for SCMP_ACT_NOTIFY: installation returns a descriptor */
 } SeccompFilter;
 
-/* seccomp_compile: the profile as a filter. -EINVAL with the reason for impossible combinations (errnoRet with an action
- * that has none, index above 5, NOTIFY for write without a listenerPath, …); -E2BIG above 4096 instructions. */
+/* seccomp_compile: the profile as a filter; what its rules mean stands in seccomp_plan.c and seccomp_order.c. -EINVAL with
+ * the JSON path ("linux.seccomp.syscalls[3]: …") for impossible combinations: errnoRet with an action that has none, index
+ * above 5, NOTIFY for write, as default or without a listenerPath, one condition with two actions; -E2BIG above 4096
+ * instructions. */
 int seccomp_compile(const SeccompProfile *p, Arena *a, SeccompFilter *ret, Err *e) MUST_USE;
 
-/* seccomp_install: loads the filter for this thread (and, with the TSYNC flag, its process). Returns the notify descriptor
- * (>= 0) when f->notify, else 0; needs no_new_privs or CAP_SYS_ADMIN. */
+/* seccomp_install: loads the filter for this thread (SECCOMP_FILTER_FLAG_TSYNC is accepted in profiles and has no effect, as
+ * with runc). Returns the notify descriptor (>= 0, close-on-exec) when f->notify, else 0; needs no_new_privs or
+ * CAP_SYS_ADMIN. */
 int seccomp_install(const SeccompFilter *f, Err *e) MUST_USE;
 
 /* seccomp_flags_supported: the SECCOMP_FILTER_FLAG_* bits that the running kernel knows. */
