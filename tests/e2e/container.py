@@ -70,8 +70,8 @@ class Result:
         return f"<{' '.join(self.argv)}: {self.code}; out {self.out!r}; err {self.err!r}>"
 
 
-def readable(fd, deadline=DEADLINE):
-    assert select.select([fd], [], [], deadline)[0], f"nothing to read within {deadline} s"
+def readable(fd, what="nothing to read"):
+    assert select.select([fd], [], [], DEADLINE)[0], f"{what}: more than {DEADLINE} s"
 
 
 class Output:

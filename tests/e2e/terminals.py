@@ -45,7 +45,7 @@ class Terminal:
     def expect(self, text):
         """Reads until the text appears."""
         while text not in self.seen:
-            readable(self.fd)
+            readable(self.fd, f"waiting for {text!r} after {self.seen!r}")
             try:
                 data = os.read(self.fd, 4096)
             except OSError as error:  # EIO: the last one on the other side has closed

@@ -172,6 +172,7 @@ def test_list(world, running):
 
 
 def test_an_empty_list(world):
+    os.mkdir(world.runtime.root)
     assert world.runtime.run("list", "-q").ok().out == ""
     assert world.runtime.run("list", "--format=json").ok().out.strip() in ("null", "[]")
 

@@ -69,6 +69,6 @@ def test_run_in_the_foreground_copies(box):
                           start_new_session=True) as process:
         os.close(slave)
         terminal = Terminal(master)
-        terminal.expect("/dev/pts/").expect("21 77").type("word\n").expect("got word")
+        terminal.expect("/dev/pts/").expect("21 77\r\n").type("word\n").expect("got word")
         assert process.wait(DEADLINE) == 5
         terminal.close()
