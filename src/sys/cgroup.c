@@ -13,7 +13,8 @@ static const BindRow hierarchy_table_rows[] = {
 	{ "mount", BIND_STRING, offsetof(CgroupHierarchy, mount) },
 	{ "path", BIND_STRING, offsetof(CgroupHierarchy, path) },
 };
-static const BindTable hierarchy_table = { "cgroup hierarchy", sizeof(CgroupHierarchy), hierarchy_table_rows, ARRAY_LEN(hierarchy_table_rows) };
+static const BindTable hierarchy_table = { "cgroup hierarchy", sizeof(CgroupHierarchy), hierarchy_table_rows,
+					   ARRAY_LEN(hierarchy_table_rows) };
 
 static const BindName layout_names[] = { { "v1", CGROUP_V1 }, { "hybrid", CGROUP_HYBRID }, { "v2", CGROUP_V2 }, { 0 } };
 static const BindName driver_names[] = { { "cgroupfs", CGROUP_FS }, { "systemd", CGROUP_SYSTEMD }, { "disabled", CGROUP_DISABLED }, { 0 } };
@@ -21,7 +22,8 @@ static const BindName driver_names[] = { { "cgroupfs", CGROUP_FS }, { "systemd",
 BIND_TABLE(cgroup_table, "cgroup", Cgroup, { "layout", BIND_ENUM, offsetof(Cgroup, layout), 0, layout_names },
 	   { "driver", BIND_ENUM, offsetof(Cgroup, driver), 0, driver_names }, { "rootless", BIND_BOOL, offsetof(Cgroup, rootless) },
 	   { "explicitPath", BIND_BOOL, offsetof(Cgroup, explicit_path) }, { "unit", BIND_STRING, offsetof(Cgroup, unit) },
-	   { "slice", BIND_STRING, offsetof(Cgroup, slice) }, { "hierarchies", BIND_LIST, offsetof(Cgroup, hierarchies), 0, &hierarchy_table });
+	   { "slice", BIND_STRING, offsetof(Cgroup, slice) },
+	   { "hierarchies", BIND_LIST, offsetof(Cgroup, hierarchies), 0, &hierarchy_table });
 
 /* ---- looking up ---- */
 
@@ -205,7 +207,8 @@ static int check_existing(const Cgroup *cg, const CgroupHierarchy *h, Err *e)
 	if (r < 0 && r != -ENOENT) return err_sys(e, r, "read the processes of %s", h->path);
 	if (pids.n) return err_set(e, ERR_STATE, EBUSY, "container's cgroup is not empty: %zu process(es) found in %s", pids.n, h->path);
 	bool freezer = cg->layout == CGROUP_V2 ? !*h->name : names_have(h->name, "freezer");
-	if (freezer && cgroup_is_frozen(cg) == 1) return err_set(e, ERR_STATE, EBUSY, "container's cgroup unexpectedly frozen: %s", h->path);
+	if (freezer && cgroup_is_frozen(cg) == 1)
+		return err_set(e, ERR_STATE, EBUSY, "container's cgroup unexpectedly frozen: %s", h->path);
 	return 0;
 }
 
@@ -249,8 +252,11 @@ int cgroup_create_all(Cgroup *cg, const CgroupResources *r, bool fresh, Err *e)
 	return 0;
 }
 
+static const CgroupResources nothing;
+
 int cgroup_create(Cgroup *cg, const CgroupResources *r, Err *e)
 {
+	if (!r) r = &nothing;
 	if (cg->driver == CGROUP_FS) return cgroup_create_all(cg, r, true, e);
 	bool scope = cg->driver == CGROUP_SYSTEMD && !ends_with(cg->unit, ".slice");
 	for (size_t i = 0; scope && i < cg->hierarchies.n; i++) {
@@ -273,7 +279,7 @@ bool cgroup_is_busy(const Cgroup *cg)
 
 int cgroup_apply(const Cgroup *cg, const CgroupResources *r, bool update, Err *e)
 {
-	if (cg->driver == CGROUP_DISABLED) return 0;
+	if (cg->driver == CGROUP_DISABLED || !r) return 0;
 	if (cg->driver == CGROUP_SYSTEMD && update) {
 		int k = cgroup_update_unit(cg, r, e);
 		if (k < 0) return k;

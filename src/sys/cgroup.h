@@ -19,9 +19,9 @@
 
 typedef struct CgroupDeviceRule {
 	bool allow;
-	const char *type; /* "a", "b", "c"; NULL or "" means "a" */
+	const char *type;    /* "a", "b", "c"; NULL or "" means "a" */
 	OptInt major, minor; /* absent or -1: any */
-	const char *access; /* of "rwm"; NULL: all */
+	const char *access;  /* of "rwm"; NULL: all */
 } CgroupDeviceRule;
 
 typedef struct CgroupMemory {
@@ -90,8 +90,8 @@ typedef struct CgroupHierarchy {
 typedef LIST_OF(CgroupHierarchy) CgroupHierarchies;
 
 typedef struct Cgroup {
-	int layout; /* CgroupLayout */
-	int driver; /* CgroupDriver */
+	int layout;         /* CgroupLayout */
+	int driver;         /* CgroupDriver */
 	bool rootless;      /* failures to create or to limit for want of permission are skipped where nothing was asked for */
 	bool explicit_path; /* the configuration named the path: then a failure to create it is never skipped */
 	const char *unit;   /* systemd: "cri-containerd-x.scope"; NULL with cgroupfs */
@@ -120,7 +120,8 @@ bool cgroup_is_busy(const Cgroup *cg);
  * is gone again. A directory that exists already must be empty (-EBUSY: "container's cgroup is not empty") and not frozen
  * (-EBUSY: "container's cgroup unexpectedly frozen"); no call of cgroup_is_busy() is needed before.
  * Hierarchies without permission, when rootless and no path was asked for, and an unusable v2 tree of a hybrid layout are
- * taken out of cg->hierarchies; a limit that needs one of them then fails in cgroup_apply(). */
+ * taken out of cg->hierarchies; a limit that needs one of them then fails in cgroup_apply(). r may be NULL here and below: no
+ * limits. */
 int cgroup_create(Cgroup *cg, const CgroupResources *r, Err *e) MUST_USE;
 
 /* cgroup_start_unit: systemd only: StartTransientUnit for the process (a pid in this pid namespace), waits for the job, then

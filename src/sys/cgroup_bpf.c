@@ -20,7 +20,8 @@ enum { QUERY_MAX = 64 };
 static void emit(CgroupProgram *p, uint8_t code, unsigned dst, unsigned src, int off, int32_t imm)
 {
 	if (p->n < p->max)
-		p->items[p->n++] = (struct bpf_insn){ .code = code, .dst_reg = dst & 15u, .src_reg = src & 15u, .off = (int16_t)off, .imm = imm };
+		p->items[p->n++] =
+			(struct bpf_insn){ .code = code, .dst_reg = dst & 15u, .src_reg = src & 15u, .off = (int16_t)off, .imm = imm };
 	else
 		p->failed = true;
 }
@@ -79,7 +80,7 @@ int cgroup_program(const CgroupResources *r, Arena *a, CgroupProgram *ret, Err *
 	if (!ret->items) return err_sys(e, ENOMEM, "device rules");
 	emit_start(ret);
 	for (size_t i = rules; i--;) {
-		CgroupDevice d;
+		CgroupDevice d = { 0 };
 		int k = cgroup_device_parse(&r->devices.items[i], &d, e);
 		if (k < 0) return k;
 		if (d.type == 'a') { /* sets aside what stands before it */
@@ -131,9 +132,8 @@ static int load_patiently(const CgroupProgram *p)
 
 static bool is_ours(int program)
 {
-	struct bpf_prog_info info;
+	struct bpf_prog_info info = { 0 };
 	union bpf_attr attr;
-	memset(&info, 0, sizeof info);
 	memset(&attr, 0, sizeof attr);
 	attr.info.bpf_fd = (uint32_t)program;
 	attr.info.info_len = sizeof info;
@@ -195,7 +195,7 @@ static int attach_instead(int dir, int program, const int *old, size_t n)
 int cgroup_device_v2(const char *dir, const CgroupResources *r, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
-	CgroupProgram p;
+	CgroupProgram p = { 0 };
 	int old[QUERY_MAX];
 	size_t n = 0;
 	int k = cgroup_program(r, &a, &p, e);

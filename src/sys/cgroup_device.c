@@ -10,7 +10,8 @@ enum { LIST_MAX = 1 << 20 };
 /* What a devices group holds: everything allowed or nothing, and the exceptions to that. */
 typedef struct Devices {
 	bool allow_all;
-	LIST_OF(CgroupDevice) exceptions;
+	CgroupDevice *items; /* the exceptions */
+	size_t n;
 } Devices;
 
 /* ---- one rule ---- */
@@ -43,10 +44,12 @@ int cgroup_device_parse(const CgroupDeviceRule *rule, CgroupDevice *ret, Err *e)
 {
 	int type = type_of(rule->type), access = access_of(rule->access);
 	if (type < 0) return err_set(e, ERR_CONFIG, EINVAL, "invalid cgroup device type \"%.16s\" (expected a, b or c)", rule->type);
-	if (access < 0) return err_set(e, ERR_CONFIG, EINVAL, "invalid cgroup device access \"%.16s\" (expected some of r, w, m)", rule->access);
+	if (access < 0)
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid cgroup device access \"%.16s\" (expected some of r, w, m)", rule->access);
 	*ret = (CgroupDevice){ .allow = rule->allow, .type = (char)type, .access = (uint8_t)access };
 	if (number_of(rule->major, &ret->major) < 0 || number_of(rule->minor, &ret->minor) < 0)
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid cgroup device number %jd:%jd", (intmax_t)rule->major.v, (intmax_t)rule->minor.v);
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid cgroup device number %jd:%jd", (intmax_t)rule->major.v,
+			       (intmax_t)rule->minor.v);
 	return 0;
 }
 
@@ -56,8 +59,8 @@ const char *cgroup_device_line(const CgroupDevice *d, char to[static CGROUP_DEVI
 	if (d->type == 'a') return "a";
 	if (d->major >= 0) cgroup_number(major, d->major);
 	if (d->minor >= 0) cgroup_number(minor, d->minor);
-	snprintf(to, CGROUP_DEVICE_LINE_MAX, "%c %s:%s %s%s%s", d->type, major, minor, d->access & CGROUP_READ ? "r" : "", d->access & CGROUP_WRITE ? "w" : "",
-		 d->access & CGROUP_MKNOD ? "m" : "");
+	snprintf(to, CGROUP_DEVICE_LINE_MAX, "%c %s:%s %s%s%s", d->type, major, minor, d->access & CGROUP_READ ? "r" : "",
+		 d->access & CGROUP_WRITE ? "w" : "", d->access & CGROUP_MKNOD ? "m" : "");
 	return to;
 }
 
@@ -98,8 +101,8 @@ static bool same_device(const CgroupDevice *a, const CgroupDevice *b)
 static uint8_t access_in(const Devices *d, const CgroupDevice *what)
 {
 	uint8_t access = 0;
-	for (size_t i = 0; i < d->exceptions.n; i++)
-		if (same_device(&d->exceptions.items[i], what)) access |= d->exceptions.items[i].access;
+	for (size_t i = 0; i < d->n; i++)
+		if (same_device(&d->items[i], what)) access |= d->items[i].access;
 	return access;
 }
 
@@ -109,24 +112,24 @@ static void follow(Devices *d, const CgroupDevice *rule)
 {
 	if (rule->type == 'a') {
 		d->allow_all = rule->allow;
-		d->exceptions.n = 0;
+		d->n = 0;
 		return;
 	}
-	for (size_t i = 0; i < d->exceptions.n; i++) {
-		CgroupDevice *x = &d->exceptions.items[i];
+	for (size_t i = 0; i < d->n; i++) {
+		CgroupDevice *x = &d->items[i];
 		if (!same_device(x, rule)) continue;
 		x->access = rule->allow == d->allow_all ? x->access & (uint8_t)~rule->access : x->access | rule->access;
 		return;
 	}
-	if (rule->allow != d->allow_all) d->exceptions.items[d->exceptions.n++] = *rule;
+	if (rule->allow != d->allow_all) d->items[d->n++] = *rule;
 }
 
 static int parse_rules(const CgroupResources *r, Arena *a, Devices *ret, Err *e)
 {
-	ret->exceptions.items = arena_array(a, r->devices.n, sizeof(CgroupDevice));
-	if (!ret->exceptions.items) return err_sys(e, ENOMEM, "device rules");
+	ret->items = arena_array(a, r->devices.n, sizeof(CgroupDevice));
+	if (!ret->items) return err_sys(e, ENOMEM, "device rules");
 	for (size_t i = 0; i < r->devices.n; i++) {
-		CgroupDevice d;
+		CgroupDevice d = { 0 };
 		int k = cgroup_device_parse(&r->devices.items[i], &d, e);
 		if (k < 0) return k;
 		follow(ret, &d);
@@ -138,7 +141,9 @@ static int parse_rules(const CgroupResources *r, Arena *a, Devices *ret, Err *e)
 static bool parse_line(Str line, CgroupDevice *ret)
 {
 	Str type, rest, numbers, access, major, minor;
-	if (!str_cut(line, ' ', &type, &rest) || !str_cut(rest, ' ', &numbers, &access) || !str_cut(numbers, ':', &major, &minor) || type.n != 1) return false;
+	if (!str_cut(line, ' ', &type, &rest) || !str_cut(rest, ' ', &numbers, &access) || !str_cut(numbers, ':', &major, &minor) ||
+	    type.n != 1)
+		return false;
 	*ret = (CgroupDevice){ .allow = true, .type = type.p[0], .major = CGROUP_DEVICE_ANY, .minor = CGROUP_DEVICE_ANY };
 	if (!str_eq(major, "*") && str_to_i64(major, &ret->major) < 0) return false;
 	if (!str_eq(minor, "*") && str_to_i64(minor, &ret->minor) < 0) return false;
@@ -159,10 +164,10 @@ static int read_present(const char *dir, Arena *a, Devices *ret, Err *e)
 	size_t lines = 1;
 	for (size_t i = 0; i < b.n; i++)
 		lines += b.p[i] == '\n';
-	ret->exceptions.items = arena_array(a, lines, sizeof(CgroupDevice));
-	if (!ret->exceptions.items) return err_sys(e, ENOMEM, "read %s", path);
+	ret->items = arena_array(a, lines, sizeof(CgroupDevice));
+	if (!ret->items) return err_sys(e, ENOMEM, "read %s", path);
 	Str rest = { b.p, b.n }, line;
-	CgroupDevice d;
+	CgroupDevice d = { 0 };
 	while (str_next(&rest, '\n', &line))
 		if (parse_line(line, &d)) follow(ret, &d);
 	return 0;
@@ -171,8 +176,8 @@ static int read_present(const char *dir, Arena *a, Devices *ret, Err *e)
 static int put_difference(Files *f, const Devices *from, const Devices *to, bool allow, Err *e)
 {
 	const Devices *more = allow ? to : from, *less = allow ? from : to;
-	for (size_t i = 0; i < more->exceptions.n; i++) {
-		CgroupDevice d = more->exceptions.items[i];
+	for (size_t i = 0; i < more->n; i++) {
+		CgroupDevice d = more->items[i];
 		d.access &= (uint8_t)~access_in(less, &d);
 		d.allow = allow;
 		int r = d.access ? put_rule(f, &d, e) : 0;
@@ -184,7 +189,7 @@ static int put_difference(Files *f, const Devices *from, const Devices *to, bool
 static int put_all(Files *f, const CgroupResources *r, Err *e)
 {
 	for (size_t i = 0; i < r->devices.n; i++) {
-		CgroupDevice d;
+		CgroupDevice d = { 0 };
 		int k = cgroup_device_parse(&r->devices.items[i], &d, e);
 		if (k >= 0) k = put_rule(f, &d, e);
 		if (k < 0) return k;
@@ -202,7 +207,7 @@ int cgroup_device_v1(const char *dir, const CgroupResources *r, bool update, Err
 	if (k >= 0) k = read_present(dir, &a, &now, e);
 	if (k < 0) return k;
 	/* devices.list does not tell the exceptions of an allow-all group: those are written anew */
-	if (want.allow_all || now.allow_all) return want.allow_all && now.allow_all && !want.exceptions.n ? 0 : put_all(&f, r, e);
+	if (want.allow_all || now.allow_all) return want.allow_all && now.allow_all && !want.n ? 0 : put_all(&f, r, e);
 	k = put_difference(&f, &now, &want, true, e);
 	return k < 0 ? k : put_difference(&f, &now, &want, false, e);
 }

@@ -79,7 +79,7 @@ int cgroup_unified_check(const char *key, Err *e) MUST_USE;
 enum { CGROUP_MKNOD = 1, CGROUP_READ = 2, CGROUP_WRITE = 4, CGROUP_ACCESS_ALL = 7, CGROUP_DEVICE_ANY = -1, CGROUP_DEVICE_LINE_MAX = 64 };
 typedef struct CgroupDevice {
 	bool allow;
-	char type;            /* 'a', 'b', 'c'; an 'a' sets aside all rules before it, whatever its numbers, as on v1 */
+	char type; /* 'a', 'b', 'c'; an 'a' sets aside all rules before it, whatever its numbers, as on v1 */
 	uint8_t access;
 	int64_t major, minor; /* or CGROUP_DEVICE_ANY */
 } CgroupDevice;

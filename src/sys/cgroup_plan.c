@@ -181,7 +181,8 @@ static const char *own_directory(Plan *p, const Line *line, const char *mount)
 
 static int add_hierarchy(Plan *p, const Line *line, const char *mount, Cgroup *cg, Err *e)
 {
-	if (cg->hierarchies.n == HIERARCHIES_MAX) return err_set(e, ERR_UNSUPPORTED, E2BIG, "more than %d cgroup hierarchies", HIERARCHIES_MAX);
+	if (cg->hierarchies.n == HIERARCHIES_MAX)
+		return err_set(e, ERR_UNSUPPORTED, E2BIG, "more than %d cgroup hierarchies", HIERARCHIES_MAX);
 	const char *base = p->relative ? own_directory(p, line, mount) : mount;
 	CgroupHierarchy *h = &cg->hierarchies.items[cg->hierarchies.n];
 	h->name = arena_str(p->a, line->controllers);
@@ -274,6 +275,7 @@ int cgroup_plan_in(const CgroupPlace *place, const CgroupRequest *req, Arena *a,
 		if (r < 0) return r;
 	} else {
 		const char *path = ret->explicit_path ? req->path : req->id;
+		if (!path) return err_set(e, ERR_CONFIG, EINVAL, "a cgroup needs a path or a container's id");
 		p.relative = path[0] != '/';
 		p.inner = path_clean(a, path);
 		if (!p.inner) return err_sys(e, ENOMEM, "plan the cgroup");

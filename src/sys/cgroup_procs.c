@@ -139,7 +139,8 @@ static int signal_batch(const char *path, const uint32_t *pids, size_t n, int si
 	U32List still = { 0 };
 	int r = cgroup_dir_pids(path, a, &still);
 	for (size_t i = 0; i < n; i++) {
-		if (fds[i] >= 0 && r >= 0 && list_has(&still, pids[i]) && syscall(SYS_pidfd_send_signal, fds[i], signal, NULL, 0) == 0) sent++;
+		if (fds[i] >= 0 && r >= 0 && list_has(&still, pids[i]) && syscall(SYS_pidfd_send_signal, fds[i], signal, NULL, 0) == 0)
+			sent++;
 		fd_close(fds[i]);
 	}
 	return r < 0 ? r : sent;
@@ -172,7 +173,8 @@ static int kill_all(const Cgroup *cg, const char *path, Err *e)
 		if (froze || round == 0) (void)!cgroup_freeze(cg, false, &ignored); /* paused processes die when they run */
 		if (left < 0) return err_sys(e, left, "kill the processes of %s", path);
 		if (left == 0) return 0;
-		if (!cgroup_nap(deadline, &step)) return err_set(e, ERR_TIMEOUT, ETIMEDOUT, "%d processes of %s do not end after SIGKILL", left, path);
+		if (!cgroup_nap(deadline, &step))
+			return err_set(e, ERR_TIMEOUT, ETIMEDOUT, "%d processes of %s do not end after SIGKILL", left, path);
 	}
 }
 

@@ -67,12 +67,13 @@ static void put_pressure_line(JsonWriter *w, Str line)
 		if (!str_cut(word, '=', &key, &value) || key.n >= sizeof name || value.n >= sizeof text) continue;
 		snprintf(name, sizeof name, "%.*s", (int)key.n, key.p);
 		snprintf(text, sizeof text, "%.*s", (int)value.n, value.p);
-		uint64_t total;
+		uint64_t whole;
+		double v = strtod(text, NULL);
 		json_key(w, name);
-		if (streq(name, "total") && str_to_u64(value, &total) >= 0)
-			json_uint(w, total);
+		if (str_to_u64(value, &whole) >= 0 || (double)(whole = (uint64_t)v) == v)
+			json_uint(w, whole); /* "0.00" is written as 0, like Go does */
 		else
-			json_double(w, strtod(text, NULL));
+			json_double(w, v);
 	}
 	json_end_object(w);
 }
@@ -155,9 +156,9 @@ static void read_cpu_stat(Stats *s, const char *dir, CpuNumbers *n)
 		const char *key;
 		uint64_t *to, unit;
 	} keys[] = {
-		{ "usage_usec", &n->total, 1000 },      { "user_usec", &n->user, 1000 },
-		{ "system_usec", &n->kernel, 1000 },    { "nr_periods", &n->periods, 1 },
-		{ "nr_throttled", &n->throttled, 1 },   { "throttled_usec", &n->throttled_time, 1000 },
+		{ "usage_usec", &n->total, 1000 },           { "user_usec", &n->user, 1000 },
+		{ "system_usec", &n->kernel, 1000 },         { "nr_periods", &n->periods, 1 },
+		{ "nr_throttled", &n->throttled, 1 },        { "throttled_usec", &n->throttled_time, 1000 },
 		{ "throttled_time", &n->throttled_time, 1 },
 	};
 	Str rest, key;
@@ -253,7 +254,9 @@ static MemoryNumbers read_memory_v1(const char *dir, const char *kind)
 	const struct {
 		const char *file;
 		uint64_t *to;
-	} files[] = { { "usage_in_bytes", &m.usage }, { "max_usage_in_bytes", &m.max }, { "failcnt", &m.failures }, { "limit_in_bytes", &m.limit } };
+	} files[] = {
+		{ "usage_in_bytes", &m.usage }, { "max_usage_in_bytes", &m.max }, { "failcnt", &m.failures }, { "limit_in_bytes", &m.limit }
+	};
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
 		snprintf(name, sizeof name, "memory.%s%s", kind, files[i].file);
 		*files[i].to = number(dir, name);
@@ -372,7 +375,8 @@ static void put_block_entry(JsonWriter *w, uint64_t major, uint64_t minor, Str o
 static bool device_cut(Str line, uint64_t *major, uint64_t *minor, Str *ret_rest)
 {
 	Str device, a, b;
-	return str_cut(line, ' ', &device, ret_rest) && str_cut(device, ':', &a, &b) && str_to_u64(a, major) >= 0 && str_to_u64(b, minor) >= 0;
+	return str_cut(line, ' ', &device, ret_rest) && str_cut(device, ':', &a, &b) && str_to_u64(a, major) >= 0 &&
+	       str_to_u64(b, minor) >= 0;
 }
 
 /* A v1 file of "8:0 Read 4096" lines as one array; false when there is no such file. */

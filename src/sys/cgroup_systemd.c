@@ -43,8 +43,9 @@ static int subscribe(DBus *b, Err *e)
 	static const DBusCall match = { "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s" };
 	static const DBusCall call = { service, manager_path, manager, "Subscribe", NULL };
 	AUTO_BUF rule = BUF_INIT(512);
-	dbus_put_string(&rule, "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',member='JobRemoved',"
-			       "path='/org/freedesktop/systemd1'");
+	dbus_put_string(&rule,
+			"type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.systemd1.Manager',member='JobRemoved',"
+			"path='/org/freedesktop/systemd1'");
 	int r = dbus_call(b, &match, &rule, NULL, e);
 	return r < 0 ? r : dbus_call(b, &call, NULL, NULL, e);
 }
@@ -74,7 +75,8 @@ static int connect_user(DBus *b, Err *e)
 	}
 	if (path.n && connect_bus(b, buf_str(&path), &why) >= 0) return 0;
 	if (why.code == ERR_NONE)
-		return err_set(e, ERR_UNSUPPORTED, ENOENT, "no user session of systemd: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set");
+		return err_set(e, ERR_UNSUPPORTED, ENOENT,
+			       "no user session of systemd: neither DBUS_SESSION_BUS_ADDRESS nor XDG_RUNTIME_DIR is set");
 	*e = why;
 	return err_wrap(e, "connect to the user session of systemd");
 }
@@ -130,14 +132,16 @@ static int name_unit(const CgroupRequest *req, Arena *a, Cgroup *ret, Err *e)
 	if (req->path && *req->path) {
 		bool three = str_cut(str_of(req->path), ':', &slice, &rest) && str_cut(rest, ':', &prefix, &name);
 		if (!three || memchr(name.p, ':', name.n))
-			return err_set(e, ERR_CONFIG, EINVAL,
-				       "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"%.256s\" instead", req->path);
+			return err_set(
+				e, ERR_CONFIG, EINVAL,
+				"expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got \"%.256s\" instead",
+				req->path);
 	}
 	bool is_slice = name.n > 6 && memcmp(name.p + name.n - 6, ".slice", 6) == 0;
 	ret->slice = slice.n ? arena_str(a, slice) : req->rootless ? "user.slice" : "system.slice";
-	ret->unit = is_slice  ? arena_str(a, name) :
-		    prefix.n  ? arena_printf(a, "%.*s-%.*s.scope", (int)prefix.n, prefix.p, (int)name.n, name.p) :
-				arena_printf(a, "%.*s.scope", (int)name.n, name.p);
+	ret->unit = is_slice   ? arena_str(a, name)
+		    : prefix.n ? arena_printf(a, "%.*s-%.*s.scope", (int)prefix.n, prefix.p, (int)name.n, name.p)
+			       : arena_printf(a, "%.*s.scope", (int)name.n, name.p);
 	if (!ret->slice || !ret->unit) return err_sys(e, ENOMEM, "plan the cgroup");
 	return is_unit_name(ret->unit) ? 0 : err_set(e, ERR_CONFIG, EINVAL, "invalid systemd unit name: %.255s", ret->unit);
 }
@@ -195,7 +199,8 @@ static bool job_removed(const DBusMessage *m, void *p)
 {
 	Job *job = p;
 	DBusReader r = m->body;
-	if (m->type != DBUS_SIGNAL || !streq(m->member, "JobRemoved") || !streq(m->interface, manager) || !streq(m->signature, "uoss")) return false;
+	if (m->type != DBUS_SIGNAL || !streq(m->member, "JobRemoved") || !streq(m->interface, manager) || !streq(m->signature, "uoss"))
+		return false;
 	(void)dbus_get_u32(&r);
 	const char *path = dbus_get_string(&r);
 	(void)dbus_get_string(&r); /* the unit */
@@ -232,9 +237,9 @@ static int systemd_version(DBus *b)
 {
 	AUTO_ARENA a = ARENA_INIT(4096);
 	Err ignored = ERR_INIT;
-	char *text;
+	char *text = NULL;
 	uint32_t version = 0;
-	if (manager_property(b, "Version", &a, &text, &ignored) < 0) return 0;
+	if (manager_property(b, "Version", &a, &text, &ignored) < 0 || !text) return 0;
 	while (*text == 'v')
 		text++;
 	return str_to_u32((Str){ text, strspn(text, "0123456789") }, &version) < 0 ? 0 : (int)version;
@@ -264,9 +269,12 @@ static int start_on(DBus *b, const Cgroup *cg, const CgroupResources *r, const S
 
 int cgroup_start_unit(Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, Err *e)
 {
+	static const CgroupResources nothing;
 	DBus b;
 	if (cg->driver != CGROUP_SYSTEMD) return 0;
-	int k = connect_systemd(cg, &b, e);
+	if (!r) r = &nothing;
+	int k = cgroup_create(cg, r, e); /* makes nothing here, but refuses a group in use */
+	if (k >= 0) k = connect_systemd(cg, &b, e);
 	if (k < 0) return k;
 	k = start_on(&b, cg, r, annotations, id, pid, e);
 	dbus_done(&b);

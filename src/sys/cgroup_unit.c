@@ -110,7 +110,8 @@ static int put_cpu(Buf *b, const CgroupCpu *c, bool v2, int version, Err *e)
 {
 	bool idle = v2 && c->idle.set && c->idle.v == 1 && version >= IDLE_VERSION;
 	if (idle) put_u64(b, "CPUWeight", 0);
-	if (c->shares.set && c->shares.v && !idle) put_u64(b, v2 ? "CPUWeight" : "CPUShares", v2 ? cgroup_weight_from_shares(c->shares.v) : c->shares.v);
+	if (c->shares.set && c->shares.v && !idle)
+		put_u64(b, v2 ? "CPUWeight" : "CPUShares", v2 ? cgroup_weight_from_shares(c->shares.v) : c->shares.v);
 	put_quota(b, c->quota.set ? c->quota.v : 0, c->period.set ? c->period.v : 0);
 	int r = c->cpus && *c->cpus ? put_set(b, "AllowedCPUs", c->cpus, e) : 0;
 	if (r >= 0 && c->mems && *c->mems) r = put_set(b, "AllowedMemoryNodes", c->mems, e);
@@ -128,7 +129,8 @@ static void put_device(Buf *b, const CgroupDevice *d)
 		snprintf(path, sizeof path, "%s-%jd", kind, (intmax_t)d->major);
 	else
 		snprintf(path, sizeof path, "/dev/%s/%jd:%jd", kind, (intmax_t)d->major, (intmax_t)d->minor);
-	snprintf(access, sizeof access, "%s%s%s", d->access & CGROUP_READ ? "r" : "", d->access & CGROUP_WRITE ? "w" : "", d->access & CGROUP_MKNOD ? "m" : "");
+	snprintf(access, sizeof access, "%s%s%s", d->access & CGROUP_READ ? "r" : "", d->access & CGROUP_WRITE ? "w" : "",
+		 d->access & CGROUP_MKNOD ? "m" : "");
 	dbus_align(b, 8);
 	dbus_put_string(b, path);
 	dbus_put_string(b, access);
@@ -146,7 +148,7 @@ static int put_devices(Buf *b, const CgroupResources *r, Err *e)
 {
 	size_t first = 0;
 	bool open = false;
-	CgroupDevice d;
+	CgroupDevice d = { 0 };
 	for (size_t i = 0; i < r->devices.n; i++) {
 		int k = cgroup_device_parse(&r->devices.items[i], &d, e);
 		if (k < 0) return k;
@@ -170,7 +172,9 @@ static int unified_number(const char *key, const char *value, uint64_t *ret, Err
 {
 	*ret = UINT64_MAX;
 	if (streq(value, "max")) return 0;
-	return str_to_u64(str_of(value), ret) < 0 ? err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" value invalid: \"%.64s\"", key, value) : 0;
+	return str_to_u64(str_of(value), ret) < 0
+		       ? err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" value invalid: \"%.64s\"", key, value)
+		       : 0;
 }
 
 static int unified_quota(Buf *b, const char *key, const char *value, Err *e)
@@ -189,8 +193,9 @@ static int put_unified(Buf *b, const char *key, const char *text, int version, E
 	static const struct {
 		const char *key, *property;
 	} numbers[] = {
-		{ "cpu.weight", "CPUWeight" },      { "memory.high", "MemoryHigh" }, { "memory.low", "MemoryLow" }, { "memory.max", "MemoryMax" },
-		{ "memory.min", "MemoryMin" },      { "pids.max", "TasksMax" },      { "memory.swap.max", "MemorySwapMax" },
+		{ "cpu.weight", "CPUWeight" },          { "memory.high", "MemoryHigh" }, { "memory.low", "MemoryLow" },
+		{ "memory.max", "MemoryMax" },          { "memory.min", "MemoryMin" },   { "pids.max", "TasksMax" },
+		{ "memory.swap.max", "MemorySwapMax" },
 	};
 	char value[LIST_TEXT_MAX];
 	Str trimmed = str_trim(str_of(text));
@@ -363,8 +368,8 @@ static int parse_number(const char **at, Value *v)
 /* "uint64 " and its like before a number; the property's own type decides in the end. */
 static void skip_type(const char **at)
 {
-	static const char *const types[] = { "byte ",  "int16 ", "uint16 ",  "int32 ",  "uint32 ", "int64 ",
-					     "uint64 ", "double ", "string ", "boolean ", "@as ",    "@t ",     "@s " };
+	static const char *const types[] = { "byte ",   "int16 ",  "uint16 ",  "int32 ", "uint32 ", "int64 ", "uint64 ",
+					     "double ", "string ", "boolean ", "@as ",   "@t ",     "@s " };
 	for (size_t i = 0; i < ARRAY_LEN(types); i++)
 		if (starts_with(*at, types[i])) {
 			*at += strlen(types[i]);
@@ -406,7 +411,7 @@ static int put_number(Buf *b, const char *name, const char *type, const Value *v
 	}
 	if (v->whole > (is_signed ? INT32_MAX : UINT32_MAX)) return -ERANGE;
 	property(b, name, type);
-	dbus_put_u32(b, v->negative ? (uint32_t)-(int32_t)v->whole : (uint32_t)v->whole);
+	dbus_put_u32(b, v->negative ? (uint32_t) - (int32_t)v->whole : (uint32_t)v->whole);
 	return 0;
 }
 
@@ -497,7 +502,8 @@ static void put_pid(Buf *b, pid_t pid)
 	dbus_close_array(b, a);
 }
 
-int cgroup_unit_start(const Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, int version, Buf *b, Err *e)
+int cgroup_unit_start(const Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, int version, Buf *b,
+		      Err *e)
 {
 	char description[256];
 	snprintf(description, sizeof description, "container %s", id);

@@ -145,7 +145,8 @@ static int apply_memory(const char *dir, const CgroupMemory *m, bool update, Err
 		r = cgroup_write(dir, "memory.oom_control", m->disable_oom_killer.v ? "1" : "0", e);
 	if (r >= 0 && m->swappiness.set && m->swappiness.v != UINT64_MAX) {
 		if (m->swappiness.v > 100)
-			return err_set(e, ERR_CONFIG, EINVAL, "invalid memory swappiness value: %ju (valid range is 0-100)", (uintmax_t)m->swappiness.v);
+			return err_set(e, ERR_CONFIG, EINVAL, "invalid memory swappiness value: %ju (valid range is 0-100)",
+				       (uintmax_t)m->swappiness.v);
 		r = cgroup_write(dir, "memory.swappiness", cgroup_unsigned(n, m->swappiness.v), e);
 	}
 	return r;
@@ -153,8 +154,8 @@ static int apply_memory(const char *dir, const CgroupMemory *m, bool update, Err
 
 static bool memory_asked(const CgroupMemory *m)
 {
-	return (m->limit.set && m->limit.v) || (m->swap.set && m->swap.v) || (m->reservation.set && m->reservation.v) || m->swappiness.set ||
-	       (m->disable_oom_killer.set && m->disable_oom_killer.v);
+	return (m->limit.set && m->limit.v) || (m->swap.set && m->swap.v) || (m->reservation.set && m->reservation.v) ||
+	       m->swappiness.set || (m->disable_oom_killer.set && m->disable_oom_killer.v);
 }
 
 /* ---- cpu ---- */
@@ -186,7 +187,8 @@ static int put_bandwidth(const char *dir, const CgroupCpu *c, Err *e)
 	if (c->burst.set) {
 		r = cgroup_put(dir, "cpu.cfs_burst_us", cgroup_unsigned(burst, c->burst.v));
 		burst_again = r == -EINVAL && has_quota;
-		if (r < 0 && !burst_again && !(r == -ENOENT && !c->burst.v)) return cgroup_write_error(dir, "cpu.cfs_burst_us", burst, r, e);
+		if (r < 0 && !burst_again && !(r == -ENOENT && !c->burst.v))
+			return cgroup_write_error(dir, "cpu.cfs_burst_us", burst, r, e);
 	}
 	if (has_quota) {
 		r = cgroup_write(dir, "cpu.cfs_quota_us", cgroup_number(quota, c->quota.v), e);
@@ -212,8 +214,8 @@ static int apply_cpu(const char *dir, const CgroupCpu *c, bool update, Err *e)
 
 static bool cpu_asked(const CgroupCpu *c)
 {
-	return (c->shares.set && c->shares.v) || (c->quota.set && c->quota.v) || (c->period.set && c->period.v) || c->burst.set || c->idle.set ||
-	       (c->realtime_period.set && c->realtime_period.v) || (c->realtime_runtime.set && c->realtime_runtime.v);
+	return (c->shares.set && c->shares.v) || (c->quota.set && c->quota.v) || (c->period.set && c->period.v) || c->burst.set ||
+	       c->idle.set || (c->realtime_period.set && c->realtime_period.v) || (c->realtime_runtime.set && c->realtime_runtime.v);
 }
 
 static bool cpuset_asked(const CgroupCpu *c)
@@ -243,7 +245,8 @@ static int put_weights(const char *dir, const CgroupBlockIo *b, Err *e)
 	char n[96];
 	int r = 0;
 	if (b->weight.set && b->weight.v) r = put_blkio(dir, "blkio.weight", "blkio.bfq.weight", cgroup_unsigned(n, b->weight.v), e);
-	if (r >= 0 && b->leaf_weight.set && b->leaf_weight.v) r = cgroup_write(dir, "blkio.leaf_weight", cgroup_unsigned(n, b->leaf_weight.v), e);
+	if (r >= 0 && b->leaf_weight.set && b->leaf_weight.v)
+		r = cgroup_write(dir, "blkio.leaf_weight", cgroup_unsigned(n, b->leaf_weight.v), e);
 	for (size_t i = 0; i < b->weight_device.n && r >= 0; i++) {
 		const CgroupBlockDevice *d = &b->weight_device.items[i];
 		if (d->weight.set && d->weight.v) {
@@ -282,8 +285,8 @@ static int apply_blkio(const char *dir, const CgroupBlockIo *b, Err *e)
 
 static bool blkio_asked(const CgroupBlockIo *b)
 {
-	return (b->weight.set && b->weight.v) || (b->leaf_weight.set && b->leaf_weight.v) || b->weight_device.n || b->read_bps.n || b->write_bps.n ||
-	       b->read_iops.n || b->write_iops.n;
+	return (b->weight.set && b->weight.v) || (b->leaf_weight.set && b->leaf_weight.v) || b->weight_device.n || b->read_bps.n ||
+	       b->write_bps.n || b->read_iops.n || b->write_iops.n;
 }
 
 /* ---- the small ones ---- */

@@ -9,8 +9,9 @@ enum { CONTROLLERS_MAX = 1024 };
 static double log2_of(uint64_t v)
 {
 	int whole = 63 - __builtin_clzll(v);
-	double x = (double)v / (double)(UINT64_C(1) << whole), result = whole, bit = 0.5;
-	for (int i = 0; i < 45; i++, bit /= 2) {
+	double x = (double)v / (double)(UINT64_C(1) << whole), result = whole, bit = 1;
+	for (int i = 0; i < 45; i++) {
+		bit /= 2;
 		x *= x;
 		if (x >= 2) {
 			x /= 2;
@@ -107,8 +108,9 @@ static bool wants_domain(const CgroupResources *r)
 	const CgroupMemory *m = &r->memory;
 	const CgroupCpu *c = &r->cpu;
 	const CgroupBlockIo *b = &r->block_io;
-	return m->limit.set || m->swap.set || m->reservation.set || c->shares.set || c->quota.set || c->period.set || c->idle.set || c->burst.set ||
-	       b->weight.set || b->weight_device.n || b->read_bps.n || b->write_bps.n || b->read_iops.n || b->write_iops.n || r->hugepages.n;
+	return m->limit.set || m->swap.set || m->reservation.set || c->shares.set || c->quota.set || c->period.set || c->idle.set ||
+	       c->burst.set || b->weight.set || b->weight_device.n || b->read_bps.n || b->write_bps.n || b->read_iops.n ||
+	       b->write_iops.n || r->hugepages.n;
 }
 
 static int check_type(const char *dir, const CgroupResources *r, Err *e)
@@ -153,7 +155,8 @@ static int check_usage(const char *dir, const CgroupMemory *m, Err *e)
 	uint64_t usage;
 	if (!m->check_before_update.set || !m->check_before_update.v || cgroup_get_u64(dir, "memory.current", &usage) < 0) return 0;
 	if (m->swap.set && m->swap.v > 0 && (uint64_t)m->swap.v <= usage)
-		return err_set(e, ERR_RESOURCE, EBUSY, "rejecting memory+swap limit %jd <= usage %ju", (intmax_t)m->swap.v, (uintmax_t)usage);
+		return err_set(e, ERR_RESOURCE, EBUSY, "rejecting memory+swap limit %jd <= usage %ju", (intmax_t)m->swap.v,
+			       (uintmax_t)usage);
 	if (m->limit.set && m->limit.v > 0 && (uint64_t)m->limit.v <= usage)
 		return err_set(e, ERR_RESOURCE, EBUSY, "rejecting memory limit %jd <= usage %ju", (intmax_t)m->limit.v, (uintmax_t)usage);
 	return 0;
@@ -192,7 +195,8 @@ static void bandwidth_text(const char *dir, const CgroupCpu *c, bool update, cha
 	char now[64] = "", quota[CGROUP_NUMBER_MAX], period[CGROUP_NUMBER_MAX];
 	bool has_quota = c->quota.set && c->quota.v, has_period = c->period.set && c->period.v;
 	Str q = STR("max"), p = STR("100000");
-	if (update && !(has_quota && has_period) && cgroup_get(dir, "cpu.max", now, sizeof now) > 0) (void)str_cut(str_of(now), ' ', &q, &p);
+	if (update && !(has_quota && has_period) && cgroup_get(dir, "cpu.max", now, sizeof now) > 0)
+		(void)str_cut(str_of(now), ' ', &q, &p);
 	if (has_quota) q = str_of(c->quota.v > 0 ? cgroup_number(quota, c->quota.v) : "max");
 	if (has_period) p = str_of(cgroup_unsigned(period, c->period.v));
 	snprintf(to, 64, "%.*s %.*s", (int)q.n, q.p, (int)p.n, p.p);
@@ -270,7 +274,8 @@ static int put_throttle(const char *dir, const char *key, const CgroupBlockDevic
 	for (size_t i = 0; i < list->n; i++) {
 		const CgroupBlockDevice *d = &list->items[i];
 		bool limit = d->rate.set && d->rate.v; /* 0 lifts the limit, as on v1 */
-		snprintf(line, sizeof line, "%jd:%jd %s=%s", (intmax_t)d->major, (intmax_t)d->minor, key, limit ? cgroup_unsigned(n, d->rate.v) : "max");
+		snprintf(line, sizeof line, "%jd:%jd %s=%s", (intmax_t)d->major, (intmax_t)d->minor, key,
+			 limit ? cgroup_unsigned(n, d->rate.v) : "max");
 		int r = cgroup_write(dir, "io.max", line, e);
 		if (r < 0) return r;
 	}
@@ -295,7 +300,9 @@ int cgroup_hugepage_file(const CgroupHugepage *h, const char *suffix, char to[st
 	size_t digits = h->page_size ? strspn(h->page_size, "0123456789") : 0;
 	const char *unit = h->page_size ? h->page_size + digits : "";
 	bool good = digits && digits <= 10 && (streq(unit, "KB") || streq(unit, "MB") || streq(unit, "GB"));
-	if (!good) return err_set(e, ERR_CONFIG, EINVAL, "invalid huge page size \"%.32s\" (expected 64KB, 2MB, 1GB, …)", h->page_size ? h->page_size : "");
+	if (!good)
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid huge page size \"%.32s\" (expected 64KB, 2MB, 1GB, …)",
+			       h->page_size ? h->page_size : "");
 	snprintf(to, 64, "hugetlb.%s%s", h->page_size, suffix);
 	return 0;
 }
@@ -334,9 +341,11 @@ int cgroup_rdma_apply(const char *dir, const CgroupResources *r, Err *e)
 
 int cgroup_unified_check(const char *key, Err *e)
 {
-	if (strchr(key, '/') || !*key) return err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" must be a file name (no slashes)", key);
+	if (strchr(key, '/') || !*key)
+		return err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" must be a file name (no slashes)", key);
 	const char *dot = strchr(key, '.');
-	if (!dot || dot == key || !dot[1]) return err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" must be in the form CONTROLLER.PARAMETER", key);
+	if (!dot || dot == key || !dot[1])
+		return err_set(e, ERR_CONFIG, EINVAL, "unified resource \"%s\" must be in the form CONTROLLER.PARAMETER", key);
 	/* the group's own files move processes, kill or change the tree: the runtime's business */
 	if (starts_with(key, "cgroup.") && !starts_with(key, "cgroup.max.") && !streq(key, "cgroup.pressure"))
 		return err_set(e, ERR_SECURITY, EPERM, "unified resource \"%s\" can't be set: it is not a limit", key);
@@ -395,7 +404,8 @@ static int apply_devices(const Cgroup *cg, const char *dir, const CgroupResource
 
 static bool wants_any(const CgroupResources *r)
 {
-	return wants_domain(r) || r->pids_limit.set || (r->cpu.cpus && *r->cpu.cpus) || (r->cpu.mems && *r->cpu.mems) || r->unified.n || r->rdma.n;
+	return wants_domain(r) || r->pids_limit.set || (r->cpu.cpus && *r->cpu.cpus) || (r->cpu.mems && *r->cpu.mems) || r->unified.n ||
+	       r->rdma.n;
 }
 
 int cgroup_v2_apply(const Cgroup *cg, const CgroupResources *r, bool update, Err *e)
@@ -404,7 +414,8 @@ int cgroup_v2_apply(const Cgroup *cg, const CgroupResources *r, bool update, Err
 	const char *dir = cgroup_path_v2(cg);
 	if (!dir) {
 		if (!wants_any(r)) return 0;
-		return err_set(e, ERR_PERMISSION, EPERM, "rootless needs no limits + no cgrouppath when no permission is granted for cgroups");
+		return err_set(e, ERR_PERMISSION, EPERM,
+			       "rootless needs no limits + no cgrouppath when no permission is granted for cgroups");
 	}
 	if ((r->net_class_id.set && r->net_class_id.v) || r->net_priorities.n)
 		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP, "network classID and priorities are not supported on cgroup v2");
@@ -424,7 +435,9 @@ int cgroup_v2_apply_hybrid(const Cgroup *cg, const CgroupResources *r, Err *e)
 	bool hugepages = r->hugepages.n && !cgroup_path_v1(cg, "hugetlb"), rdma = r->rdma.n && !cgroup_path_v1(cg, "rdma");
 	if (!hugepages && !rdma && !r->unified.n) return 0;
 	if (!dir && r->unified.n) return err_set(e, ERR_CONFIG, EINVAL, "invalid configuration: cannot use unified on cgroup v1");
-	if (!dir) return err_set(e, ERR_UNSUPPORTED, ENOENT, "cannot set %s limit: container could not join or create cgroup", hugepages ? "hugetlb" : "rdma");
+	if (!dir)
+		return err_set(e, ERR_UNSUPPORTED, ENOENT, "cannot set %s limit: container could not join or create cgroup",
+			       hugepages ? "hugetlb" : "rdma");
 	int k = hugepages ? apply_hugepages(dir, r, e) : 0;
 	if (k >= 0 && rdma) k = cgroup_rdma_apply(dir, r, e);
 	if (k < 0) return k;

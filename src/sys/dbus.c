@@ -354,7 +354,8 @@ static int receive(DBus *b, DBusMessage *ret, Err *e)
 		if (size < 0) return err_set(e, ERR_IO, EPROTO, "D-Bus: malformed or oversized message");
 		if (size && b->in.n >= (size_t)size) {
 			b->taken = (size_t)size;
-			if (dbus_parse((const uint8_t *)b->in.p, (size_t)size, ret) < 0) return err_set(e, ERR_IO, EPROTO, "D-Bus: malformed message");
+			if (dbus_parse((const uint8_t *)b->in.p, (size_t)size, ret) < 0)
+				return err_set(e, ERR_IO, EPROTO, "D-Bus: malformed message");
 			return 0;
 		}
 		int r = receive_some(b, e);
@@ -396,7 +397,8 @@ static int authenticate(DBus *b, uid_t uid, Err *e)
 	int r = send_all(b, buf_str(&out), out.n, e);
 	if (r >= 0) r = receive_line(b, line, sizeof line, e);
 	if (r < 0) return r;
-	if (!starts_with(line, "OK ")) return err_set(e, ERR_PERMISSION, EACCES, "D-Bus: authentication refused for uid %u: %.64s", uid, line);
+	if (!starts_with(line, "OK "))
+		return err_set(e, ERR_PERMISSION, EACCES, "D-Bus: authentication refused for uid %u: %.64s", uid, line);
 	return 0;
 }
 
@@ -498,7 +500,8 @@ static int send_call(DBus *b, const DBusCall *c, const Buf *body, Err *e)
 	dbus_close_array(&m, fields);
 	dbus_align(&m, 8);
 	if (n) buf_put(&m, body->p, n);
-	if (buf_failed(&m) || (body && buf_failed(body))) return err_set(e, ERR_RESOURCE, EMSGSIZE, "D-Bus: %s: message too large", c->member);
+	if (buf_failed(&m) || (body && buf_failed(body)))
+		return err_set(e, ERR_RESOURCE, EMSGSIZE, "D-Bus: %s: message too large", c->member);
 	return send_all(b, buf_str(&m), m.n, e);
 }
 

@@ -66,8 +66,8 @@ typedef struct DBus {
 	int fd;
 	uint32_t serial;
 	Buf in;
-	size_t taken;      /* bytes of `in` that the last message occupies */
-	int64_t deadline;  /* of everything on this connection: CLOCK_MONOTONIC nanoseconds */
+	size_t taken;     /* bytes of `in` that the last message occupies */
+	int64_t deadline; /* of everything on this connection: CLOCK_MONOTONIC nanoseconds */
 } DBus;
 
 typedef struct DBusCall {
