@@ -330,6 +330,26 @@ int cgroup_open_v2(const Cgroup *cg)
 	return fd < 0 ? -errno : fd;
 }
 
+int cgroup_open_v2_of(const Cgroup *cg, pid_t pid)
+{
+	char file[64], text[CGROUP_PATH_MAX * 2], path[CGROUP_PATH_MAX];
+	const CgroupHierarchy *h = cgroup_find(cg, "");
+	if (!h || pid <= 0) return -ENOENT;
+	snprintf(file, sizeof file, "/proc/%d/cgroup", pid);
+	ssize_t n = fd_read_small(AT_FDCWD, file, text, sizeof text);
+	if (n < 0) return (int)n;
+	Str rest = { text, (size_t)n }, line = { 0 };
+	while (str_next(&rest, '\n', &line))
+		if (str_starts(line, "0::/")) break;
+	if (!str_starts(line, "0::/")) return -ENOENT;
+	int len = snprintf(path, sizeof path, "%s%.*s", h->mount, (int)(line.n - 3), line.p + 3);
+	size_t ours = strlen(h->path);
+	if (len < 0 || len >= (int)sizeof path) return -ENAMETOOLONG;
+	if (strncmp(path, h->path, ours) != 0 || (path[ours] && path[ours] != '/')) return -ENOENT;
+	int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 /* EINVAL may mean that the process is so new that the kernel has not finished it: tried again for a short while. */
 static int add_to(const char *dir, const char *pid)
 {

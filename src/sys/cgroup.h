@@ -116,9 +116,10 @@ int cgroup_plan(const CgroupRequest *req, Arena *a, Cgroup *ret, Err *e) MUST_US
 bool cgroup_is_busy(const Cgroup *cg);
 
 /* cgroup_create: makes the directories (cgroupfs) and sets what must stand before a process enters: cpuset and the realtime
- * limits of v1, the controllers of v2. With systemd nothing is made until cgroup_start_unit(). On failure everything it made
- * is gone again. A directory that exists already must be empty (-EBUSY: "container's cgroup is not empty") and not frozen
- * (-EBUSY: "container's cgroup unexpectedly frozen"); no call of cgroup_is_busy() is needed before.
+ * limits of v1, the controllers of v2. With systemd nothing is made until cgroup_start_unit(): the call then only refuses
+ * a group in use. On failure everything it made is gone again. A directory that exists already must be empty (-EBUSY:
+ * "container's cgroup is not empty") and not frozen (-EBUSY: "container's cgroup unexpectedly frozen"); no call of
+ * cgroup_is_busy() is needed before.
  * Hierarchies without permission, when rootless and no path was asked for, and an unusable v2 tree of a hybrid layout are
  * taken out of cg->hierarchies; a limit that needs one of them then fails in cgroup_apply(). r may be NULL here and below: no
  * limits. */
@@ -140,6 +141,9 @@ enum { CGROUP_JOIN_MAX = 32 };
 int cgroup_open_join(const Cgroup *cg, bool with_v2, int fds[static CGROUP_JOIN_MAX], size_t *ret_n, Err *e) MUST_USE;
 int cgroup_join_self(const int *fds, size_t n) MUST_USE;
 int cgroup_open_v2(const Cgroup *cg) MUST_USE;
+/* cgroup_open_v2_of: the v2 directory at or below ours that a process is in: where to enter when ours has become an inner node of
+ * the tree (-EBUSY from clone3). -ENOENT when the process is elsewhere. */
+int cgroup_open_v2_of(const Cgroup *cg, pid_t pid) MUST_USE;
 /* cgroup_add: moves a process (whole thread group) from outside; slow on v1. */
 int cgroup_add(const Cgroup *cg, pid_t pid, Err *e) MUST_USE;
 

@@ -273,8 +273,7 @@ int cgroup_start_unit(Cgroup *cg, const CgroupResources *r, const StrMap *annota
 	DBus b;
 	if (cg->driver != CGROUP_SYSTEMD) return 0;
 	if (!r) r = &nothing;
-	int k = cgroup_create(cg, r, e); /* makes nothing here, but refuses a group in use */
-	if (k >= 0) k = connect_systemd(cg, &b, e);
+	int k = connect_systemd(cg, &b, e);
 	if (k < 0) return k;
 	k = start_on(&b, cg, r, annotations, id, pid, e);
 	dbus_done(&b);
