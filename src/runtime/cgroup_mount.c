@@ -97,6 +97,28 @@ static int mount_v2(Launch *l, const LaunchMount *m, int target, Err *e)
 	return bind_directory(from, target, m, e);
 }
 
+static bool mounts_cgroup_writable(const OciSpec *s)
+{
+	for (size_t i = 0; i < s->mounts.n; i++) {
+		const OciMount *m = &s->mounts.items[i];
+		bool cgroup = (m->source && streq(m->source, "cgroup")) || (m->type && starts_with(m->type, "cgroup"));
+		if (!cgroup || !streq(m->destination, "/sys/fs/cgroup")) continue;
+		for (size_t k = 0; k < m->options.n; k++)
+			if (streq(m->options.items[k], "ro")) return false;
+		return true;
+	}
+	return false;
+}
+
+int cgroup_give_away(const Launch *l, Err *e)
+{
+	const OciSpec *s = l->spec;
+	uint32_t uid = s->process ? s->process->user.uid : 0;
+	if (!oci_is_new(s, CLONE_NEWCGROUP) || !mounts_cgroup_writable(s)) return 0;
+	if (oci_is_new(s, CLONE_NEWUSER) && idmap_to_host(&s->lnx->uid_mappings, uid, &uid) < 0) return 0;
+	return uid == geteuid() ? 0 : cgroup_delegate(&l->container->state.cgroup, uid, (gid_t)-1, e);
+}
+
 int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e)
 {
 	const Cgroup *cg = &l->container->state.cgroup;

@@ -152,13 +152,11 @@ static int make_cgroup(Creation *c, Err *e)
 	CgroupResources *res = c->spec.lnx->resources;
 	int r;
 	if (devices_default_rules(res, &c->spec, &c->arena) < 0) return err_sys(e, ENOMEM, "device rules");
-	if (cg->driver == CGROUP_SYSTEMD) {
-		c->made_cgroup = true; /* with the process, later */
-		return 0;
-	}
 	if ((r = cgroup_create(cg, res, e)) < 0) return r;
 	c->made_cgroup = true;
+	if (cg->driver == CGROUP_SYSTEMD) return 0; /* with the process, later */
 	if ((r = cgroup_apply(cg, res, false, e)) < 0) return r;
+	if ((r = cgroup_give_away(&c->launch, e)) < 0) return r;
 	if ((r = cgroup_open_join(cg, false, c->launch.cgroup_fds, &c->launch.n_cgroup_fds, e)) < 0) return r;
 	c->launch.cgroup_v2 = cgroup_open_v2(cg);
 	if (c->launch.cgroup_v2 == -ENOENT) return 0;

@@ -103,8 +103,8 @@ static int start_unit(Launch *l, Err *e)
 {
 	ContainerState *s = &l->container->state;
 	int r = cgroup_start_unit(&s->cgroup, l->spec->lnx->resources, &s->annotations, s->id, l->pid, e);
-	if (r < 0) return r;
-	return cgroup_apply(&s->cgroup, l->spec->lnx->resources, false, e);
+	if (r >= 0) r = cgroup_apply(&s->cgroup, l->spec->lnx->resources, false, e);
+	return r < 0 ? r : cgroup_give_away(l, e);
 }
 
 static int answer_maps(Launch *l, int what, Err *e)

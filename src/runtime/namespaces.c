@@ -94,12 +94,20 @@ static pid_t clone_child(uint64_t flags, int cgroup, int *ret_pidfd)
 	return pid < 0 ? -errno : pid;
 }
 
+/* Into the container's cgroup. One whose controllers serve groups below it takes no process itself: an exec then goes where the
+ * container's init is. */
+static pid_t clone_inside(const Launch *l, uint64_t flags, int *ret_pidfd)
+{
+	pid_t pid = clone_child(flags, l->cgroup_v2, ret_pidfd);
+	if (pid != -EBUSY || l->cgroup_v2 < 0) return pid;
+	const ContainerState *s = &l->container->state;
+	AUTO_FD int beside = l->exec ? cgroup_open_v2_of(&s->cgroup, (pid_t)s->pid) : -1;
+	return clone_child(flags, beside, ret_pidfd);
+}
+
 static pid_t clone_init(Launch *l, uint64_t extra, int *ret_pidfd)
 {
-	uint64_t flags = (uint64_t)l->clone_new | extra;
-	pid_t pid = clone_child(flags, l->cgroup_v2, ret_pidfd);
-	/* a cgroup with processes below it takes none itself; the init's own cgroup is tried by the caller */
-	if (pid == -EBUSY && l->cgroup_v2 >= 0) pid = clone_child(flags, -1, ret_pidfd);
+	pid_t pid = clone_inside(l, (uint64_t)l->clone_new | extra, ret_pidfd);
 	if (pid == 0) init_main(l);
 	return pid;
 }
@@ -176,9 +184,14 @@ int launch_clone(Launch *l, pid_t *ret_pid, int *ret_pidfd, Err *e)
 		*ret_pid = pid;
 		return 0;
 	}
-	pid = clone_child(l->new_user ? CLONE_NEWUSER : 0, -1, NULL);
+	/* The stage enters the cgroup and the init is born in it: once the container's cgroup namespace is joined the kernel lets nobody in
+	 * from outside of it (ENOENT, with the mount option nsdelegate). */
+	pid = clone_inside(l, l->new_user ? CLONE_NEWUSER : 0, NULL);
 	if (pid < 0) return err_sys(e, (int)pid, "clone a stage for the container's init");
-	if (pid == 0) stage_main(l);
+	if (pid == 0) {
+		l->cgroup_v2 = fd_close(l->cgroup_v2);
+		stage_main(l);
+	}
 	*ret_pid = pid;
 	*ret_pidfd = -1;
 	return 0;
