@@ -222,7 +222,7 @@ static int create_one(const Cgroup *cg, const CgroupHierarchy *h, const CgroupRe
 		bool optional = v2 && cg->layout == CGROUP_HYBRID;
 		if (optional || (is_permission(k) && cg->rootless && !cg->explicit_path)) return 1;
 		*e = why;
-		return k;
+		return err_wrap(e, "unable to apply cgroup configuration");
 	}
 	if (k == 1 && fresh) {
 		int busy = check_existing(cg, h, e);

@@ -126,7 +126,8 @@ bool cgroup_is_busy(const Cgroup *cg);
 int cgroup_create(Cgroup *cg, const CgroupResources *r, Err *e) MUST_USE;
 
 /* cgroup_start_unit: systemd only: StartTransientUnit for the process (a pid in this pid namespace), waits for the job, then
- * makes the directories in the hierarchies that systemd does not manage. annotations as in the request. */
+ * makes the directories in the hierarchies that systemd does not manage and moves the process there (v1). annotations as in the
+ * request. */
 int cgroup_start_unit(Cgroup *cg, const CgroupResources *r, const StrMap *annotations, const char *id, pid_t pid, Err *e) MUST_USE;
 
 /* cgroup_apply: sets the limits (create and update). r may set a few fields only; as with runc, 0 means "not set" for all

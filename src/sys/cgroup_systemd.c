@@ -277,7 +277,9 @@ int cgroup_start_unit(Cgroup *cg, const CgroupResources *r, const StrMap *annota
 	if (k < 0) return k;
 	k = start_on(&b, cg, r, annotations, id, pid, e);
 	dbus_done(&b);
-	return k < 0 ? k : cgroup_create_all(cg, r, false, e);
+	if (k >= 0) k = cgroup_create_all(cg, r, false, e);
+	/* v1: systemd moves a process only in the hierarchies it manages itself */
+	return k < 0 || cg->layout == CGROUP_V2 || pid <= 0 ? k : cgroup_add(cg, pid, e);
 }
 
 int cgroup_update_unit(const Cgroup *cg, const CgroupResources *r, Err *e)
