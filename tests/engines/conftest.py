@@ -1,0 +1,115 @@
+"""Fixtures: the engines in a world of their own, installed with apt if the machine lacks them."""
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import image
+import world
+from daemons import IMAGE, RUNTIME, Containerd, Docker, Podman, podman_configuration
+from engine import DEADLINE
+
+PACKAGES = {"/usr/sbin/dockerd": "docker.io", "/usr/bin/containerd": "containerd", "/usr/bin/podman": "podman", "/usr/bin/conmon": "conmon",
+            "/usr/lib/cni/bridge": "containernetworking-plugins", "/usr/sbin/iptables": "iptables", "/bin/busybox": "busybox-static"}
+DATA = None
+
+
+def pytest_configure(config):
+    global DATA # pylint: disable=global-statement
+    if not os.access(RUNTIME, os.X_OK):
+        pytest.exit(f"1 failed: no runtime at {RUNTIME}: run ./dev build, or name one in RUNTIME", returncode=1)
+    if os.geteuid():
+        pytest.exit("1 failed: the tests with engines need root", returncode=1)
+    install()
+    DATA = world.enter()
+    os.chmod(DATA, 0o755)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    image.archive(f"{DATA}/image.tar")
+
+
+def install():
+    """Installs what is missing; no service is started by that: a policy-rc.d stands there meanwhile."""
+    missing = [package for path, package in PACKAGES.items() if not os.path.exists(path)]
+    if not missing:
+        return
+    policy = "/usr/sbin/policy-rc.d"
+    ours = not os.path.exists(policy)
+    if ours:
+        with open(policy, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\nexit 101\n")
+        os.chmod(policy, 0o755)
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    try:
+        for _ in range(2):
+            done = subprocess.run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "install", "-y", "--no-install-recommends", *missing],
+                                  env=environment, check=False)
+            if done.returncode == 0:
+                break
+            subprocess.run(["apt-get", "-q", "update"], check=False)
+    finally:
+        if ours:
+            os.unlink(policy)
+
+
+def wants(*paths):
+    for path in paths:
+        if not os.path.exists(path):
+            pytest.skip(f"{PACKAGES[path]} is not installed and cannot be")
+
+
+@pytest.fixture(scope="session")
+def docker_daemon():
+    wants("/usr/sbin/dockerd", "/usr/bin/containerd", "/usr/sbin/iptables")
+    engine = Docker(DATA)
+    engine("load", "-i", f"{DATA}/image.tar").ok()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def podman_store():
+    wants("/usr/bin/podman", "/usr/bin/conmon")
+    podman_configuration()
+    engine = Podman(DATA)
+    engine("load", "-i", f"{DATA}/image.tar").ok()
+    return engine
+
+
+@pytest.fixture
+def docker(docker_daemon):
+    yield docker_daemon
+    docker_daemon.clean()
+
+
+@pytest.fixture
+def podman(podman_store):
+    yield podman_store
+    podman_store.clean()
+
+
+@pytest.fixture(params=["docker", "podman"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def containerd():
+    wants("/usr/bin/containerd")
+    engine = Containerd(DATA)
+    engine("images", "import", f"{DATA}/image.tar").ok()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """No test hangs: one that has not ended after three deadlines fails where it stands."""
+    def bark(_signal, _frame):
+        raise TimeoutError(f"the test took more than {3 * DEADLINE} s")
+
+    signal.signal(signal.SIGALRM, bark)
+    signal.alarm(3 * DEADLINE)
+    yield
+    signal.alarm(0)
