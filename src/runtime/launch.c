@@ -264,6 +264,22 @@ static int verdict(Launch *l, bool ready, Err *e)
 	return err_set(e, ERR_INTERNAL, ECHILD, "the container's init ended before it was ready%s", l->pidfd >= 0 && pid_has_exited(l->pidfd) == 1 ? " (killed?)" : "");
 }
 
+/* Whether the answer is about the init itself. The stage's own question is the one for its id maps. */
+static bool wants_pid(const SyncMessage *m)
+{
+	switch (m->kind) {
+	case SYNC_ASK_MAPS:
+		return m->value != 1;
+	case SYNC_ASK_IDMAP:
+	case SYNC_ASK_HOST:
+	case SYNC_SECCOMP:
+	case SYNC_READY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int launch_go(Launch *l, Err *e)
 {
 	int r = launch_clone(l, &l->pid, &l->pidfd, e);
@@ -276,7 +292,9 @@ int launch_go(Launch *l, Err *e)
 		r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);
 		if (r < 0 && r != -EPIPE) return err_sys(e, r, "answer the container's init");
 	}
-	bool ready = false;
+	bool ready = false, pid_known = !l->staged;
+	SyncMessage early = { .kind = 0 };
+	AUTO_FD int early_fd = -1;
 	for (;;) {
 		SyncMessage m;
 		int fd = -1;
@@ -284,7 +302,15 @@ int launch_go(Launch *l, Err *e)
 		if (r < 0) return err_sys(e, r, "hear from the container's init");
 		if (r == 0) return verdict(l, ready, e);
 		if (m.kind == SYNC_READY) ready = true;
+		if (!pid_known && wants_pid(&m)) {
+			/* the init overtook the stage that tells its pid; it asks once, and then waits for the answer */
+			early = m;
+			early_fd = fd;
+			continue;
+		}
 		r = attend(l, &m, fd, e);
+		if (m.kind == SYNC_PID) pid_known = true;
+		if (r > 0 && m.kind == SYNC_PID && early.kind) r = attend(l, &early, take_fd(early_fd), e);
 		if (r <= 0) return r;
 	}
 }
