@@ -8,7 +8,8 @@
 #include "sys/path.h"
 #include "sys/pty.h"
 
-/* No CR before each LF: what the program prints is what arrives, as with a pipe. The terminal at the other end has its own idea. */
+/* No CR before each LF: our own terminal, to which we copy, has its own idea of that. Who takes the master by the console socket copies to
+ * one in raw mode, and expects a terminal as the kernel makes it. */
 static void clear_onlcr(int slave)
 {
 	struct termios t;
@@ -48,7 +49,7 @@ int terminal_make(Launch *l, int root, Err *e)
 	int r = path_is_fs(devpts, DEVPTS_SUPER_MAGIC);
 	if (r < 0) return err_set(e, ERR_CONFIG, EINVAL, "allocate a terminal: /dev/pts of the container is no devpts: mount one, or set process.terminal to false");
 	if ((r = pty_open(devpts, &pty, e)) < 0) return r;
-	clear_onlcr(pty.slave);
+	if (l->console < 0) clear_onlcr(pty.slave);
 	const OciConsoleSize *size = l->process->console_size;
 	if (size && (r = pty_set_size(pty.slave, size->height, size->width)) < 0) return err_sys(e, r, "set process.consoleSize");
 	if (fchown(pty.slave, l->process->user.uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM) return err_sys(e, errno, "chown the terminal");
