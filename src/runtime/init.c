@@ -84,7 +84,8 @@ static int set_sysctls(Launch *l, Err *e)
 
 static int enter_environment(Launch *l, Err *e)
 {
-	int r;
+	int r = namespaces_hide(l, e);
+	if (r < 0) return r;
 	if (l->new_user && !l->staged && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 0, NULL, -1)) < 0) _exit(1);
 	/* the systemd unit takes the process before it sees its own cgroup namespace */
 	if (l->container->state.cgroup.driver == CGROUP_SYSTEMD && !l->exec && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 2, NULL, -1)) < 0) _exit(1);

@@ -99,6 +99,7 @@ int launch_plan_namespaces(Launch *l, Err *e) MUST_USE; /* create: from the conf
 int launch_plan_exec_namespaces(Launch *l, int pidfd, Err *e) MUST_USE;
 /* launch_clone: starts the child (through a stage where needed); returns its pid; *ret_pidfd its pidfd, or -1 from a stage. */
 int launch_clone(Launch *l, pid_t *ret_pid, int *ret_pidfd, Err *e) MUST_USE;
+int namespaces_hide(const Launch *l, Err *e) MUST_USE;  /* stage and init, before they join anything */
 int namespaces_enter(Launch *l, Err *e) MUST_USE; /* init: the joins that are not the stage's, and unshare_new */
 
 /* rootfs.c: from mounts to pivot_root */

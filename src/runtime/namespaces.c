@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,11 +153,20 @@ static int stage_join(Launch *l, Err *e)
 	return 0;
 }
 
+/* Before a namespace of others is entered: from then on they may see this process, and must not look into it (CVE-2016-9962). While
+ * its id maps are still to be written it must stay as it is: in /proc it would belong to root alone. */
+int namespaces_hide(const Launch *l, Err *e)
+{
+	if (!l->n_joins || l->new_user) return 0;
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_sys(e, errno, "prctl") : 0;
+}
+
 static void stage_main(Launch *l) NORETURN;
 static void stage_main(Launch *l)
 {
 	Err e = ERR_INIT;
-	int r = 0;
+	int r = namespaces_hide(l, &e);
+	if (r < 0) init_fail(l->sync[1], &e);
 	if (l->new_user && sync_ask(l->sync[1], SYNC_ASK_MAPS, 1, NULL, -1) < 0) _exit(1);
 	if ((r = stage_join(l, &e)) < 0) init_fail(l->sync[1], &e);
 	if (!l->exec && oci_is_new(l->spec, CLONE_NEWTIME)) {
