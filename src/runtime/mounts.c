@@ -130,15 +130,21 @@ int mounts_open_sources(Launch *l, Err *e)
 	return 0;
 }
 
-/* Nothing may cover what the kernel shows below /proc, but for these files that callers fake. */
-static int check_proc(const LaunchMount *m, int target, Err *e)
+/* Nothing may cover what the kernel shows below /proc, but for these files that callers fake; not even another file of a procfs, which
+ * would take what is meant for this one (CVE-2019-19921). The whole of it may be covered by another whole procfs. */
+static int check_proc(const LaunchMount *m, int target, int source, Err *e)
 {
+	enum { PROC_ROOT_INODE = 1 };
+	struct stat st, from;
 	static const char *const allowed[] = { "/proc/cpuinfo", "/proc/diskstats",  "/proc/meminfo", "/proc/stat",
 					       "/proc/swaps",	"/proc/uptime",	    "/proc/loadavg", "/proc/slabinfo",
 					       "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled" };
 	if (path_is_fs(target, PROC_SUPER_MAGIC) < 0) return 0;
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
 		if (streq(m->destination, allowed[i])) return 0;
+	if (source >= 0 && path_is_fs(source, PROC_SUPER_MAGIC) == 0 && fstat(source, &from) == 0 && fstat(target, &st) == 0 && from.st_ino == PROC_ROOT_INODE &&
+	    st.st_ino == PROC_ROOT_INODE)
+		return 0;
 	return err_set(e, ERR_SECURITY, EPERM, "error mounting \"%s\" to rootfs at \"%s\": \"%s\" cannot be mounted because it is inside /proc",
 		       m->mount->source ? m->mount->source : "", m->mount->destination, m->destination);
 }
@@ -180,7 +186,7 @@ static int make_bind(Launch *l, LaunchMount *m, int root, Err *e)
 	if (fstat(tree, &st) < 0) return mount_fail(e, m, errno, "stat source");
 	AUTO_FD int target = S_ISDIR(st.st_mode) ? path_make_dir(root, m->destination, 0755) : path_make_file(root, m->destination, 0755);
 	if (target < 0) return mount_fail(e, m, target, "create mount point");
-	if (path_is_fs(tree, PROC_SUPER_MAGIC) < 0 && (r = check_proc(m, target, e)) < 0) return r;
+	if ((r = check_proc(m, target, tree, e)) < 0) return r;
 	if ((r = mount_bind_flags(tree, &m->options, user_ns && made_outside)) < 0) return mount_fail(e, m, r, NULL);
 	if ((r = set_recursive(m, tree, e)) < 0) return r;
 	if ((r = mount_attach(tree, target)) < 0) return mount_fail(e, m, r, NULL);
@@ -224,7 +230,7 @@ static int open_target(Launch *l, const LaunchMount *m, int root, Target *ret, E
 	*ret = (Target){ .fd = -1 };
 	ret->fd = path_make_dir_new(root, m->destination, 0755, &ret->fresh);
 	if (ret->fd < 0) return mount_fail(e, m, ret->fd, "create mount point");
-	return ret->fresh ? 0 : check_proc(m, ret->fd, e);
+	return ret->fresh ? 0 : check_proc(m, ret->fd, -1, e);
 }
 
 static void target_done(Launch *l, Target *t)
@@ -331,7 +337,7 @@ static int make_cgroup(Launch *l, LaunchMount *m, int root, Err *e)
 {
 	AUTO_FD int target = path_make_dir(root, m->destination, 0755);
 	if (target < 0) return mount_fail(e, m, target, "create mount point");
-	int r = check_proc(m, target, e);
+	int r = check_proc(m, target, -1, e);
 	return r < 0 ? r : cgroup_mount(l, m, root, target, e);
 }
 
