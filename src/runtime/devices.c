@@ -42,8 +42,8 @@ static int bind_host_node(int dir, const char *name, const Node *n, Err *e)
 	AUTO_FD int host = open(n->path, O_PATH | O_CLOEXEC);
 	if (host < 0) return fail(e, n->path, errno);
 	if (fstat(host, &st) < 0 || !is_same(&st, n)) return err_set(e, ERR_CONFIG, EPERM, "create device %s: not permitted here, and the host's is another device", n->path);
-	AUTO_FD int made = openat(dir, name, O_CREAT | O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
-	if (made < 0 && errno != ENXIO) return fail(e, n->path, errno);
+	/* a regular file to bind over; what is there already is covered, never opened: it may be another device */
+	if (mknodat(dir, name, S_IFREG | 0666, 0) < 0 && errno != EEXIST) return fail(e, n->path, errno);
 	AUTO_FD int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_FD int tree = mount_clone(host, "", false);
 	if (target < 0 || tree < 0) return fail(e, n->path, target < 0 ? errno : tree);
