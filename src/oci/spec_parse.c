@@ -40,6 +40,9 @@ int oci_process_check(const OciProcess *p, Err *e)
 	if (p->command_line || p->user.username) return invalid(e, "process", "commandLine and user.username are for Windows");
 	if (!p->cwd || p->cwd[0] != '/') return invalid(e, "process.cwd", "must be an absolute path");
 	if (!p->args.n) return invalid(e, "process.args", "must not be empty");
+	/* to the kernel it means "leave as it is": root */
+	if (p->user.uid == UINT32_MAX) return invalid(e, "process.user.uid", "4294967295 is no id");
+	if (p->user.gid == UINT32_MAX) return invalid(e, "process.user.gid", "4294967295 is no id");
 	for (size_t i = 0; i < p->env.n; i++)
 		if (p->env.items[i][0] == '=' || !strchr(p->env.items[i], '='))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: process.env[%zu]: expected NAME=value, got \"%.64s\"", i, p->env.items[i]);
