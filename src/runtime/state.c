@@ -49,6 +49,7 @@ int container_load(const Runtime *rt, const char *id, Arena *a, Container *ret, 
 	if (r < 0) return err_wrap(e, "container %s", id);
 	Container c = { .rt = rt, .arena = a, .dir = -1 };
 	if ((r = bind_parse(&container_state_table, text, n, &c.state, "state.json", a, e)) < 0) return err_wrap(e, "container %s", id);
+	if (!c.state.id || !streq(c.state.id, id)) return err_set(e, ERR_STATE, EINVAL, "container %s: state.json is not this container's", id);
 	c.dir = take_fd(dir);
 	*ret = c;
 	return 0;
