@@ -12,10 +12,14 @@ void log_write(const Log *l, LogLevel level, const char *fmt, ...)
 	static const char *const names[] = { "debug", "info", "warning", "error" };
 	char msg[ERR_MESSAGE_MAX + 256], when[TIME_TEXT_MAX];
 	va_list ap;
-	if (l->fd < 0 || level < l->level) return;
+	if ((l->fd < 0 && !l->sink) || level < l->level) return;
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof msg, fmt, ap);
 	va_end(ap);
+	if (l->sink) {
+		l->sink(l->data, level, msg);
+		return;
+	}
 	time_format(time_now(), TIME_SECONDS, when);
 	AUTO_BUF out = BUF_INIT(sizeof msg * 6 + 256);
 	JsonWriter w = JSON_WRITER(&out);

@@ -15,6 +15,9 @@ typedef struct Log {
 	int fd; /* -1: nothing is written; not owned */
 	LogLevel level;
 	bool json;
+	/* sink: gets the bare messages (of at least level) instead of fd, with data; NULL: none */
+	void (*sink)(void *data, LogLevel level, const char *message);
+	void *data;
 } Log;
 
 void log_write(const Log *l, LogLevel level, const char *fmt, ...) PRINTF_LIKE(3, 4);
