@@ -32,20 +32,11 @@ static int open_log(Invocation *in, Err *e)
 	return in->log.fd < 0 ? err_sys(e, errno, "open log file %s", file) : 0;
 }
 
-/* In a user namespace of somebody else's making root is not the machine's: one mapping that covers all ids is the initial one. */
-static bool is_machine_root(void)
-{
-	char map[128];
-	if (geteuid() != 0) return false;
-	ssize_t n = fd_read_small(AT_FDCWD, "/proc/self/uid_map", map, sizeof map);
-	return n < 0 || strstr(map, "4294967295") != NULL;
-}
-
 static int set_rootless(Invocation *in, Err *e)
 {
 	const char *mode = global_value(in, "rootless");
 	if (!mode || streq(mode, "auto"))
-		in->runtime.rootless = !is_machine_root();
+		in->runtime.rootless = runtime_is_rootless();
 	else if (streq(mode, "true"))
 		in->runtime.rootless = true;
 	else if (!streq(mode, "false"))
@@ -69,10 +60,10 @@ static int set_cgroup_driver(Invocation *in, Err *e)
 
 static int set_root(Invocation *in, Err *e)
 {
-	const char *root = global_value(in, "root"), *dir = getenv("XDG_RUNTIME_DIR");
+	const char *root = global_value(in, "root");
 	char cwd[4096];
 	if (!root || !*root) {
-		root = in->runtime.rootless && dir && *dir ? arena_printf(in->arena, "%s/skep-runtime", dir) : "/run/skep-runtime";
+		root = runtime_default_root(in->runtime.rootless, in->arena);
 	} else if (root[0] != '/') {
 		if (!getcwd(cwd, sizeof cwd)) return err_sys(e, errno, "getcwd");
 		root = arena_printf(in->arena, "%s/%s", cwd, root);

@@ -23,6 +23,11 @@ typedef struct Runtime {
 	const Log *log;    /* debug and warnings of the launch; never NULL */
 } Runtime;
 
+/* runtime_is_rootless: the caller is not the machine's root. runtime_default_root: where containers are unless told; in the arena
+ * or static, NULL without memory. */
+bool runtime_is_rootless(void);
+const char *runtime_default_root(bool rootless, Arena *a) MUST_USE;
+
 typedef enum { STATUS_CREATING, STATUS_CREATED, STATUS_RUNNING, STATUS_PAUSED, STATUS_STOPPED } ContainerStatus;
 
 /* ContainerState: state.json. */
