@@ -25,11 +25,13 @@ static int bind_datagram(const Container *c)
 
 static int add_mount(Container *c, OciSpec *s, const char *source)
 {
-	static const char *options[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
+	static const char *const options[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
 	OciMount *items = arena_array(c->arena, s->mounts.n + 1, sizeof *items);
-	if (!items) return -ENOMEM;
+	const char **own = arena_array(c->arena, ARRAY_LEN(options), sizeof *own);
+	if (!items || !own) return -ENOMEM;
+	memcpy(own, options, sizeof options);
 	if (s->mounts.n) memcpy(items, s->mounts.items, s->mounts.n * sizeof *items);
-	items[s->mounts.n] = (OciMount){ .destination = "/run/notify", .source = source, .options = { options, 5 } };
+	items[s->mounts.n] = (OciMount){ .destination = "/run/notify", .source = source, .options = { own, ARRAY_LEN(options) - 1 } };
 	s->mounts.items = items;
 	s->mounts.n++;
 	return 0;
