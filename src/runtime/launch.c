@@ -74,7 +74,7 @@ int launch_compile_filter(Launch *l, Err *e)
 	const SeccompProfile *p = l->spec->lnx->seccomp;
 	if (!p) return 0;
 	int r = seccomp_compile(p, l->arena, &l->filter, e);
-	if (r < 0) return err_wrap(e, "config.json: linux.seccomp");
+	if (r < 0) return err_wrap(e, "config.json");
 	if (l->filter.notify && (!p->listener_path || !*p->listener_path))
 		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.seccomp.listenerPath: required with SCMP_ACT_NOTIFY");
 	l->has_filter = true;
