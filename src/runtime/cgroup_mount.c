@@ -59,6 +59,7 @@ static int mount_hierarchy(const LaunchMount *m, const CgroupHierarchy *h, int t
 	}
 	mount_flag_attrs(m->options.flags, &set, &clear);
 	int tree = mount_clone_attr(AT_FDCWD, h->path, false, set, 0);
+	if (tree == -ENOENT) return 0; /* a hierarchy that turned out unusable: shown empty */
 	if (tree < 0) return fail(e, m, tree, h->path);
 	fd_bin_add(bin, tree);
 	if (move_mount(tree, "", top, name, MOVE_MOUNT_F_EMPTY_PATH) < 0) return fail(e, m, errno, name);

@@ -226,6 +226,15 @@ static int undo(Creation *c)
 	return 0;
 }
 
+/* The container's record on the host and its cgroup. The record comes first: what is made later can be found by it. */
+static int make_surroundings(void *data, Err *e)
+{
+	Creation *c = data;
+	int r;
+	if ((r = write_first_state(c, e)) < 0 || (r = make_cgroup(c, e)) < 0) return r;
+	return make_rdt(c, e);
+}
+
 static int creation_go(Creation *c, bool wait_start, bool detached, Err *e)
 {
 	Launch *l = &c->launch;
@@ -241,9 +250,15 @@ static int creation_go(Creation *c, bool wait_start, bool detached, Err *e)
 	CgroupRequest req = { .path = c->spec.lnx->cgroups_path, .id = c->o->id, .driver = c->rt->cgroup_driver, .rootless = c->rt->rootless,
 			      .annotations = &c->spec.annotations };
 	if ((r = cgroup_plan(&req, &c->arena, &c->container.state.cgroup, e)) < 0) return r;
-	if ((r = write_first_state(c, e)) < 0) return r;
-	if ((r = make_cgroup(c, e)) < 0) return r;
-	if ((r = make_rdt(c, e)) < 0) return r;
+	/* v1: many directories, and a child that can enter them by itself: it makes its namespaces meanwhile. (A v2 tree beside them must be
+	 * entered by the clone: later would wait for a grace period.) */
+	l->late_cgroup = c->container.state.cgroup.layout == CGROUP_V1 && c->rt->cgroup_driver == CGROUP_FS && !l->staged && !l->new_user;
+	if (l->late_cgroup) {
+		l->meanwhile = make_surroundings;
+		l->meanwhile_data = c;
+	} else if ((r = make_surroundings(c, e)) < 0) {
+		return r;
+	}
 	l->wait_start = wait_start;
 	if (wait_start) {
 		l->listen = fd_listen_unix(c->container.dir, "start.sock", SOCK_SEQPACKET, 0600);

@@ -90,7 +90,7 @@ static int enter_environment(Launch *l, Err *e)
 	/* the systemd unit takes the process before it sees its own cgroup namespace */
 	if (l->container->state.cgroup.driver == CGROUP_SYSTEMD && !l->exec && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 2, NULL, -1)) < 0) _exit(1);
 	if (setsid() < 0 && errno != EPERM) return err_sys(e, errno, "make a session");
-	if ((r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0) return err_sys(e, r, "enter the container's cgroup");
+	if (!l->late_cgroup && (r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0) return err_sys(e, r, "enter the container's cgroup");
 	if ((r = namespaces_enter(l, e)) < 0) return r;
 	if ((r = become_namespace_root(l, e)) < 0) return r;
 	/* again: the kernel forgets it when the ids change */
@@ -110,12 +110,22 @@ static int reset_affinity(Launch *l, Err *e)
 	return 0;
 }
 
+static int take_cgroup(Launch *l, Err *e)
+{
+	int r = sync_receive_fds(l->sync[1], SYNC_CGROUP, l->cgroup_fds, CGROUP_JOIN_MAX, &l->n_cgroup_fds);
+	if (r == -EPIPE) _exit(1); /* the command has told why */
+	if (r < 0 || (r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0) return err_sys(e, r, "enter the container's cgroup");
+	return 0;
+}
+
 /* Everything that makes the container what it is, short of the process itself. */
 static int build_container(Launch *l, int *ret_root, Err *e)
 {
 	int r;
 	if (l->unshare_new & CLONE_NEWNET && (r = netdev_lo_up(e)) < 0) return r;
 	if ((r = join_keyring(l, e)) < 0) return r;
+	if (l->late_cgroup && (r = take_cgroup(l, e)) < 0) return r;
+	if (l->unshare_new & CLONE_NEWCGROUP && unshare(CLONE_NEWCGROUP) < 0) return err_sys(e, errno, "make a cgroup namespace");
 	AUTO_FD int root = -1;
 	if ((r = rootfs_build(l, &root, e)) < 0) return r;
 	if ((r = set_names(l, e)) < 0) return r;

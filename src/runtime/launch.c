@@ -285,6 +285,11 @@ int launch_go(Launch *l, Err *e)
 	int r = launch_clone(l, &l->pid, &l->pidfd, e);
 	if (r < 0) return r;
 	l->sync[1] = fd_close(l->sync[1]);
+	if (l->meanwhile && (r = l->meanwhile(l->meanwhile_data, e)) < 0) return r;
+	if (l->late_cgroup) {
+		r = sync_send_fds(l->sync[0], SYNC_CGROUP, l->cgroup_fds, l->n_cgroup_fds);
+		if (r < 0 && r != -EPIPE) return err_sys(e, r, "hand the cgroup to the container's init");
+	}
 	if (!l->staged && (r = adopt(l, e)) < 0) return r;
 	if (!asks_before_start(l) && !l->wait_start) {
 		/* nothing to ask: everything here is done while the init builds the root, and it need not wait for us */

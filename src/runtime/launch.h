@@ -44,6 +44,10 @@ typedef struct Launch {
 
 	/* Namespaces: what the clone makes, what the init makes by unshare, what is entered, by whom. */
 	int clone_new, unshare_new;
+	bool late_cgroup; /* the cgroup is made while the init already works; it enters when its descriptors come */
+	/* meanwhile: the command's work right after the clone, beside the init; may be NULL */
+	int (*meanwhile)(void *data, Err *e);
+	void *meanwhile_data;
 	bool staged; /* a stage is needed */
 	LaunchJoin joins[10];
 	size_t n_joins;

@@ -218,6 +218,6 @@ int namespaces_enter(Launch *l, Err *e)
 		}
 		j->fd = fd_close(j->fd);
 	}
-	if (l->unshare_new && unshare(l->unshare_new) < 0) return err_sys(e, errno, "make network and cgroup namespaces");
+	if (l->unshare_new & CLONE_NEWNET && unshare(CLONE_NEWNET) < 0) return err_sys(e, errno, "make a network namespace");
 	return 0;
 }

@@ -47,6 +47,21 @@ int sync_receive(int sock, SyncMessage *ret, int *ret_fd)
 	return 1;
 }
 
+int sync_send_fds(int sock, SyncKind kind, const int *fds, size_t n)
+{
+	SyncMessage m = { .kind = kind };
+	return fd_send(sock, &m, offsetof(SyncMessage, text) + 1, fds, n);
+}
+
+int sync_receive_fds(int sock, SyncKind kind, int *fds, size_t max, size_t *ret_n)
+{
+	SyncMessage m;
+	*ret_n = 0;
+	ssize_t n = fd_recv(sock, &m, sizeof m, fds, max, ret_n);
+	if (n < 0) return (int)n;
+	return n == 0 ? -EPIPE : m.kind == kind ? 0 : -EPROTO;
+}
+
 int sync_ask(int sock, SyncKind kind, int value, const char *text, int fd)
 {
 	SyncMessage m;

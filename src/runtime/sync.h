@@ -19,6 +19,7 @@ typedef enum {
 	SYNC_ASK_HOST,  /* namespaces stand: hooks, network devices, systemd unit, RDT */
 	SYNC_PTY,       /* descriptor: the pty's master; text: its name */
 	SYNC_SECCOMP,   /* descriptor: the seccomp listener */
+	SYNC_CGROUP,    /* to the init: descriptors to enter the cgroup by */
 	SYNC_READY,     /* everything is done but the start */
 	SYNC_GO,        /* answer: go on */
 } SyncKind;
@@ -37,6 +38,10 @@ int sync_send_error(int sock, const Err *e) MUST_USE;
 
 /* sync_receive: 1 with a message, 0 at the end of the stream, -errno. *ret_fd gets the descriptor that came along, or -1. */
 int sync_receive(int sock, SyncMessage *ret, int *ret_fd) MUST_USE;
+
+/* sync_send_fds, sync_receive_fds: a message of that kind that is nothing but descriptors. */
+int sync_send_fds(int sock, SyncKind kind, const int *fds, size_t n) MUST_USE;
+int sync_receive_fds(int sock, SyncKind kind, int *fds, size_t max, size_t *ret_n) MUST_USE;
 
 /* sync_ask: sends kind and waits for SYNC_GO. -EPIPE when the other side is gone. */
 int sync_ask(int sock, SyncKind kind, int value, const char *text, int fd) MUST_USE;
