@@ -11,3 +11,7 @@
 /* seal_self: returns when this process is safe; otherwise executes the program again with the same arguments and environment, descriptors
  * kept. Call first thing, before a command that enters a container. */
 int seal_self(char *const *argv, char *const *env, Err *e) MUST_USE;
+
+/* seal_read_only: found by the program's ELF entry, skep_start, which does the usual case of seal_self before the C library starts:
+ * executed from a read-only mount. False in programs with another entry. */
+extern bool seal_read_only;
