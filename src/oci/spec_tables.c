@@ -106,7 +106,7 @@ BIND_TABLE(priority_table, "priority", CgroupPriority, ROW(CgroupPriority, "name
 
 typedef struct NetworkResources {
 	OptUint class_id;
-	LIST_OF(CgroupPriority) priorities;
+	ObjList priorities; /* of CgroupPriority */
 } NetworkResources;
 _Static_assert(offsetof(CgroupResources, net_priorities) - offsetof(CgroupResources, net_class_id) == offsetof(NetworkResources, priorities),
 	       "network rows are relative to net_class_id");
