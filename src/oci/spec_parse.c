@@ -46,10 +46,11 @@ int oci_process_check(const OciProcess *p, Err *e)
 	for (size_t i = 0; i < p->env.n; i++)
 		if (p->env.items[i][0] == '=' || !strchr(p->env.items[i], '='))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: process.env[%zu]: expected NAME=value, got \"%.64s\"", i, p->env.items[i]);
-	if ((r = rlimit_check(&p->rlimits, e)) < 0) return r;
-	if (p->scheduler && (r = sched_check(p->scheduler, e)) < 0) return r;
-	if (p->io_priority && (r = ioprio_check(p->io_priority, e)) < 0) return r;
-	if (p->exec_cpu_affinity && (r = cpu_affinity_check(p->exec_cpu_affinity, e)) < 0) return r;
+	if ((r = rlimit_check(&p->rlimits, e)) < 0) return err_wrap(e, "config.json");
+	if (p->scheduler && (r = sched_check(p->scheduler, e)) < 0) return err_wrap(e, "config.json: process.scheduler");
+	if (p->io_priority && (r = ioprio_check(p->io_priority, e)) < 0) return err_wrap(e, "config.json: process.ioPriority");
+	if (p->exec_cpu_affinity && (r = cpu_affinity_check(p->exec_cpu_affinity, e)) < 0)
+		return err_wrap(e, "config.json: process.execCPUAffinity");
 	return 0;
 }
 
@@ -196,8 +197,9 @@ static int check_linux(const OciSpec *s, Err *e)
 	for (size_t i = 0; i < s->lnx->sysctl.n; i++)
 		if ((r = check_sysctl(s, &s->lnx->sysctl.items[i], e)) < 0) return r;
 	if ((r = check_devices(s, e)) < 0) return r;
-	if ((r = netdev_check(&s->lnx->net_devices, e)) < 0) return r;
-	if (s->lnx->memory_policy && (r = memory_policy_check(s->lnx->memory_policy, e)) < 0) return r;
+	if ((r = netdev_check(&s->lnx->net_devices, e)) < 0) return err_wrap(e, "config.json: linux.netDevices");
+	if (s->lnx->memory_policy && (r = memory_policy_check(s->lnx->memory_policy, e)) < 0)
+		return err_wrap(e, "config.json: linux.memoryPolicy");
 	if (s->lnx->seccomp && (r = check_seccomp(s->lnx->seccomp, e)) < 0) return r;
 	return 0;
 }
