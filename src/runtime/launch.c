@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -280,8 +281,17 @@ static bool wants_pid(const SyncMessage *m)
 	}
 }
 
+/* The program must find the size of our terminal from its first moment on. */
+static void take_tty_size(Launch *l)
+{
+	struct winsize w;
+	if (!l->process || !l->process->terminal || l->console >= 0 || ioctl(0, TIOCGWINSZ, &w) < 0) return;
+	l->tty_size = (OciConsoleSize){ .height = w.ws_row, .width = w.ws_col };
+}
+
 int launch_go(Launch *l, Err *e)
 {
+	take_tty_size(l);
 	int r = launch_clone(l, &l->pid, &l->pidfd, e);
 	if (r < 0) return r;
 	l->sync[1] = fd_close(l->sync[1]);

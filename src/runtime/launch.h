@@ -75,6 +75,7 @@ typedef struct Launch {
 	/* Known after the clone; all owned by the command. */
 	pid_t pid;
 	int pidfd;
+	OciConsoleSize tty_size; /* of the terminal in the foreground, 0 x 0: none */
 	uint32_t ignored; /* signals that the child inherited as ignored, see proc.h */
 	int pty;          /* master of a foreground terminal, or -1 */
 	const char *pid_file, *pidfd_socket;

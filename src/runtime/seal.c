@@ -15,6 +15,8 @@
 
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
+bool seal_read_only;
+
 /* Executed from a read-only mount: then no way through /proc leads to a writable file. */
 static bool is_read_only(void)
 {

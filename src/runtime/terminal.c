@@ -51,6 +51,7 @@ int terminal_make(Launch *l, int root, Err *e)
 	if ((r = pty_open(devpts, &pty, e)) < 0) return r;
 	if (l->console < 0) clear_onlcr(pty.slave);
 	const OciConsoleSize *size = l->process->console_size;
+	if (!size && l->tty_size.width) size = &l->tty_size;
 	if (size && (r = pty_set_size(pty.slave, size->height, size->width)) < 0) return err_sys(e, r, "set process.consoleSize");
 	if (fchown(pty.slave, l->process->user.uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM) return err_sys(e, errno, "chown the terminal");
 	if (!l->exec && (r = bind_console(root, &pty, e)) < 0) return r;

@@ -87,6 +87,7 @@ int tty_raw(int fd, TtyMode *ret)
 	if (tcgetattr(fd, &saved) < 0) return -errno;
 	raw = saved;
 	cfmakeraw(&raw);
+	raw.c_oflag = saved.c_oflag; /* what is written to it is still for people: CR before LF stays */
 	if (tcsetattr(fd, TCSANOW, &raw) < 0) return -errno;
 	*ret = (TtyMode){ .fd = fd, .saved = saved };
 	return 0;
