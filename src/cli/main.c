@@ -123,16 +123,6 @@ static int open_standard_streams(void)
 	return 0;
 }
 
-/* --preserve-fds N: the caller's descriptors must be there; otherwise one of ours would be taken for one of them. Before anything is opened. */
-static int check_preserved(const Invocation *in, Err *e)
-{
-	unsigned n;
-	int r = option_number(in, "preserve-fds", &n, e);
-	for (unsigned fd = 3; r >= 0 && fd < 3 + n; fd++)
-		if (fcntl((int)fd, F_GETFD) < 0) return err_set(e, ERR_USAGE, EBADF, "invalid --preserve-fds: descriptor %u is not open", fd);
-	return r;
-}
-
 int main(int argc, char **argv)
 {
 	AUTO_ARENA arena = ARENA_INIT(ARENA_MAX);
@@ -153,7 +143,6 @@ int main(int argc, char **argv)
 			help_program(in.program);
 		return 0;
 	}
-	if (r >= 0) r = check_preserved(&in, &e);
 	if (r >= 0) r = open_log(&in, &e);
 	if (r >= 0) r = run_command(&in, argv, &e);
 	return r < 0 ? report(&in, &e) : r;

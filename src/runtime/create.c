@@ -199,7 +199,7 @@ static int plan_launch(Creation *c, Err *e)
 	if ((r = launch_set_process(l, c->spec.process, e)) < 0) return r;
 	l->no_pivot = c->o->no_pivot;
 	l->new_keyring = !c->o->no_new_keyring;
-	l->preserve_fds = c->o->preserve_fds + c->o->listen_fds;
+	if ((r = launch_preserve(l, c->o->preserve_fds + c->o->listen_fds, e)) < 0) return r;
 	if (c->o->listen_fds && c->spec.process && (r = add_listen_fds(c, c->spec.process)) < 0) return err_sys(e, r, "LISTEN_FDS");
 	l->host_work = c->spec.hooks.prestart.n || c->spec.hooks.create_runtime.n || c->spec.lnx->net_devices.n;
 	if ((r = launch_plan_namespaces(l, e)) < 0) return r;

@@ -87,7 +87,7 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 	if ((r = launch_set_process(l, o->process, e)) < 0) return r;
 	l->exec = true;
 	l->detach = o->detach;
-	l->preserve_fds = o->preserve_fds;
+	if ((r = launch_preserve(l, o->preserve_fds, e)) < 0) return r;
 	l->pid_file = o->pid_file;
 	l->pidfd_socket = o->pidfd_socket;
 	AUTO_FD int pidfd = container_pidfd(c);

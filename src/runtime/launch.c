@@ -57,6 +57,16 @@ static const char *applicable(const Launch *l, const char *label, bool enabled, 
 	return NULL;
 }
 
+int launch_preserve(Launch *l, unsigned n, Err *e)
+{
+	for (unsigned i = 0; i < n; i++) {
+		int flags = fcntl((int)(3 + i), F_GETFD); /* a descriptor of our own is close-on-exec; one of the caller's came through an exec */
+		if (flags < 0 || flags & FD_CLOEXEC) return err_set(e, ERR_USAGE, EBADF, "preserved descriptor %u of %u is not open: %u", i + 1, n, 3 + i);
+	}
+	l->preserve_fds = n;
+	return 0;
+}
+
 int launch_set_process(Launch *l, const OciProcess *p, Err *e)
 {
 	l->process = p;

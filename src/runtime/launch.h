@@ -87,6 +87,8 @@ void launch_done(Launch *l); /* closes; the child is none of its business */
 int launch_go(Launch *l, Err *e) MUST_USE; /* clones and attends the child until it waits for its start, or is executed */
 int launch_kill(Launch *l);                /* ends a child that is not wanted any more and reaps it */
 int launch_connect(Launch *l, const char *console_socket, Err *e) MUST_USE;
+/* launch_preserve: the caller's descriptors 3 to 3 + n - 1 go on to the process; each must be open. */
+int launch_preserve(Launch *l, unsigned n, Err *e) MUST_USE;
 /* launch_set_process: p, without labels of a security module that the machine does not run: those are said and left out. */
 int launch_set_process(Launch *l, const OciProcess *p, Err *e) MUST_USE;
 int launch_compile_filter(Launch *l, Err *e) MUST_USE;
