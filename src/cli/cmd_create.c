@@ -9,7 +9,8 @@ static int listen_fds(unsigned *ret, Err *e)
 	uint32_t n;
 	*ret = 0;
 	if (!text || !*text) return 0;
-	if (str_to_u32(str_of(text), &n) < 0 || n > 65536) return err_set(e, ERR_USAGE, EINVAL, "LISTEN_FDS: expected a number, got \"%.32s\"", text);
+	if (str_to_u32(str_of(text), &n) < 0 || n > 65536)
+		return err_set(e, ERR_USAGE, EINVAL, "LISTEN_FDS: expected a number, got \"%.32s\"", text);
 	*ret = n;
 	return 0;
 }

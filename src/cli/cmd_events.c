@@ -24,7 +24,8 @@ static int parse_duration(const char *text, int64_t *ret, Err *e)
 		int64_t unit = 0, part;
 		for (size_t i = 0; i < ARRAY_LEN(units); i++)
 			if (strlen(units[i].unit) == letters && memcmp(units[i].unit, p + digits, letters) == 0) unit = units[i].ns;
-		if (!unit || str_to_u64((Str){ p, digits }, &n) < 0 || __builtin_mul_overflow(n, unit, &part) || __builtin_add_overflow(total, part, &total))
+		if (!unit || str_to_u64((Str){ p, digits }, &n) < 0 || __builtin_mul_overflow(n, unit, &part) ||
+		    __builtin_add_overflow(total, part, &total))
 			return err_set(e, ERR_USAGE, EINVAL, "--interval: expected a duration such as 5s or 100ms, got \"%.32s\"", text);
 		p += digits + letters;
 	}

@@ -69,7 +69,8 @@ static int read_process(Invocation *in, const char *path, OciProcess *p, Err *e)
 
 static int process_from_options(Invocation *in, const OciSpec *spec, OciProcess *p, Err *e)
 {
-	if (!spec->process) return err_set(e, ERR_STATE, EINVAL, "the container has no process to take user and environment from: use --process");
+	if (!spec->process)
+		return err_set(e, ERR_STATE, EINVAL, "the container has no process to take user and environment from: use --process");
 	*p = *spec->process;
 	p->args = (StrList){ in->args.items + 1, in->args.n - 1 };
 	p->terminal = option_switch(in, "tty");

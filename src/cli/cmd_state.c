@@ -73,7 +73,8 @@ int list_run(Invocation *in, Err *e)
 	const char *format = option_value(in, "format");
 	StrList ids;
 	bool json = format && streq(format, "json");
-	if (format && !json && !streq(format, "table")) return err_set(e, ERR_USAGE, EINVAL, "invalid format option: \"%.32s\"; allowed: table, json", format);
+	if (format && !json && !streq(format, "table"))
+		return err_set(e, ERR_USAGE, EINVAL, "invalid format option: \"%.32s\"; allowed: table, json", format);
 	int r = container_list(&in->runtime, global_value(in, "root") != NULL, in->arena, &ids, e);
 	if (r < 0) return r;
 	AUTO_BUF out = BUF_INIT(OUTPUT_MAX);
@@ -117,7 +118,8 @@ static int run_ps(const char *const *args, Buf *out, Err *e)
 	fd_close(p[0]);
 	if (pid > 0 && TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) r = -errno;
 	if (r < 0) return err_sys(e, r, "ps");
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return err_set(e, ERR_NOT_FOUND, ENOENT, "ps is not installed: use --format json, or install procps");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return err_set(e, ERR_NOT_FOUND, ENOENT, "ps is not installed: use --format json, or install procps");
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : err_set(e, ERR_IO, EIO, "ps failed");
 }
 

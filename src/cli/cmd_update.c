@@ -37,7 +37,8 @@ static int signed_option(const Invocation *in, const char *name, OptInt *ret, Er
 	const char *text = option_value(in, name);
 	int64_t v;
 	if (!text) return 0;
-	if (str_to_i64(str_of(text), &v) < 0) return err_set(e, ERR_USAGE, EINVAL, "invalid value \"%.32s\" for %s: an integer", text, name);
+	if (str_to_i64(str_of(text), &v) < 0)
+		return err_set(e, ERR_USAGE, EINVAL, "invalid value \"%.32s\" for %s: an integer", text, name);
 	*ret = (OptInt){ true, v };
 	return 0;
 }

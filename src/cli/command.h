@@ -11,8 +11,8 @@
 typedef enum { OPTION_SWITCH, OPTION_VALUE, OPTION_LIST } OptionKind;
 
 typedef struct Option {
-	const char *name;  /* without dashes */
-	char letter;       /* 0: none */
+	const char *name; /* without dashes */
+	char letter;      /* 0: none */
 	OptionKind kind;
 	const char *value; /* what the value is, for help: "PATH" */
 	const char *help;
@@ -27,7 +27,7 @@ typedef struct Command {
 	const char *name;
 	const char *arguments; /* for help: "<container-id> [signal]" */
 	const char *summary;
-	const char *details; /* for help and the manual; may be NULL */
+	const char *details;    /* for help and the manual; may be NULL */
 	int min_args, max_args; /* max_args -1: any number */
 	bool passes_arguments;
 	bool enters_container; /* needs the protected copy of the program, and blocked signals when it stays */
@@ -40,7 +40,7 @@ typedef struct Command {
 struct Invocation {
 	const char *program; /* base name of argv[0] */
 	const Command *command;
-	const char *values[COMMAND_OPTIONS_MAX];     /* of the command's options; "true" for a switch */
+	const char *values[COMMAND_OPTIONS_MAX]; /* of the command's options; "true" for a switch */
 	StrList lists[COMMAND_OPTIONS_MAX];
 	const char *global_values[COMMAND_OPTIONS_MAX];
 	StrList global_lists[COMMAND_OPTIONS_MAX];

@@ -7,28 +7,34 @@ static void man_options(Buf *b, const Option *o)
 		if (o->hidden) continue;
 		buf_puts(b, ".TP\n");
 		if (o->letter) buf_printf(b, "\\fB\\-%c\\fR, ", o->letter);
-		buf_printf(b, "\\fB\\-\\-%s\\fR%s%s%s\n%s\n", o->name, o->value ? " \\fI" : "", o->value ? o->value : "", o->value ? "\\fR" : "", o->help);
+		buf_printf(b, "\\fB\\-\\-%s\\fR%s%s%s\n%s\n", o->name, o->value ? " \\fI" : "", o->value ? o->value : "",
+			   o->value ? "\\fR" : "", o->help);
 	}
 }
 
 static void generate_man(Buf *b)
 {
-	buf_puts(b, ".TH SKEP-RUNTIME 8\n.SH NAME\nskep-runtime \\- run containers by the OCI runtime specification\n"
-		    ".SH SYNOPSIS\n\\fBskep-runtime\\fR [\\fIglobal options\\fR] \\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]\n"
-		    ".SH DESCRIPTION\nMakes containers of bundles: a directory with a config.json and a root file system. The command line is that of runc(8), so "
-		    "engines that drive runc can drive it.\n.SH GLOBAL OPTIONS\n");
+	buf_puts(
+		b,
+		".TH SKEP-RUNTIME 8\n.SH NAME\nskep-runtime \\- run containers by the OCI runtime specification\n"
+		".SH SYNOPSIS\n\\fBskep-runtime\\fR [\\fIglobal options\\fR] \\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]\n"
+		".SH DESCRIPTION\nMakes containers of bundles: a directory with a config.json and a root file system. The command line is that of runc(8), so "
+		"engines that drive runc can drive it.\n.SH GLOBAL OPTIONS\n");
 	man_options(b, global_options);
 	buf_puts(b, ".SH COMMANDS\n");
 	for (size_t i = 0; i < command_count; i++) {
 		const Command *c = &command_table[i];
 		if (c->hidden) continue;
-		buf_printf(b, ".SS %s %s\n%s%s%s\n", c->name, c->arguments, c->summary, c->details ? ".\n" : "", c->details ? c->details : "");
+		buf_printf(b, ".SS %s %s\n%s%s%s\n", c->name, c->arguments, c->summary, c->details ? ".\n" : "",
+			   c->details ? c->details : "");
 		man_options(b, c->options);
 	}
-	buf_puts(b, ".SH EXIT STATUS\n0 on success, 1 on failure. \\fBrun\\fR and \\fBexec\\fR give the exit status of the process, 128 + n when signal n ended it; "
-		    "\\fBexec\\fR gives 255 when the process could not be started.\n"
-		    ".SH FILES\n.TP\n/run/skep-runtime\nThe containers' state; $XDG_RUNTIME_DIR/skep-runtime for users without privileges.\n"
-		    ".SH SEE ALSO\nrunc(8), namespaces(7), cgroups(7), capabilities(7), seccomp(2)\n");
+	buf_puts(
+		b,
+		".SH EXIT STATUS\n0 on success, 1 on failure. \\fBrun\\fR and \\fBexec\\fR give the exit status of the process, 128 + n when signal n ended it; "
+		"\\fBexec\\fR gives 255 when the process could not be started.\n"
+		".SH FILES\n.TP\n/run/skep-runtime\nThe containers' state; $XDG_RUNTIME_DIR/skep-runtime for users without privileges.\n"
+		".SH SEE ALSO\nrunc(8), namespaces(7), cgroups(7), capabilities(7), seccomp(2)\n");
 }
 
 static void put_names(Buf *b, const Option *o)
@@ -92,7 +98,9 @@ static void generate_zsh(Buf *b)
 	}
 	buf_puts(b, "\t)\n\t_arguments -C");
 	zsh_options(b, global_options);
-	buf_puts(b, " \\\n\t\t'1:command:->command' '*::argument:->argument'\n\tcase $state in\n\tcommand) _describe command commands ;;\n\targument)\n\t\tcase $words[1] in\n");
+	buf_puts(
+		b,
+		" \\\n\t\t'1:command:->command' '*::argument:->argument'\n\tcase $state in\n\tcommand) _describe command commands ;;\n\targument)\n\t\tcase $words[1] in\n");
 	for (size_t i = 0; i < command_count; i++) {
 		const Command *c = &command_table[i];
 		if (c->hidden) continue;

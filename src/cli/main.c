@@ -128,7 +128,11 @@ int main(int argc, char **argv)
 	AUTO_ARENA arena = ARENA_INIT(ARENA_MAX);
 	Err e = ERR_INIT;
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-	Invocation in = { .program = slash ? slash + 1 : argc > 0 ? argv[0] : "skep-runtime", .arena = &arena, .log = { .fd = 2, .level = LOG_INFO } };
+	Invocation in = { .program = slash      ? slash + 1
+				     : argc > 0 ? argv[0]
+						: "skep-runtime",
+			  .arena = &arena,
+			  .log = { .fd = 2, .level = LOG_INFO } };
 	bool help = false;
 	/* one short life: memory is taken from the kernel in few steps and never given back */
 	mallopt(M_TOP_PAD, 256 * 1024);

@@ -43,7 +43,8 @@ static int take_option(Parse *p, const Option *options, const char **values, Str
 	size_t i = (size_t)(o - options);
 	if (o->kind == OPTION_SWITCH) {
 		if (attached && !str_eq(value, "true") && !str_eq(value, "false"))
-			return err_set(p->e, ERR_USAGE, EINVAL, "invalid boolean value \"%.*s\" for -%s: true or false", (int)value.n, value.p, o->name);
+			return err_set(p->e, ERR_USAGE, EINVAL, "invalid boolean value \"%.*s\" for -%s: true or false", (int)value.n,
+				       value.p, o->name);
 		values[i] = attached && str_eq(value, "false") ? NULL : "true";
 		return 0;
 	}
@@ -91,7 +92,9 @@ static int parse_command(Parse *p, bool *ret_help)
 	int n = (int)in->args.n;
 	if (n < c->min_args || (c->max_args >= 0 && n > c->max_args))
 		return err_set(p->e, ERR_USAGE, EINVAL, "\"%s %s\" requires %s %d argument(s), got %d: %s %s %s", in->program, c->name,
-			       c->min_args == c->max_args ? "exactly" : n < c->min_args ? "a minimum of" : "a maximum of",
+			       c->min_args == c->max_args ? "exactly"
+			       : n < c->min_args          ? "a minimum of"
+							  : "a maximum of",
 			       n < c->min_args ? c->min_args : c->max_args, n, in->program, c->name, c->arguments);
 	return 0;
 }
@@ -148,7 +151,8 @@ int option_number(const Invocation *in, const char *name, unsigned *ret, Err *e)
 	*ret = 0;
 	if (!text) return 0;
 	uint32_t n;
-	if (str_to_u32(str_of(text), &n) < 0 || n > 65536) return err_set(e, ERR_USAGE, EINVAL, "--%s: expected a number from 0 to 65536, got \"%.32s\"", name, text);
+	if (str_to_u32(str_of(text), &n) < 0 || n > 65536)
+		return err_set(e, ERR_USAGE, EINVAL, "--%s: expected a number from 0 to 65536, got \"%.32s\"", name, text);
 	*ret = n;
 	return 0;
 }

@@ -11,7 +11,8 @@ static void put_strings(JsonWriter *w, const char *key, const char *const *items
 		json_string(w, items[i]);
 	json_end_array(w);
 }
-#define PUT_STRINGS(w, key, ...) put_strings(w, key, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+#define PUT_STRINGS(w, key, ...) \
+	put_strings(w, key, (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
 
 static void put_process(JsonWriter *w)
 {

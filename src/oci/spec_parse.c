@@ -30,7 +30,9 @@ static int check_version(const OciSpec *s, Err *e)
 	str_cut(head, '+', &head, &patch);
 	if (!dots || str_to_u32(major, &v[0]) < 0 || str_to_u32(minor, &v[1]) < 0 || str_to_u32(head, &v[2]) < 0)
 		return invalid(e, "ociVersion", "expected a version such as \"" OCI_VERSION "\"");
-	if (v[0] != 1) return err_set(e, ERR_UNSUPPORTED, EINVAL, "config.json: ociVersion: %s is not supported, 1.0.0 to " OCI_VERSION " are", s->version);
+	if (v[0] != 1)
+		return err_set(e, ERR_UNSUPPORTED, EINVAL, "config.json: ociVersion: %s is not supported, 1.0.0 to " OCI_VERSION " are",
+			       s->version);
 	return 0;
 }
 
@@ -45,7 +47,8 @@ int oci_process_check(const OciProcess *p, Err *e)
 	if (p->user.gid == UINT32_MAX) return invalid(e, "process.user.gid", "4294967295 is no id");
 	for (size_t i = 0; i < p->env.n; i++)
 		if (p->env.items[i][0] == '=' || !strchr(p->env.items[i], '='))
-			return err_set(e, ERR_CONFIG, EINVAL, "config.json: process.env[%zu]: expected NAME=value, got \"%.64s\"", i, p->env.items[i]);
+			return err_set(e, ERR_CONFIG, EINVAL, "config.json: process.env[%zu]: expected NAME=value, got \"%.64s\"", i,
+				       p->env.items[i]);
 	if ((r = rlimit_check(&p->rlimits, e)) < 0) return err_wrap(e, "config.json");
 	if (p->scheduler && (r = sched_check(p->scheduler, e)) < 0) return err_wrap(e, "config.json: process.scheduler");
 	if (p->io_priority && (r = ioprio_check(p->io_priority, e)) < 0) return err_wrap(e, "config.json: process.ioPriority");
@@ -74,14 +77,15 @@ static int check_namespaces(const OciSpec *s, Err *e)
 		return invalid(e, "linux.uidMappings", "a new user namespace needs uidMappings and gidMappings");
 	if (s->lnx->time_offsets.n && !oci_is_new(s, CLONE_NEWTIME))
 		return invalid(e, "linux.timeOffsets", "needs a new namespace of type time");
-	if (s->lnx->net_devices.n && !(seen & CLONE_NEWNET))
-		return invalid(e, "linux.netDevices", "needs a namespace of type network");
+	if (s->lnx->net_devices.n && !(seen & CLONE_NEWNET)) return invalid(e, "linux.netDevices", "needs a namespace of type network");
 	if (!(seen & CLONE_NEWNS) && (s->lnx->masked_paths.n || s->lnx->readonly_paths.n))
 		return invalid(e, "linux.maskedPaths", "unable to restrict sys entries without a private MNT namespace");
 	for (size_t i = 0; i < s->lnx->time_offsets.n; i++) {
 		const char *clock = s->lnx->time_offsets.items[i].clock;
 		if (!streq(clock, "monotonic") && !streq(clock, "boottime"))
-			return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.timeOffsets: unknown clock \"%.64s\"; allowed: \"monotonic\", \"boottime\"", clock);
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "config.json: linux.timeOffsets: unknown clock \"%.64s\"; allowed: \"monotonic\", \"boottime\"",
+				       clock);
 	}
 	return 0;
 }
@@ -109,8 +113,8 @@ static int sysctl_name(const char *key, char name[static 256], Err *e)
 /* Sysctls are namespaced or they are the host's: the namespace (CLONE_NEW*) of the kernel's namespaced ones, else 0. */
 static int sysctl_namespace(const char *name)
 {
-	static const char *const ipc[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
-					   "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
+	static const char *const ipc[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+					   "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
 	for (size_t i = 0; i < ARRAY_LEN(ipc); i++)
 		if (streq(name, ipc[i])) return CLONE_NEWIPC;
 	if (starts_with(name, "fs.mqueue.")) return CLONE_NEWIPC;
@@ -124,14 +128,18 @@ static int check_sysctl(const OciSpec *s, const StrPair *p, Err *e)
 	char name[256];
 	int r = sysctl_name(p->key, name, e);
 	if (r < 0) return r;
-	if (strchr(p->value, '\n')) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: the value of %s has a line break", name);
+	if (strchr(p->value, '\n'))
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: the value of %s has a line break", name);
 	if (streq(name, "kernel.hostname"))
-		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" conflicts with the field hostname: set that", name);
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "config.json: linux.sysctl: sysctl \"%s\" conflicts with the field hostname: set that", name);
 	int need = sysctl_namespace(name);
-	if (!need) return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not in a separate kernel namespace", name);
+	if (!need)
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not in a separate kernel namespace",
+			       name);
 	if (!oci_namespace(s, need))
-		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not allowed in the host's %s namespace", name,
-			       bind_name(oci_namespace_names, need));
+		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.sysctl: sysctl \"%s\" is not allowed in the host's %s namespace",
+			       name, bind_name(oci_namespace_names, need));
 	return 0;
 }
 
@@ -156,7 +164,8 @@ static int check_hooks(const OciSpec *s, Err *e)
 	for (size_t k = 0; k < ARRAY_LEN(names); k++)
 		for (size_t i = 0; i < lists[k].n; i++)
 			if (lists[k].items[i].path[0] != '/')
-				return err_set(e, ERR_CONFIG, EINVAL, "config.json: hooks.%s[%zu].path: must be an absolute path, got \"%.128s\"", names[k], i,
+				return err_set(e, ERR_CONFIG, EINVAL,
+					       "config.json: hooks.%s[%zu].path: must be an absolute path, got \"%.128s\"", names[k], i,
 					       lists[k].items[i].path);
 	return 0;
 }
@@ -166,10 +175,14 @@ static int check_devices(const OciSpec *s, Err *e)
 	for (size_t i = 0; i < s->lnx->devices.n; i++) {
 		const OciDevice *d = &s->lnx->devices.items[i];
 		if (strlen(d->type) != 1 || !strchr("bcup", d->type[0]))
-			return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.devices[%zu].type: unknown value \"%.16s\"; allowed: \"b\", \"c\", \"u\", \"p\"", i, d->type);
-		if (d->path[0] != '/') return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.devices[%zu].path: must be an absolute path", i);
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "config.json: linux.devices[%zu].type: unknown value \"%.16s\"; allowed: \"b\", \"c\", \"u\", \"p\"",
+				       i, d->type);
+		if (d->path[0] != '/')
+			return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.devices[%zu].path: must be an absolute path", i);
 		if (d->type[0] != 'p' && (!d->major.set || !d->minor.set))
-			return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.devices[%zu]: major and minor are required for type \"%s\"", i, d->type);
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "config.json: linux.devices[%zu]: major and minor are required for type \"%s\"", i, d->type);
 	}
 	return 0;
 }
@@ -183,7 +196,8 @@ static int check_seccomp(const SeccompProfile *p, Err *e)
 			if (streq(r->names.items[k], "write"))
 				return invalid(e, "linux.seccomp", "SCMP_ACT_NOTIFY cannot be used for the write syscall");
 	}
-	if (p->default_action == SECCOMP_NOTIFY) return invalid(e, "linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY cannot be the default action");
+	if (p->default_action == SECCOMP_NOTIFY)
+		return invalid(e, "linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY cannot be the default action");
 	return 0;
 }
 

@@ -3,7 +3,10 @@
 
 #include "oci/spec.h"
 
-#define ROW(T, json_name, k, field, ...) { .name = (json_name), .kind = (k), .offset = offsetof(T, field), ##__VA_ARGS__ }
+#define ROW(T, json_name, k, field, ...) \
+	{ \
+		.name = (json_name), .kind = (k), .offset = offsetof(T, field), ##__VA_ARGS__ \
+	}
 
 BIND_TABLE(oci_user_table, "user", OciUser, ROW(OciUser, "uid", BIND_U32, uid), ROW(OciUser, "gid", BIND_U32, gid),
 	   ROW(OciUser, "umask", BIND_OPT_UINT, umask, .max = 07777), ROW(OciUser, "additionalGids", BIND_U32S, additional_gids),
@@ -19,7 +22,8 @@ BIND_TABLE(oci_process_table, "process", OciProcess, ROW(OciProcess, "terminal",
 	   ROW(OciProcess, "cwd", BIND_STRING, cwd),
 	   ROW(OciProcess, "capabilities", BIND_POINTER, capabilities, .sub = &capabilities_table),
 	   ROW(OciProcess, "rlimits", BIND_LIST, rlimits, .sub = &rlimit_table),
-	   ROW(OciProcess, "noNewPrivileges", BIND_BOOL, no_new_privileges), ROW(OciProcess, "apparmorProfile", BIND_STRING, apparmor_profile),
+	   ROW(OciProcess, "noNewPrivileges", BIND_BOOL, no_new_privileges),
+	   ROW(OciProcess, "apparmorProfile", BIND_STRING, apparmor_profile),
 	   ROW(OciProcess, "oomScoreAdj", BIND_OPT_INT, oom_score_adj, .min = -1000, .max = 1000),
 	   ROW(OciProcess, "selinuxLabel", BIND_STRING, selinux_label),
 	   ROW(OciProcess, "scheduler", BIND_POINTER, scheduler, .sub = &sched_table),
@@ -46,8 +50,9 @@ BIND_TABLE(oci_hooks_table, "hooks", OciHooks, ROW(OciHooks, "prestart", BIND_LI
 	   ROW(OciHooks, "poststop", BIND_LIST, poststop, .sub = &oci_hook_table));
 
 const BindName oci_namespace_names[] = {
-	{ "pid", CLONE_NEWPID },	   { "network", CLONE_NEWNET }, { "mount", CLONE_NEWNS }, { "ipc", CLONE_NEWIPC }, { "uts", CLONE_NEWUTS },
-	{ "user", CLONE_NEWUSER },	   { "cgroup", CLONE_NEWCGROUP },	{ "time", CLONE_NEWTIME }, { 0 },
+	{ "pid", CLONE_NEWPID },       { "network", CLONE_NEWNET }, { "mount", CLONE_NEWNS },
+	{ "ipc", CLONE_NEWIPC },       { "uts", CLONE_NEWUTS },     { "user", CLONE_NEWUSER },
+	{ "cgroup", CLONE_NEWCGROUP }, { "time", CLONE_NEWTIME },   { 0 },
 };
 
 BIND_TABLE(oci_namespace_table, "namespace", OciNamespace,
@@ -61,13 +66,14 @@ BIND_TABLE(oci_device_table, "device", OciDevice, ROW(OciDevice, "type", BIND_ST
 	   ROW(OciDevice, "path", BIND_STRING, path, .flags = BIND_REQUIRED),
 	   ROW(OciDevice, "major", BIND_OPT_INT, major, .min = -1, .max = UINT32_MAX),
 	   ROW(OciDevice, "minor", BIND_OPT_INT, minor, .min = -1, .max = UINT32_MAX),
-	   ROW(OciDevice, "fileMode", BIND_OPT_UINT, file_mode, .max = 0177777), ROW(OciDevice, "uid", BIND_OPT_UINT, uid, .max = UINT32_MAX),
-	   ROW(OciDevice, "gid", BIND_OPT_UINT, gid, .max = UINT32_MAX));
+	   ROW(OciDevice, "fileMode", BIND_OPT_UINT, file_mode, .max = 0177777),
+	   ROW(OciDevice, "uid", BIND_OPT_UINT, uid, .max = UINT32_MAX), ROW(OciDevice, "gid", BIND_OPT_UINT, gid, .max = UINT32_MAX));
 
 /* ---- linux.resources ---- */
 
 BIND_TABLE(device_rule_table, "device rule", CgroupDeviceRule, ROW(CgroupDeviceRule, "allow", BIND_BOOL, allow),
-	   ROW(CgroupDeviceRule, "type", BIND_STRING, type), ROW(CgroupDeviceRule, "major", BIND_OPT_INT, major, .min = -1, .max = UINT32_MAX),
+	   ROW(CgroupDeviceRule, "type", BIND_STRING, type),
+	   ROW(CgroupDeviceRule, "major", BIND_OPT_INT, major, .min = -1, .max = UINT32_MAX),
 	   ROW(CgroupDeviceRule, "minor", BIND_OPT_INT, minor, .min = -1, .max = UINT32_MAX),
 	   ROW(CgroupDeviceRule, "access", BIND_STRING, access));
 
@@ -81,14 +87,16 @@ BIND_TABLE(memory_table, "memory", CgroupMemory, ROW(CgroupMemory, "limit", BIND
 
 BIND_TABLE(cpu_table, "cpu", CgroupCpu, ROW(CgroupCpu, "shares", BIND_OPT_UINT, shares), ROW(CgroupCpu, "quota", BIND_OPT_INT, quota),
 	   ROW(CgroupCpu, "burst", BIND_OPT_UINT, burst), ROW(CgroupCpu, "period", BIND_OPT_UINT, period),
-	   ROW(CgroupCpu, "realtimeRuntime", BIND_OPT_INT, realtime_runtime), ROW(CgroupCpu, "realtimePeriod", BIND_OPT_UINT, realtime_period),
-	   ROW(CgroupCpu, "cpus", BIND_STRING, cpus), ROW(CgroupCpu, "mems", BIND_STRING, mems), ROW(CgroupCpu, "idle", BIND_OPT_INT, idle));
+	   ROW(CgroupCpu, "realtimeRuntime", BIND_OPT_INT, realtime_runtime),
+	   ROW(CgroupCpu, "realtimePeriod", BIND_OPT_UINT, realtime_period), ROW(CgroupCpu, "cpus", BIND_STRING, cpus),
+	   ROW(CgroupCpu, "mems", BIND_STRING, mems), ROW(CgroupCpu, "idle", BIND_OPT_INT, idle));
 
 BIND_TABLE(pids_table, "pids", OptInt, { .name = "limit", .kind = BIND_OPT_INT, .offset = 0 });
 
 BIND_TABLE(block_device_table, "block device", CgroupBlockDevice, ROW(CgroupBlockDevice, "major", BIND_I64, major),
 	   ROW(CgroupBlockDevice, "minor", BIND_I64, minor), ROW(CgroupBlockDevice, "weight", BIND_OPT_UINT, weight, .max = 65535),
-	   ROW(CgroupBlockDevice, "leafWeight", BIND_OPT_UINT, leaf_weight, .max = 65535), ROW(CgroupBlockDevice, "rate", BIND_OPT_UINT, rate));
+	   ROW(CgroupBlockDevice, "leafWeight", BIND_OPT_UINT, leaf_weight, .max = 65535),
+	   ROW(CgroupBlockDevice, "rate", BIND_OPT_UINT, rate));
 
 BIND_TABLE(block_io_table, "blockIO", CgroupBlockIo, ROW(CgroupBlockIo, "weight", BIND_OPT_UINT, weight, .max = 65535),
 	   ROW(CgroupBlockIo, "leafWeight", BIND_OPT_UINT, leaf_weight, .max = 65535),
@@ -108,7 +116,8 @@ typedef struct NetworkResources {
 	OptUint class_id;
 	ObjList priorities; /* of CgroupPriority */
 } NetworkResources;
-_Static_assert(offsetof(CgroupResources, net_priorities) - offsetof(CgroupResources, net_class_id) == offsetof(NetworkResources, priorities),
+_Static_assert(offsetof(CgroupResources, net_priorities) - offsetof(CgroupResources, net_class_id) ==
+		       offsetof(NetworkResources, priorities),
 	       "network rows are relative to net_class_id");
 
 BIND_TABLE(network_table, "network", NetworkResources, ROW(NetworkResources, "classID", BIND_OPT_UINT, class_id, .max = UINT32_MAX),
@@ -119,7 +128,8 @@ BIND_TABLE(rdma_table, "rdma", CgroupRdma, ROW(CgroupRdma, "hcaHandles", BIND_OP
 
 BIND_TABLE(oci_resources_table, "resources", CgroupResources,
 	   ROW(CgroupResources, "devices", BIND_LIST, devices, .sub = &device_rule_table),
-	   ROW(CgroupResources, "memory", BIND_OBJECT, memory, .sub = &memory_table), ROW(CgroupResources, "cpu", BIND_OBJECT, cpu, .sub = &cpu_table),
+	   ROW(CgroupResources, "memory", BIND_OBJECT, memory, .sub = &memory_table),
+	   ROW(CgroupResources, "cpu", BIND_OBJECT, cpu, .sub = &cpu_table),
 	   ROW(CgroupResources, "pids", BIND_OBJECT, pids_limit, .sub = &pids_table),
 	   ROW(CgroupResources, "blockIO", BIND_OBJECT, block_io, .sub = &block_io_table),
 	   ROW(CgroupResources, "hugepageLimits", BIND_LIST, hugepages, .sub = &hugepage_table),
@@ -149,9 +159,16 @@ BIND_TABLE(seccomp_table, "seccomp", SeccompProfile,
 /* ---- linux and the whole ---- */
 
 static const BindName propagation_names[] = {
-	{ "", OCI_PROPAGATION_DEFAULT }, { "shared", OCI_SHARED },	{ "slave", OCI_SLAVE },	  { "private", OCI_PRIVATE },
-	{ "unbindable", OCI_UNBINDABLE },	 { "rshared", OCI_RSHARED },	{ "rslave", OCI_RSLAVE }, { "rprivate", OCI_RPRIVATE },
-	{ "runbindable", OCI_RUNBINDABLE }, { 0 },
+	{ "", OCI_PROPAGATION_DEFAULT },
+	{ "shared", OCI_SHARED },
+	{ "slave", OCI_SLAVE },
+	{ "private", OCI_PRIVATE },
+	{ "unbindable", OCI_UNBINDABLE },
+	{ "rshared", OCI_RSHARED },
+	{ "rslave", OCI_RSLAVE },
+	{ "rprivate", OCI_RPRIVATE },
+	{ "runbindable", OCI_RUNBINDABLE },
+	{ 0 },
 };
 
 BIND_TABLE(oci_linux_table, "linux", OciLinux, ROW(OciLinux, "uidMappings", BIND_LIST, uid_mappings, .sub = &idmap_table),

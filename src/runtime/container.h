@@ -39,7 +39,7 @@ typedef struct ContainerState {
 	StrMap annotations;
 	Cgroup cgroup;
 	RdtGroup rdt;
-	bool host_mounts;    /* no mount namespace: the mounts lie in the host's and go with the container */
+	bool host_mounts; /* no mount namespace: the mounts lie in the host's and go with the container */
 	bool systemd_cgroup;
 } ContainerState;
 

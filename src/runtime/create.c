@@ -57,7 +57,9 @@ static int read_config(Creation *c, Err *e)
 {
 	char *parsed;
 	int r = fd_read_file(AT_FDCWD, "config.json", OCI_SPEC_MAX, &c->arena, &c->text, &c->text_n, e);
-	if (r == -ENOENT) return err_set(e, ERR_NOT_FOUND, ENOENT, "JSON specification file config.json not found in bundle %s", c->container.state.bundle);
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, ENOENT, "JSON specification file config.json not found in bundle %s",
+			       c->container.state.bundle);
 	if (r < 0) return r;
 	parsed = arena_str(&c->arena, (Str){ c->text, c->text_n });
 	if (!parsed) return err_sys(e, ENOMEM, "config.json");
@@ -125,7 +127,8 @@ static int make_state_dir(Creation *c, Err *e)
 	if (r < 0) return err_sys(e, r, "create state directory %s", path);
 	c->made_dir = true;
 	c->container.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (c->container.dir < 0 || flock(c->container.dir, LOCK_EX | LOCK_NB) < 0) return err_sys(e, errno, "lock state directory %s", path);
+	if (c->container.dir < 0 || flock(c->container.dir, LOCK_EX | LOCK_NB) < 0)
+		return err_sys(e, errno, "lock state directory %s", path);
 	AUTO_FD int fd = openat(c->container.dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || (r = fd_write_all(fd, c->text, c->text_n)) < 0) return err_sys(e, fd < 0 ? errno : r, "write %s/config.json", path);
 	return 0;
@@ -183,7 +186,8 @@ static int add_listen_fds(Creation *c, OciProcess *p)
 	size_t n = 0;
 	if (!items) return -ENOMEM;
 	for (size_t i = 0; i < p->env.n; i++)
-		if (!starts_with(p->env.items[i], "LISTEN_FDS=") && !starts_with(p->env.items[i], "LISTEN_PID=")) items[n++] = p->env.items[i];
+		if (!starts_with(p->env.items[i], "LISTEN_FDS=") && !starts_with(p->env.items[i], "LISTEN_PID="))
+			items[n++] = p->env.items[i];
 	items[n] = arena_printf(&c->arena, "LISTEN_FDS=%u", c->o->listen_fds);
 	if (!items[n++]) return -ENOMEM;
 	items[n++] = "LISTEN_PID=1";
@@ -247,7 +251,10 @@ static int creation_go(Creation *c, bool wait_start, bool detached, Err *e)
 	if ((r = make_state_dir(c, e)) < 0) return r;
 	if ((r = notify_socket_plan(&c->container, l, &c->spec, e)) < 0) return r;
 	if ((r = plan_launch(c, e)) < 0) return r;
-	CgroupRequest req = { .path = c->spec.lnx->cgroups_path, .id = c->o->id, .driver = c->rt->cgroup_driver, .rootless = c->rt->rootless,
+	CgroupRequest req = { .path = c->spec.lnx->cgroups_path,
+			      .id = c->o->id,
+			      .driver = c->rt->cgroup_driver,
+			      .rootless = c->rt->rootless,
 			      .annotations = &c->spec.annotations };
 	if ((r = cgroup_plan(&req, &c->arena, &c->container.state.cgroup, e)) < 0) return r;
 	/* v1: many directories, and a child that can enter them by itself: it makes its namespaces meanwhile. (A v2 tree beside them must be

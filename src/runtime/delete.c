@@ -59,9 +59,12 @@ int container_delete(Container *c, bool force, Err *e)
 	bool has_spec = container_spec(c, &spec, &unread) >= 0;
 	ContainerStatus s = container_status(c);
 	int r;
-	if (s == STATUS_CREATING && !force) return err_set(e, ERR_STATE, EBUSY, "cannot delete container %s that is being created: try again, or use --force", c->state.id);
+	if (s == STATUS_CREATING && !force)
+		return err_set(e, ERR_STATE, EBUSY, "cannot delete container %s that is being created: try again, or use --force",
+			       c->state.id);
 	if (!force && (s == STATUS_RUNNING || s == STATUS_PAUSED))
-		return err_set(e, ERR_STATE, EBUSY, "cannot delete container %s that is not stopped: %s", c->state.id, container_status_name(s));
+		return err_set(e, ERR_STATE, EBUSY, "cannot delete container %s that is not stopped: %s", c->state.id,
+			       container_status_name(s));
 	if (s != STATUS_STOPPED && (r = kill_init(c, e)) < 0) return r;
 	return container_finish(c, has_spec ? &spec : NULL, e);
 }

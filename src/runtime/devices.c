@@ -21,7 +21,7 @@ static const struct {
 	const char *path;
 	unsigned major, minor;
 } default_nodes[] = {
-	{ "/dev/null", 1, 3 },	{ "/dev/zero", 1, 5 },	  { "/dev/full", 1, 7 },
+	{ "/dev/null", 1, 3 },   { "/dev/zero", 1, 5 },    { "/dev/full", 1, 7 },
 	{ "/dev/random", 1, 8 }, { "/dev/urandom", 1, 9 }, { "/dev/tty", 5, 0 },
 };
 
@@ -41,7 +41,8 @@ static int bind_host_node(int dir, const char *name, const Node *n, Err *e)
 	struct stat st;
 	AUTO_FD int host = open(n->path, O_PATH | O_CLOEXEC);
 	if (host < 0) return fail(e, n->path, errno);
-	if (fstat(host, &st) < 0 || !is_same(&st, n)) return err_set(e, ERR_CONFIG, EPERM, "create device %s: not permitted here, and the host's is another device", n->path);
+	if (fstat(host, &st) < 0 || !is_same(&st, n))
+		return err_set(e, ERR_CONFIG, EPERM, "create device %s: not permitted here, and the host's is another device", n->path);
 	/* a regular file to bind over; what is there already is covered, never opened: it may be another device */
 	if (mknodat(dir, name, S_IFREG | 0666, 0) < 0 && errno != EEXIST) return fail(e, n->path, errno);
 	AUTO_FD int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -71,7 +72,9 @@ static int make_node(int dir, const char *name, const Node *n, bool user_ns, Err
 static int make_default_nodes(int dev, bool user_ns, Err *e)
 {
 	for (size_t i = 0; i < ARRAY_LEN(default_nodes); i++) {
-		Node n = { .path = default_nodes[i].path, .mode = S_IFCHR | 0666, .rdev = makedev(default_nodes[i].major, default_nodes[i].minor) };
+		Node n = { .path = default_nodes[i].path,
+			   .mode = S_IFCHR | 0666,
+			   .rdev = makedev(default_nodes[i].major, default_nodes[i].minor) };
 		int r = make_node(dev, n.path + strlen("/dev/"), &n, user_ns, e);
 		if (r < 0) return r;
 	}
@@ -121,8 +124,8 @@ static int make_link(int dev, const char *name, const char *target, Err *e)
 static int make_links(int dev, Err *e)
 {
 	static const char *const links[][2] = {
-		{ "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
-		{ "ptmx", "pts/ptmx" },
+		{ "fd", "/proc/self/fd" },       { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
+		{ "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
 		int r = make_link(dev, links[i][0], links[i][1], e);
@@ -162,8 +165,8 @@ int devices_default_rules(CgroupResources *r, const OciSpec *s, Arena *a)
 		int64_t major, minor;
 		const char *access;
 	} rules[] = {
-		{ "c", -1, -1, "m" }, { "b", -1, -1, "m" }, { "c", 1, 3, "rwm" },  { "c", 1, 8, "rwm" },  { "c", 1, 7, "rwm" },	  { "c", 5, 0, "rwm" },
-		{ "c", 1, 5, "rwm" }, { "c", 1, 9, "rwm" }, { "c", 136, -1, "rwm" }, { "c", 5, 2, "rwm" },
+		{ "c", -1, -1, "m" }, { "b", -1, -1, "m" }, { "c", 1, 3, "rwm" }, { "c", 1, 8, "rwm" },    { "c", 1, 7, "rwm" },
+		{ "c", 5, 0, "rwm" }, { "c", 1, 5, "rwm" }, { "c", 1, 9, "rwm" }, { "c", 136, -1, "rwm" }, { "c", 5, 2, "rwm" },
 	};
 	size_t n = r->devices.n;
 	if (!n) return 0; /* nothing restricted: the parent's rules stand */

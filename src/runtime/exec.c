@@ -63,7 +63,9 @@ static int check_status(Container *c, const ExecOptions *o, Err *e)
 	case STATUS_CREATING:
 		return err_set(e, ERR_STATE, EINVAL, "cannot exec in a stopped container");
 	case STATUS_PAUSED:
-		return o->ignore_paused ? 0 : err_set(e, ERR_STATE, EINVAL, "cannot exec in a paused container (use --ignore-paused to override)");
+		return o->ignore_paused
+			       ? 0
+			       : err_set(e, ERR_STATE, EINVAL, "cannot exec in a paused container (use --ignore-paused to override)");
 	default:
 		return 0;
 	}

@@ -119,8 +119,15 @@ static void hook_done(HookRun *h)
 
 static int hook_run(const OciHook *hook, const char *state, size_t state_n, char *const *env, Err *e)
 {
-	AUTO(hook_done) HookRun h = { .hook = hook, .in = -1, .out = -1, .err = -1, .state = state, .state_n = state_n,
-				      .text_out = BUF_INIT(OUTPUT_KEPT), .text_err = BUF_INIT(OUTPUT_KEPT) };
+	AUTO(hook_done)
+	HookRun h = { .hook = hook,
+		      .in = -1,
+		      .out = -1,
+		      .err = -1,
+		      .state = state,
+		      .state_n = state_n,
+		      .text_out = BUF_INIT(OUTPUT_KEPT),
+		      .text_err = BUF_INIT(OUTPUT_KEPT) };
 	pid_t pid = -1;
 	int status = 0, r = hook_start(&h, env, &pid, e);
 	if (r < 0) return r;

@@ -178,7 +178,9 @@ static int enter_cwd(const Launch *l, int root, bool last, Err *e)
 	if (fd >= 0 && fchdir(fd) == 0) {
 		/* "(unreachable)…": the directory is not below this root */
 		if (syscall(SYS_getcwd, at, sizeof at) < 0 || at[0] != '/')
-			return err_set(e, ERR_SECURITY, EPERM, "process.cwd %s: current working directory is outside of container mount namespace root", l->process->cwd);
+			return err_set(e, ERR_SECURITY, EPERM,
+				       "process.cwd %s: current working directory is outside of container mount namespace root",
+				       l->process->cwd);
 		return 1;
 	}
 	if (!last) return 0;
@@ -202,7 +204,8 @@ int identity_become(Launch *l, int root, Err *e)
 	if ((in_cwd = enter_cwd(l, root, false, e)) < 0) return in_cwd;
 	/* without no_new_privs the filter needs CAP_SYS_ADMIN: now; otherwise as late as can be */
 	if (!p->no_new_privileges && (r = install_filter(l, e)) < 0) return r;
-	if ((r = cap_drop_bounding(caps.bounding)) < 0 && !(r == -EPERM && l->rt->rootless)) return err_sys(e, r, "drop capabilities from the bounding set");
+	if ((r = cap_drop_bounding(caps.bounding)) < 0 && !(r == -EPERM && l->rt->rootless))
+		return err_sys(e, r, "drop capabilities from the bounding set");
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");
 	if ((r = set_groups(l, e)) < 0 || (r = set_user(l, e)) < 0) return r;
 	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");

@@ -88,9 +88,11 @@ static int enter_environment(Launch *l, Err *e)
 	if (r < 0) return r;
 	if (l->new_user && !l->staged && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 0, NULL, -1)) < 0) _exit(1);
 	/* the systemd unit takes the process before it sees its own cgroup namespace */
-	if (l->container->state.cgroup.driver == CGROUP_SYSTEMD && !l->exec && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 2, NULL, -1)) < 0) _exit(1);
+	if (l->container->state.cgroup.driver == CGROUP_SYSTEMD && !l->exec && (r = sync_ask(l->sync[1], SYNC_ASK_MAPS, 2, NULL, -1)) < 0)
+		_exit(1);
 	if (setsid() < 0 && errno != EPERM) return err_sys(e, errno, "make a session");
-	if (!l->late_cgroup && (r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0) return err_sys(e, r, "enter the container's cgroup");
+	if (!l->late_cgroup && (r = cgroup_join_self(l->cgroup_fds, l->n_cgroup_fds)) < 0)
+		return err_sys(e, r, "enter the container's cgroup");
 	if ((r = namespaces_enter(l, e)) < 0) return r;
 	if ((r = become_namespace_root(l, e)) < 0) return r;
 	/* again: the kernel forgets it when the ids change */
@@ -258,7 +260,8 @@ void init_main(Launch *l)
 		err_wrap(&e, "error during container init");
 		init_fail(l->sync[1], &e);
 	}
-	if (l->process && (identity_environment(l, root, &env, &e) < 0 || program_find(l, root, env, &path, &e) < 0)) init_fail(l->sync[1], &e);
+	if (l->process && (identity_environment(l, root, &env, &e) < 0 || program_find(l, root, env, &path, &e) < 0))
+		init_fail(l->sync[1], &e);
 	unblock_signals();
 	if (l->exec) debug(l, "setns_init: about to exec");
 	if (wait_for_start(l, root) < 0) _exit(1);

@@ -17,8 +17,19 @@
 
 void launch_init(Launch *l, const Runtime *rt, Arena *a, Container *c)
 {
-	*l = (Launch){ .rt = rt, .arena = a, .container = c, .sync = { -1, -1 }, .listen = -1, .console = -1, .proc = -1, .null = -1, .dev = -1, .cgroup_v2 = -1,
-		       .pidfd = -1, .pty = -1, .notify_fd = -1 };
+	*l = (Launch){ .rt = rt,
+		       .arena = a,
+		       .container = c,
+		       .sync = { -1, -1 },
+		       .listen = -1,
+		       .console = -1,
+		       .proc = -1,
+		       .null = -1,
+		       .dev = -1,
+		       .cgroup_v2 = -1,
+		       .pidfd = -1,
+		       .pty = -1,
+		       .notify_fd = -1 };
 }
 
 void launch_done(Launch *l)
@@ -45,7 +56,8 @@ int launch_connect(Launch *l, const char *console_socket, Err *e)
 int launch_open_host(Launch *l, Err *e)
 {
 	l->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0) return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
+	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0)
+		return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
 	int r = sync_pair(l->sync);
 	return r < 0 ? err_sys(e, r, "socketpair") : 0;
 }
@@ -60,8 +72,10 @@ static const char *applicable(const Launch *l, const char *label, bool enabled, 
 int launch_preserve(Launch *l, unsigned n, Err *e)
 {
 	for (unsigned i = 0; i < n; i++) {
-		int flags = fcntl((int)(3 + i), F_GETFD); /* a descriptor of our own is close-on-exec; one of the caller's came through an exec */
-		if (flags < 0 || flags & FD_CLOEXEC) return err_set(e, ERR_USAGE, EBADF, "preserved descriptor %u of %u is not open: %u", i + 1, n, 3 + i);
+		int flags = fcntl((int)(3 + i),
+				  F_GETFD); /* a descriptor of our own is close-on-exec; one of the caller's came through an exec */
+		if (flags < 0 || flags & FD_CLOEXEC)
+			return err_set(e, ERR_USAGE, EBADF, "preserved descriptor %u of %u is not open: %u", i + 1, n, 3 + i);
 	}
 	l->preserve_fds = n;
 	return 0;
@@ -216,7 +230,8 @@ static int adopt(Launch *l, Err *e)
 
 static bool asks_before_start(const Launch *l)
 {
-	return l->new_user || l->staged || l->host_work || l->asks_idmap || (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
+	return l->new_user || l->staged || l->host_work || l->asks_idmap ||
+	       (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
 }
 
 /* One message. Returns 1 to go on, 0 when the child needs nothing more. */
@@ -255,7 +270,7 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 		fd_close(fd);
 		break;
 	case SYNC_READY:
-		if (m->value) return 0; /* it is on its own now */
+		if (m->value) return 0;                                /* it is on its own now */
 		if (!asks_before_start(l) && !l->wait_start) return 1; /* has been answered already */
 		r = publish(l, e);
 		break;
@@ -272,7 +287,8 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 static int verdict(Launch *l, bool ready, Err *e)
 {
 	if (ready) return 0;
-	return err_set(e, ERR_INTERNAL, ECHILD, "the container's init ended before it was ready%s", l->pidfd >= 0 && pid_has_exited(l->pidfd) == 1 ? " (killed?)" : "");
+	return err_set(e, ERR_INTERNAL, ECHILD, "the container's init ended before it was ready%s",
+		       l->pidfd >= 0 && pid_has_exited(l->pidfd) == 1 ? " (killed?)" : "");
 }
 
 /* Whether the answer is about the init itself. The stage's own question is the one for its id maps. */

@@ -54,12 +54,12 @@ typedef struct Launch {
 	bool new_user; /* the command writes id maps */
 
 	/* Opened by the command. */
-	int sync[2];   /* 0: the command's end, 1: the init's */
-	int listen;    /* start.sock, or -1 */
-	int console;   /* connected console socket, or -1 */
-	int proc;      /* the host's /proc */
-	int null;      /* init only: a tree of the host's null device, for masks */
-	int dev;       /* init only: the tmpfs just mounted on /dev, while nothing else covers it; or -1 */
+	int sync[2]; /* 0: the command's end, 1: the init's */
+	int listen;  /* start.sock, or -1 */
+	int console; /* connected console socket, or -1 */
+	int proc;    /* the host's /proc */
+	int null;    /* init only: a tree of the host's null device, for masks */
+	int dev;     /* init only: the tmpfs just mounted on /dev, while nothing else covers it; or -1 */
 	int cgroup_fds[CGROUP_JOIN_MAX];
 	size_t n_cgroup_fds;
 	int cgroup_v2; /* for CLONE_INTO_CGROUP, or -1 */
@@ -67,8 +67,8 @@ typedef struct Launch {
 
 	SeccompFilter filter;
 	bool has_filter;
-	bool host_work; /* the command has work at SYNC_ASK_HOST */
-	bool asks_idmap; /* some mount is id mapped: the init asks for it */
+	bool host_work;         /* the command has work at SYNC_ASK_HOST */
+	bool asks_idmap;        /* some mount is id mapped: the init asks for it */
 	const char *notify_dir; /* sd_notify: the directory that is mounted into the container, or NULL */
 	int notify_fd;          /* our socket in it, or -1 */
 
@@ -76,14 +76,14 @@ typedef struct Launch {
 	pid_t pid;
 	int pidfd;
 	OciConsoleSize tty_size; /* of the terminal in the foreground, 0 x 0: none */
-	uint32_t ignored; /* signals that the child inherited as ignored, see proc.h */
-	int pty;          /* master of a foreground terminal, or -1 */
+	uint32_t ignored;        /* signals that the child inherited as ignored, see proc.h */
+	int pty;                 /* master of a foreground terminal, or -1 */
 	const char *pid_file, *pidfd_socket;
 } Launch;
 
 /* launch.c: the command's side */
 void launch_init(Launch *l, const Runtime *rt, Arena *a, Container *c);
-void launch_done(Launch *l); /* closes; the child is none of its business */
+void launch_done(Launch *l);               /* closes; the child is none of its business */
 int launch_go(Launch *l, Err *e) MUST_USE; /* clones and attends the child until it waits for its start, or is executed */
 int launch_kill(Launch *l);                /* ends a child that is not wanted any more and reaps it */
 int launch_connect(Launch *l, const char *console_socket, Err *e) MUST_USE;
@@ -106,8 +106,8 @@ int launch_plan_namespaces(Launch *l, Err *e) MUST_USE; /* create: from the conf
 int launch_plan_exec_namespaces(Launch *l, int pidfd, Err *e) MUST_USE;
 /* launch_clone: starts the child (through a stage where needed); returns its pid; *ret_pidfd its pidfd, or -1 from a stage. */
 int launch_clone(Launch *l, pid_t *ret_pid, int *ret_pidfd, Err *e) MUST_USE;
-int namespaces_hide(const Launch *l, Err *e) MUST_USE;  /* stage and init, before they join anything */
-int namespaces_enter(Launch *l, Err *e) MUST_USE; /* init: the joins that are not the stage's, and unshare_new */
+int namespaces_hide(const Launch *l, Err *e) MUST_USE; /* stage and init, before they join anything */
+int namespaces_enter(Launch *l, Err *e) MUST_USE;      /* init: the joins that are not the stage's, and unshare_new */
 
 /* rootfs.c: from mounts to pivot_root */
 int rootfs_build(Launch *l, int *ret_root, Err *e) MUST_USE;
@@ -155,7 +155,8 @@ int container_finish(Container *c, const OciSpec *spec, Err *e) MUST_USE;
 
 /* hooks.c: runs a list in order; -EIO "error running createRuntime hook #0: …" at the first failure. status is that of the State on
  * stdin; in_container: environment of the process when a hook has none. */
-int hooks_run(const char *kind, const OciHookList *hooks, const Container *c, ContainerStatus status, pid_t pid, char *const *env, Err *e) MUST_USE;
+int hooks_run(const char *kind, const OciHookList *hooks, const Container *c, ContainerStatus status, pid_t pid, char *const *env,
+	      Err *e) MUST_USE;
 
 /* seccomp_agent.c: hands a listener descriptor to the agent at listenerPath, with the ContainerProcessState. */
 int seccomp_agent_send(const Launch *l, pid_t pid, int fd, Err *e) MUST_USE;

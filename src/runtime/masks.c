@@ -25,7 +25,7 @@ static bool is_nothing(int r)
 }
 
 typedef struct MaskSource {
-	int fd;        /* a tree of our own: once attached, the next ones are clones of it */
+	int fd; /* a tree of our own: once attached, the next ones are clones of it */
 	bool attached;
 } MaskSource;
 
@@ -43,7 +43,7 @@ static int attach_mask(MaskSource *m, int target, FdBin *bin)
 
 static int make_empty_dir(MaskSource *m)
 {
-	static const char *const options[] = { "source=tmpfs", "nr_inodes=2", "mode=755", NULL };
+	static const char *const options[] = { "source=tmpfs", "mode=755", NULL };
 	if (m->fd < 0) m->fd = mount_new("tmpfs", options, MOUNT_ATTR_RDONLY);
 	return m->fd < 0 ? m->fd : 0;
 }
@@ -66,7 +66,8 @@ int masks_open(Launch *l, Err *e)
 	if (!l->spec->lnx->masked_paths.n) return 0;
 	l->null = mount_clone(AT_FDCWD, "/dev/null", false);
 	if (l->null < 0 || fstat(l->null, &st) < 0) return err_sys(e, l->null < 0 ? l->null : errno, "open /dev/null");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) return err_set(e, ERR_SECURITY, ENODEV, "/dev/null is not the null device");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return err_set(e, ERR_SECURITY, ENODEV, "/dev/null is not the null device");
 	return 0;
 }
 

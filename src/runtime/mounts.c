@@ -57,7 +57,8 @@ int launch_plan_mounts(Launch *l, Err *e)
 		if (!m->destination) return err_sys(e, ENOMEM, "mounts");
 		m->mapped = m->mount->uid_mappings.n || m->options.idmap;
 		l->asks_idmap |= m->mapped;
-		if (m->mapped && !is_bind(m)) return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: id mappings need a bind mount", i);
+		if (m->mapped && !is_bind(m))
+			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: id mappings need a bind mount", i);
 		if (is_bind(m) && (!m->mount->source || !*m->mount->source))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu].source: a bind mount needs one", i);
 		if (m->options.idmap && !m->mount->uid_mappings.n && !oci_namespace(l->spec, CLONE_NEWUSER))
@@ -136,16 +137,25 @@ static int check_proc(const LaunchMount *m, int target, int source, Err *e)
 {
 	enum { PROC_ROOT_INODE = 1 };
 	struct stat st, from;
-	static const char *const allowed[] = { "/proc/cpuinfo", "/proc/diskstats",  "/proc/meminfo", "/proc/stat",
-					       "/proc/swaps",	"/proc/uptime",	    "/proc/loadavg", "/proc/slabinfo",
-					       "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled" };
+	static const char *const allowed[] = { "/proc/cpuinfo",
+					       "/proc/diskstats",
+					       "/proc/meminfo",
+					       "/proc/stat",
+					       "/proc/swaps",
+					       "/proc/uptime",
+					       "/proc/loadavg",
+					       "/proc/slabinfo",
+					       "/proc/net/dev",
+					       "/proc/sys/kernel/ns_last_pid",
+					       "/proc/sys/crypto/fips_enabled" };
 	if (path_is_fs(target, PROC_SUPER_MAGIC) < 0) return 0;
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
 		if (streq(m->destination, allowed[i])) return 0;
-	if (source >= 0 && path_is_fs(source, PROC_SUPER_MAGIC) == 0 && fstat(source, &from) == 0 && fstat(target, &st) == 0 && from.st_ino == PROC_ROOT_INODE &&
-	    st.st_ino == PROC_ROOT_INODE)
+	if (source >= 0 && path_is_fs(source, PROC_SUPER_MAGIC) == 0 && fstat(source, &from) == 0 && fstat(target, &st) == 0 &&
+	    from.st_ino == PROC_ROOT_INODE && st.st_ino == PROC_ROOT_INODE)
 		return 0;
-	return err_set(e, ERR_SECURITY, EPERM, "error mounting \"%s\" to rootfs at \"%s\": \"%s\" cannot be mounted because it is inside /proc",
+	return err_set(e, ERR_SECURITY, EPERM,
+		       "error mounting \"%s\" to rootfs at \"%s\": \"%s\" cannot be mounted because it is inside /proc",
 		       m->mount->source ? m->mount->source : "", m->mount->destination, m->destination);
 }
 
@@ -209,7 +219,8 @@ static int open_plain_dir(Launch *l, const LaunchMount *m, int root, Err *e)
 	if (fd < 0 && errno == ENOENT) fd = mkdirat(at, name, 0755) == 0 ? openat(at, name, flags) : -1;
 	if (fd >= 0) return fd;
 	if (errno != ENOTDIR && errno != ELOOP) return mount_fail(e, m, errno, "open mount point");
-	return err_set(e, ERR_SECURITY, EINVAL, "error mounting \"%s\" to rootfs at \"%s\": filesystem \"%s\" must be mounted on ordinary directory",
+	return err_set(e, ERR_SECURITY, EINVAL,
+		       "error mounting \"%s\" to rootfs at \"%s\": filesystem \"%s\" must be mounted on ordinary directory",
 		       m->mount->source ? m->mount->source : "", m->mount->destination, m->mount->type);
 }
 
@@ -282,7 +293,8 @@ static int copy_up(const LaunchMount *m, int lower, int root, Err *e)
 	if (top < 0) return mount_fail(e, m, top, "open");
 	int r = tree_copy(lower, top, e);
 	if (r < 0) return err_wrap(e, "error mounting tmpfs at \"%s\": tmpcopyup", m->destination);
-	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return mount_fail(e, m, r, "read-only");
+	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0)
+		return mount_fail(e, m, r, "read-only");
 	return 0;
 }
 
@@ -325,7 +337,9 @@ static int make_typed(Launch *l, LaunchMount *m, int root, Err *e)
 		return r;
 	}
 	const char *data = plain ? m->options.data : labelled(l, m->options.data, e);
-	if (data) r = mount_at_name(m->mount->source ? m->mount->source : m->mount->type, t.fd, t.name, m->mount->type, m->options.flags, data);
+	if (data)
+		r = mount_at_name(m->mount->source ? m->mount->source : m->mount->type, t.fd, t.name, m->mount->type, m->options.flags,
+				  data);
 	if (data && r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) r = bind_sysfs(t.fd);
 	target_done(l, &t);
 	if (!data) return -e->errnum;

@@ -26,7 +26,8 @@ static int open_namespace(const OciNamespace *ns, Err *e)
 	int type = ioctl(fd, NS_GET_NSTYPE);
 	if (type < 0) return err_set(e, ERR_CONFIG, EINVAL, "join %s namespace: %s is not a namespace", name, ns->path);
 	if (type != ns->type)
-		return err_set(e, ERR_CONFIG, EINVAL, "join %s namespace: %s is a namespace of type %s", name, ns->path, bind_name(oci_namespace_names, type));
+		return err_set(e, ERR_CONFIG, EINVAL, "join %s namespace: %s is a namespace of type %s", name, ns->path,
+			       bind_name(oci_namespace_names, type));
 	return take_fd(fd);
 }
 

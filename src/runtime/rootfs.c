@@ -52,7 +52,8 @@ static int attach_root(Launch *l, Err *e)
 		int r = mount_attr(root, 0, 0, MS_PRIVATE, true);
 		if (r < 0) return err_sys(e, r, "error preparing rootfs: make it private");
 	}
-	if (move_mount(root, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0) return err_sys(e, errno, "error preparing rootfs: attach %s", rootfs);
+	if (move_mount(root, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(e, errno, "error preparing rootfs: attach %s", rootfs);
 	if (fchdir(root) < 0) return err_sys(e, errno, "error preparing rootfs: enter %s", rootfs);
 	return take_fd(root);
 }
@@ -76,7 +77,8 @@ int rootfs_build(Launch *l, int *ret_root, Err *e)
 	if (l->process && !streq(l->process->cwd, "/")) {
 		AUTO_FD int cwd = path_make_dir(root, l->process->cwd, 0755);
 		/* a read-only or unmapped root may refuse: the chdir later tells whether it matters */
-		if (cwd < 0 && cwd != -EROFS && cwd != -EACCES && cwd != -EPERM && cwd != -EOVERFLOW) return err_sys(e, cwd, "create process.cwd %s", l->process->cwd);
+		if (cwd < 0 && cwd != -EROFS && cwd != -EACCES && cwd != -EPERM && cwd != -EOVERFLOW)
+			return err_sys(e, cwd, "create process.cwd %s", l->process->cwd);
 	}
 	*ret_root = take_fd(root);
 	return 0;
@@ -124,12 +126,15 @@ int rootfs_seal(Launch *l, int root, Err *e)
 		const LaunchMount *m = &l->mounts.items[i];
 		if (!streq(m->destination, "/dev") || !(m->options.flags & MS_RDONLY) || m->options.flags & MS_BIND) continue;
 		AUTO_FD int dev = path_open(root, "/dev", O_PATH | O_DIRECTORY, 0);
-		if (dev < 0 || (r = mount_attr(dev, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return err_sys(e, dev < 0 ? dev : r, "make /dev read-only");
+		if (dev < 0 || (r = mount_attr(dev, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0)
+			return err_sys(e, dev < 0 ? dev : r, "make /dev read-only");
 	}
 	if (!has_mount_namespace(l)) return 0;
-	if (l->spec->root->readonly && (r = mount_attr(root, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0) return err_sys(e, r, "make the root read-only");
+	if (l->spec->root->readonly && (r = mount_attr(root, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0)
+		return err_sys(e, r, "make the root read-only");
 	unsigned long flag = propagation_flag(l->spec->lnx->rootfs_propagation);
-	if (flag && flag != MS_PRIVATE && (r = mount_attr(root, 0, 0, flag, false)) < 0) return err_sys(e, r, "set linux.rootfsPropagation");
+	if (flag && flag != MS_PRIVATE && (r = mount_attr(root, 0, 0, flag, false)) < 0)
+		return err_sys(e, r, "set linux.rootfsPropagation");
 	return masks_apply(l, root, e);
 }
 

@@ -23,7 +23,8 @@ int seccomp_agent_send(const Launch *l, pid_t pid, int fd, Err *e)
 	json_end_object(&w);
 	if (buf_failed(&out)) return err_sys(e, ENOMEM, "seccomp agent");
 	AUTO_FD int sock = fd_connect_unix(-100, p->listener_path, SOCK_STREAM);
-	if (sock < 0) return err_sys(e, sock, "failed to connect with seccomp agent specified in the seccomp profile: %s", p->listener_path);
+	if (sock < 0)
+		return err_sys(e, sock, "failed to connect with seccomp agent specified in the seccomp profile: %s", p->listener_path);
 	int r = fd_send(sock, out.p, out.n, &fd, 1);
 	return r < 0 ? err_sys(e, r, "failed to send seccomp fd to %s", p->listener_path) : 0;
 }

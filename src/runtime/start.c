@@ -37,7 +37,8 @@ static int attend_start(Container *c, const OciSpec *spec, int sock, Err *e)
 		}
 		AUTO_FD int listener = fd;
 		if (m.kind == SYNC_ERROR) return sync_error(&m, e);
-		if (m.kind != SYNC_SECCOMP) return err_set(e, ERR_INTERNAL, EPROTO, "unexpected message %u from the container's init", m.kind);
+		if (m.kind != SYNC_SECCOMP)
+			return err_set(e, ERR_INTERNAL, EPROTO, "unexpected message %u from the container's init", m.kind);
 		if ((r = seccomp_agent_send(&l, (pid_t)c->state.pid, listener, e)) < 0) return r;
 		if ((r = sync_send(sock, SYNC_GO, 0, NULL, -1)) < 0) return err_sys(e, r, "start container %s", c->state.id);
 	}

@@ -9,7 +9,10 @@
 #include "runtime/container.h"
 #include "sys/proc.h"
 
-#define ROW(json_name, k, field, ...) { .name = (json_name), .kind = (k), .offset = offsetof(ContainerState, field), ##__VA_ARGS__ }
+#define ROW(json_name, k, field, ...) \
+	{ \
+		.name = (json_name), .kind = (k), .offset = offsetof(ContainerState, field), ##__VA_ARGS__ \
+	}
 
 BIND_TABLE(container_state_table, "state", ContainerState, ROW("ociVersion", BIND_STRING, oci_version), ROW("id", BIND_STRING, id),
 	   ROW("bundle", BIND_STRING, bundle), ROW("rootfs", BIND_STRING, rootfs), ROW("created", BIND_STRING, created),
@@ -25,9 +28,13 @@ int container_id_check(const char *id, Err *e)
 	size_t n = strlen(id);
 	bool ok = n > 0 && n <= 1024 && id[0] != '.' && id[0] != '-';
 	for (size_t i = 0; ok && i < n; i++)
-		ok = (id[i] >= 'a' && id[i] <= 'z') || (id[i] >= 'A' && id[i] <= 'Z') || (id[i] >= '0' && id[i] <= '9') || strchr("_+-.", id[i]);
+		ok = (id[i] >= 'a' && id[i] <= 'z') || (id[i] >= 'A' && id[i] <= 'Z') || (id[i] >= '0' && id[i] <= '9') ||
+		     strchr("_+-.", id[i]);
 	if (ok) return 0;
-	return err_set(e, ERR_USAGE, EINVAL, "invalid container ID \"%.64s\": letters, digits, '_', '+', '-' and '.' are allowed, the first one neither '-' nor '.'", id);
+	return err_set(
+		e, ERR_USAGE, EINVAL,
+		"invalid container ID \"%.64s\": letters, digits, '_', '+', '-' and '.' are allowed, the first one neither '-' nor '.'",
+		id);
 }
 
 static int no_container(const char *id, Err *e)
@@ -45,11 +52,14 @@ int container_load(const Runtime *rt, const char *id, Arena *a, Container *ret, 
 	AUTO_FD int dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0) return errno == ENOENT ? no_container(id, e) : err_sys(e, errno, "container %s: open %s", id, path);
 	r = fd_read_file(dir, "state.json", STATE_MAX, a, &text, &n, e);
-	if (r == -ENOENT) return err_set(e, ERR_NOT_FOUND, ENOENT, "container \"%s\" does not exist (its creation did not finish: delete --force clears it)", id);
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, ENOENT,
+			       "container \"%s\" does not exist (its creation did not finish: delete --force clears it)", id);
 	if (r < 0) return err_wrap(e, "container %s", id);
 	Container c = { .rt = rt, .arena = a, .dir = -1 };
 	if ((r = bind_parse(&container_state_table, text, n, &c.state, "state.json", a, e)) < 0) return err_wrap(e, "container %s", id);
-	if (!c.state.id || !streq(c.state.id, id)) return err_set(e, ERR_STATE, EINVAL, "container %s: state.json is not this container's", id);
+	if (!c.state.id || !streq(c.state.id, id))
+		return err_set(e, ERR_STATE, EINVAL, "container %s: state.json is not this container's", id);
 	c.dir = take_fd(dir);
 	*ret = c;
 	return 0;
@@ -93,7 +103,8 @@ int container_remove_dir(Container *c, Err *e)
 {
 	static const char *const files[] = { "config.json", "state.json", "start.sock" };
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (unlinkat(c->dir, files[i], 0) < 0 && errno != ENOENT) return err_sys(e, errno, "container %s: remove %s", c->state.id, files[i]);
+		if (unlinkat(c->dir, files[i], 0) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "container %s: remove %s", c->state.id, files[i]);
 	char *path = arena_printf(c->arena, "%s/%s", c->rt->root, c->state.id);
 	if (!path) return err_sys(e, ENOMEM, "container %s", c->state.id);
 	if (rmdir(path) == 0 || errno == ENOENT) return 0;

@@ -47,13 +47,16 @@ int terminal_make(Launch *l, int root, Err *e)
 	AUTO_FD int devpts = path_open(root, "/dev/pts", O_RDONLY | O_DIRECTORY, 0);
 	if (devpts < 0) return err_sys(e, devpts, "allocate a terminal: /dev/pts of the container");
 	int r = path_is_fs(devpts, DEVPTS_SUPER_MAGIC);
-	if (r < 0) return err_set(e, ERR_CONFIG, EINVAL, "allocate a terminal: /dev/pts of the container is no devpts: mount one, or set process.terminal to false");
+	if (r < 0)
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "allocate a terminal: /dev/pts of the container is no devpts: mount one, or set process.terminal to false");
 	if ((r = pty_open(devpts, &pty, e)) < 0) return r;
 	if (l->console < 0) clear_onlcr(pty.slave);
 	const OciConsoleSize *size = l->process->console_size;
 	if (!size && l->tty_size.width) size = &l->tty_size;
 	if (size && (r = pty_set_size(pty.slave, size->height, size->width)) < 0) return err_sys(e, r, "set process.consoleSize");
-	if (fchown(pty.slave, l->process->user.uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM) return err_sys(e, errno, "chown the terminal");
+	if (fchown(pty.slave, l->process->user.uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM)
+		return err_sys(e, errno, "chown the terminal");
 	if (!l->exec && (r = bind_console(root, &pty, e)) < 0) return r;
 	if ((r = hand_out(l, &pty, e)) < 0) return r;
 	if ((r = pty_make_controlling(pty.slave)) < 0) return err_sys(e, r, "make the terminal the controlling one");

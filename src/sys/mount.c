@@ -122,7 +122,8 @@ static int option_apply(const OptionRow *row, MountOptions *o, Err *e)
 	}
 	if (row->rec_clear & MOUNT_ATTR__ATIME) o->rec_clear |= MOUNT_ATTR__ATIME;
 	if (!row->propagation) return 0;
-	if (o->propagations == ARRAY_LEN(o->propagation)) return err_set(e, ERR_CONFIG, EINVAL, "more than %zu propagation options", o->propagations);
+	if (o->propagations == ARRAY_LEN(o->propagation))
+		return err_set(e, ERR_CONFIG, EINVAL, "more than %zu propagation options", o->propagations);
 	o->propagation[o->propagations++] = row->propagation;
 	return 0;
 }

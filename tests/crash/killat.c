@@ -17,7 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KILLED = 0, FAILED = 1, FINISHED = 3, OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC, FORKS = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE };
+enum {
+	KILLED = 0,
+	FAILED = 1,
+	FINISHED = 3,
+	OPTIONS = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC,
+	FORKS = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE
+};
 
 typedef struct Hunt {
 	long depth, at, count;
@@ -108,7 +114,8 @@ static int hunt(Hunt *h)
 {
 	int status, r;
 	if (waitpid(h->command, &status, 0) < 0 || !WIFSTOPPED(status)) return fail("start");
-	if (ptrace(PTRACE_SETOPTIONS, h->command, NULL, (void *)options(h)) < 0 || ptrace(PTRACE_SYSCALL, h->command, NULL, NULL) < 0) return fail("trace");
+	if (ptrace(PTRACE_SETOPTIONS, h->command, NULL, (void *)options(h)) < 0 || ptrace(PTRACE_SYSCALL, h->command, NULL, NULL) < 0)
+		return fail("trace");
 	for (;;) {
 		pid_t pid = waitpid(-1, &status, __WALL);
 		if (pid < 0) return errno == ECHILD ? FINISHED : fail("wait");

@@ -464,22 +464,14 @@ int main(void)
 {
 #define IN_PLACE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		IN_PLACE(links_and_dots_stay_inside),
-		IN_PLACE(creation_follows_links_inside),
-		IN_PLACE(modes_are_those_asked_for),
-		IN_PLACE(descriptors_are_path_only_and_cloexec),
-		IN_PLACE(dangling_links_stay_inside),
-		IN_PLACE(endless_links_are_refused),
-		IN_PLACE(magic_links_are_refused),
-		IN_PLACE(existing_objects_are_taken_as_they_are),
-		IN_PLACE(a_directory_is_no_file),
-		IN_PLACE(dots_after_a_missing_part_are_refused),
-		IN_PLACE(names_reach_their_limits),
-		IN_PLACE(nothing_leaks),
-		IN_PLACE(beneath_is_strict),
-		IN_PLACE(file_systems_are_told_apart),
-		cmocka_unit_test(clean_is_textual),
-		IN_PLACE(swapped_links_never_lead_outside),
+		IN_PLACE(links_and_dots_stay_inside), IN_PLACE(creation_follows_links_inside),
+		IN_PLACE(modes_are_those_asked_for),  IN_PLACE(descriptors_are_path_only_and_cloexec),
+		IN_PLACE(dangling_links_stay_inside), IN_PLACE(endless_links_are_refused),
+		IN_PLACE(magic_links_are_refused),    IN_PLACE(existing_objects_are_taken_as_they_are),
+		IN_PLACE(a_directory_is_no_file),     IN_PLACE(dots_after_a_missing_part_are_refused),
+		IN_PLACE(names_reach_their_limits),   IN_PLACE(nothing_leaks),
+		IN_PLACE(beneath_is_strict),          IN_PLACE(file_systems_are_told_apart),
+		cmocka_unit_test(clean_is_textual),   IN_PLACE(swapped_links_never_lead_outside),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,8 @@ static void names_in_stat_cannot_lie(void **state)
 		ProcStat s = { 0 };
 		snprintf(text, sizeof text, "%s%s", names[i], tail);
 		assert_int_equal(proc_stat_parse(text, &s), 0);
-		assert_true(s.state == 'S' && s.ppid == 7 && s.pgrp == 8 && s.session == 9 && s.start_time == 987654321 && s.ignored == 4097);
+		assert_true(s.state == 'S' && s.ppid == 7 && s.pgrp == 8 && s.session == 9 && s.start_time == 987654321 &&
+			    s.ignored == 4097);
 	}
 	const char *bad[] = { "",
 			      "42 sh S 1",

@@ -29,7 +29,9 @@ static void try_write(int path)
 {
 	static const char junk[] = "#!/bin/false\n";
 	char name[64];
-	struct { unsigned long long set, clear, propagation, userns; } attr = { .clear = 1 /* MOUNT_ATTR_RDONLY */ };
+	struct {
+		unsigned long long set, clear, propagation, userns;
+	} attr = { .clear = 1 /* MOUNT_ATTR_RDONLY */ };
 	syscall(SYS_mount_setattr, path, "", AT_EMPTY_PATH, &attr, sizeof attr);
 	snprintf(name, sizeof name, "/proc/self/fd/%d", path);
 	int fd = open(name, O_WRONLY | O_CLOEXEC);
