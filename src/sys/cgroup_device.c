@@ -21,10 +21,11 @@ static int access_of(const char *s)
 	int access = 0;
 	if (!s || !*s) return CGROUP_ACCESS_ALL;
 	for (; *s; s++) {
-		if (*s != 'r' && *s != 'w' && *s != 'm') return -EINVAL;
-		access |= *s == 'r' ? CGROUP_READ : *s == 'w' ? CGROUP_WRITE : CGROUP_MKNOD;
+		if (*s != 'r' && *s != 'w' && *s != 'm' && *s != 'a') return -EINVAL;
+		/* "a" is no access: configurations made for runc have it beside the others, and it is overlooked there */
+		access |= *s == 'r' ? CGROUP_READ : *s == 'w' ? CGROUP_WRITE : *s == 'm' ? CGROUP_MKNOD : 0;
 	}
-	return access;
+	return access ? access : -EINVAL;
 }
 
 static int type_of(const char *s)

@@ -666,6 +666,10 @@ static void device_rules_are_checked(void **state)
 	CgroupDeviceRule all = { .allow = false, .access = "rwm" };
 	assert_int_equal(cgroup_device_parse(&all, &d, &e), 0);
 	assert_string_equal(cgroup_device_line(&d, line), "a");
+	CgroupDeviceRule odd = rule(false, "c", 1, 11, "rwa"), only_odd = rule(false, "c", 1, 11, "a");
+	assert_int_equal(cgroup_device_parse(&odd, &d, &e), 0);
+	assert_string_equal(cgroup_device_line(&d, line), "c 1:11 rw");
+	assert_int_equal(cgroup_device_parse(&only_odd, &d, &e), -EINVAL);
 	CgroupDeviceRule bad[] = { rule(true, "x", 1, 1, "r"), rule(true, "c", 1, 1, "rx"), rule(true, "c", -2, 1, "r"),
 				   rule(true, "c", INT64_C(1) << 32, 1, "r") };
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
