@@ -446,6 +446,60 @@ static void statistics_are_told(void **state)
 	assert_non_null(json_get(json_get(json_get(&v, "cpu"), "usage"), "kernel"));
 }
 
+static void an_exec_finds_where_the_init_is(void **state)
+{
+	Box *b = *state;
+	struct stat want, got;
+	NEEDS_KERNEL();
+	OK(b, cgroup_create(&b->cg, NULL, &b->e));
+	const char *dir = cgroup_path_v2(&b->cg);
+	if (!dir) {
+		print_message("skipped: no v2 tree here\n");
+		skip();
+	}
+	pid_t pid = enter(b, rest);
+	char *sub = arena_printf(&b->arena, "%s/leaf", dir), text[CGROUP_NUMBER_MAX];
+	assert_int_equal(mkdir(sub, 0755), 0);
+	assert_int_equal(cgroup_put(sub, "cgroup.procs", cgroup_number(text, pid)), 0);
+	AUTO_FD int fd = cgroup_open_v2_of(&b->cg, pid);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &got), 0);
+	assert_int_equal(stat(sub, &want), 0);
+	assert_int_equal(got.st_ino, want.st_ino);
+	assert_int_equal(cgroup_open_v2_of(&b->cg, getpid()), -ENOENT); /* somewhere else */
+}
+
+/* The v2 directory is given away with the files that the kernel lists, and nothing else: on files that stand for them. */
+static void only_delegatable_files_change_hands(void **state)
+{
+	Box *b = *state;
+	enum { SOMEBODY = 54321 };
+	static const char *const files[] = { "cgroup.procs", "cgroup.subtree_control", "memory.max" };
+	char dir[] = "/tmp/skep-delegate-XXXXXX";
+	struct stat st;
+	uid_t owners[4] = { 0 };
+	NEEDS_KERNEL();
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < 3; i++)
+		close(open(arena_printf(&b->arena, "%s/%s", dir, files[i]), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	CgroupHierarchy h = { .name = "", .mount = dir, .path = dir };
+	Cgroup cg = { .layout = CGROUP_V2, .driver = CGROUP_FS, .hierarchies = { &h, 1 } };
+	int r = cgroup_delegate(&cg, SOMEBODY, (gid_t)-1, &b->e);
+	owners[3] = stat(dir, &st) == 0 ? st.st_uid : 0;
+	for (size_t i = 0; i < 3; i++) {
+		char *path = arena_printf(&b->arena, "%s/%s", dir, files[i]);
+		owners[i] = stat(path, &st) == 0 ? st.st_uid : 0;
+		unlink(path);
+	}
+	rmdir(dir);
+	OK(b, r);
+	assert_int_equal(owners[0], SOMEBODY);
+	assert_int_equal(owners[1], SOMEBODY);
+	assert_int_equal(owners[2], 0);
+	assert_int_equal(owners[3], SOMEBODY);
+	assert_int_equal(st.st_gid, 0);
+}
+
 /* ---- the group of tests ---- */
 
 static int begin(void **state)
@@ -483,6 +537,7 @@ int main(void)
 		CASE(groups_made_below_go_too),           CASE(only_allowed_devices_open),
 		CASE(the_device_program_is_replaced),     CASE(an_oom_kill_is_heard),
 		CASE(a_limit_below_usage_says_so),        CASE(statistics_are_told),
+		CASE(an_exec_finds_where_the_init_is),    CASE(only_delegatable_files_change_hands),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
