@@ -20,8 +20,9 @@ int state_run(Invocation *in, Err *e)
 	return print_buf(&out, e);
 }
 
+enum { CELL_ID, CELL_PID, CELL_STATUS, CELL_BUNDLE, CELL_CREATED, CELL_OWNER, CELLS };
 typedef struct Row {
-	const char *id, *pid, *status, *bundle, *created, *owner;
+	const char *cell[CELLS];
 } Row;
 
 static void put_cell(Buf *b, const char *text, size_t width)
@@ -31,21 +32,19 @@ static void put_cell(Buf *b, const char *text, size_t width)
 
 static void put_table(Buf *b, const Row *rows, size_t n)
 {
-	size_t width[5] = { 0 };
+	size_t width[CELL_OWNER] = { 0 };
 	for (size_t i = 0; i < n; i++) {
-		const char *const *cells = &rows[i].id;
 		for (size_t k = 0; k < ARRAY_LEN(width); k++) {
-			size_t w = strlen(cells[k]) + 3;
+			size_t w = strlen(rows[i].cell[k]) + 3;
 			width[k] = w > width[k] ? w : width[k];
 		}
 	}
 	for (size_t k = 0; k < ARRAY_LEN(width); k++)
 		if (width[k] < 12) width[k] = 12;
 	for (size_t i = 0; i < n; i++) {
-		const char *const *cells = &rows[i].id;
 		for (size_t k = 0; k < ARRAY_LEN(width); k++)
-			put_cell(b, cells[k], width[k]);
-		buf_printf(b, "%s\n", rows[i].owner);
+			put_cell(b, rows[i].cell[k], width[k]);
+		buf_printf(b, "%s\n", rows[i].cell[CELL_OWNER]);
 	}
 }
 
@@ -58,14 +57,14 @@ static int list_one(Invocation *in, const char *id, JsonWriter *w, Row *row)
 	ContainerStatus s = container_status(&c);
 	if (w) container_state_write(&c, s, true, w);
 	*row = (Row){
-		.id = c.state.id,
-		.pid = arena_printf(in->arena, "%lld", s == STATUS_STOPPED ? 0 : (long long)c.state.pid),
-		.status = container_status_name(s),
-		.bundle = c.state.bundle,
-		.created = c.state.created,
-		.owner = c.state.owner ? arena_printf(in->arena, "#%u", c.state.owner) : "root",
+		.cell[CELL_ID] = c.state.id,
+		.cell[CELL_PID] = arena_printf(in->arena, "%lld", s == STATUS_STOPPED ? 0 : (long long)c.state.pid),
+		.cell[CELL_STATUS] = container_status_name(s),
+		.cell[CELL_BUNDLE] = c.state.bundle,
+		.cell[CELL_CREATED] = c.state.created,
+		.cell[CELL_OWNER] = c.state.owner ? arena_printf(in->arena, "#%u", c.state.owner) : "root",
 	};
-	return row->pid && row->owner ? 1 : -ENOMEM;
+	return row->cell[CELL_PID] && row->cell[CELL_OWNER] ? 1 : -ENOMEM;
 }
 
 int list_run(Invocation *in, Err *e)
@@ -87,7 +86,7 @@ int list_run(Invocation *in, Err *e)
 	if (!rows) return err_sys(e, ENOMEM, "list");
 	JsonWriter w = JSON_WRITER(&out);
 	size_t n = 0;
-	rows[n++] = (Row){ "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" };
+	rows[n++] = (Row){ { "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER" } };
 	if (json) json_begin_array(&w);
 	for (size_t i = 0; i < ids.n; i++) {
 		r = list_one(in, ids.items[i], json ? &w : NULL, &rows[n]);

@@ -50,6 +50,9 @@ struct Invocation {
 	Log log;
 };
 
+/* version.c, generated: the release and the commit that were built. */
+extern const char skep_version[], skep_commit[];
+
 extern const Command command_table[];
 extern const size_t command_count;
 extern const Option global_options[];

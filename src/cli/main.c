@@ -8,7 +8,6 @@
 #include "cli/command.h"
 #include "runtime/foreground.h"
 #include "runtime/seal.h"
-#include "version.h"
 
 enum { ARENA_MAX = 64 * 1024 * 1024 };
 
@@ -16,7 +15,7 @@ extern char **environ;
 
 static int print_version(const char *program)
 {
-	printf("%s version %s\ncommit: %s\nspec: %s\n", program, SKEP_VERSION, SKEP_COMMIT, OCI_VERSION);
+	printf("%s version %s\ncommit: %s\nspec: %s\n", program, skep_version, skep_commit, OCI_VERSION);
 	return fflush(stdout) ? 1 : 0;
 }
 
@@ -108,7 +107,7 @@ int print_buf(const Buf *b, Err *e)
 
 static int run_command(Invocation *in, char **argv, Err *e)
 {
-	int r = in->command->enters_container ? seal_self(argv, environ, e) : 0;
+	int r = in->command->enters_container && !seal_read_only ? seal_self(argv, environ, e) : 0;
 	if (r < 0 || (r = prepare(in, e)) < 0) return r;
 	return in->command->run(in, e);
 }

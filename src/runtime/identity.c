@@ -187,31 +187,40 @@ static int enter_cwd(const Launch *l, int root, bool last, Err *e)
 	return err_sys(e, fd < 0 ? fd : errno, "chdir to cwd (\"%s\") set in config.json failed", l->process->cwd);
 }
 
+static int set_oom_score(const Launch *l, Err *e)
+{
+	const OptInt *score = &l->process->oom_score_adj;
+	char text[16];
+	if (!score->set || !l->exec) return 0; /* that of an init was set by the command */
+	snprintf(text, sizeof text, "%d", (int)score->v);
+	int r = fd_write_file(l->proc, "self/oom_score_adj", text);
+	return r < 0 && !l->rt->rootless ? err_sys(e, r, "set process.oomScoreAdj") : 0;
+}
+
+/* Groups and user, with the capabilities that go with them. */
+static int switch_user(Launch *l, const CapPlan *caps, Err *e)
+{
+	int r = cap_drop_bounding(caps->bounding);
+	if (r < 0 && !(r == -EPERM && l->rt->rootless)) return err_sys(e, r, "drop capabilities from the bounding set");
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");
+	if ((r = set_groups(l, e)) < 0 || (r = set_user(l, e)) < 0) return r;
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");
+	if (l->process->user.umask.set) umask((mode_t)l->process->user.umask.v);
+	return l->process->capabilities ? set_caps(l, caps, e) : 0;
+}
+
 int identity_become(Launch *l, int root, Err *e)
 {
 	const OciProcess *p = l->process;
 	CapPlan caps = plan_caps(l);
 	int r, in_cwd;
-	if ((r = set_attributes(l, e)) < 0) return r;
-	if (p->oom_score_adj.set && l->exec) {
-		char text[16];
-		snprintf(text, sizeof text, "%d", (int)p->oom_score_adj.v);
-		r = fd_write_file(l->proc, "self/oom_score_adj", text);
-		if (r < 0 && !l->rt->rootless) return err_sys(e, r, "set process.oomScoreAdj");
-	}
+	if ((r = set_attributes(l, e)) < 0 || (r = set_oom_score(l, e)) < 0) return r;
 	if ((r = lsm_set_exec_label(l->proc, p->apparmor_profile, p->selinux_label, e)) < 0) return r;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "set process.noNewPrivileges");
 	if ((in_cwd = enter_cwd(l, root, false, e)) < 0) return in_cwd;
 	/* without no_new_privs the filter needs CAP_SYS_ADMIN: now; otherwise as late as can be */
 	if (!p->no_new_privileges && (r = install_filter(l, e)) < 0) return r;
-	if ((r = cap_drop_bounding(caps.bounding)) < 0 && !(r == -EPERM && l->rt->rootless))
-		return err_sys(e, r, "drop capabilities from the bounding set");
-	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");
-	if ((r = set_groups(l, e)) < 0 || (r = set_user(l, e)) < 0) return r;
-	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0) return err_sys(e, errno, "keep capabilities");
-	if (p->user.umask.set) umask((mode_t)p->user.umask.v);
-	if (p->capabilities && (r = set_caps(l, &caps, e)) < 0) return r;
+	if ((r = switch_user(l, &caps, e)) < 0) return r;
 	if (!in_cwd && (in_cwd = enter_cwd(l, root, true, e)) < 0) return in_cwd;
-	if (p->no_new_privileges && (r = install_filter(l, e)) < 0) return r;
-	return 0;
+	return p->no_new_privileges ? install_filter(l, e) : 0;
 }

@@ -262,7 +262,10 @@ static const char *tmpfs_data(Launch *l, const LaunchMount *m, const Target *t)
 static const char *labelled(Launch *l, const char *data, Err *e)
 {
 	const char *label = l->spec->lnx->mount_label;
-	if (!data) return err_sys(e, ENOMEM, "mount") < 0 ? NULL : NULL;
+	if (!data) {
+		err_sys(e, ENOMEM, "mount");
+		return NULL;
+	}
 	if (!label || !*label || !selinux_enabled()) return data;
 	AUTO_BUF options = BUF_INIT(65536);
 	buf_puts(&options, data);

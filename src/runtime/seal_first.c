@@ -13,6 +13,8 @@
 
 #include "runtime/seal.h"
 
+bool seal_read_only;
+
 #if defined(__x86_64__) || defined(__aarch64__)
 
 #define BEFORE_LIBC __attribute__((no_stack_protector))

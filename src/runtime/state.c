@@ -195,7 +195,8 @@ int container_list(const Runtime *rt, bool must_exist, Arena *a, StrList *ret, E
 	if (!d) return errno == ENOENT && !must_exist ? 0 : err_sys(e, errno, "open %s", rt->root);
 	size_t n = 0, cap = 64;
 	AUTO_FREE const char **found = malloc(cap * sizeof *found);
-	for (struct dirent *de; found && (de = readdir(d));) {
+	if (!found) return err_sys(e, ENOMEM, "list");
+	for (struct dirent *de; (de = readdir(d));) {
 		Err ignored;
 		if (container_id_check(de->d_name, &ignored) < 0) continue;
 		if (n + 1 >= cap) {
@@ -205,7 +206,6 @@ int container_list(const Runtime *rt, bool must_exist, Arena *a, StrList *ret, E
 		}
 		if (!(found[n++] = arena_strdup(a, de->d_name))) return err_sys(e, ENOMEM, "list");
 	}
-	if (!found) return err_sys(e, ENOMEM, "list");
 	qsort(found, n, sizeof *found, compare_strings);
 	const char **items = arena_array(a, n + 1, sizeof *items);
 	if (!items) return err_sys(e, ENOMEM, "list");
