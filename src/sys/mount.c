@@ -275,7 +275,7 @@ int mount_bind_flags(int fd, const MountOptions *o, bool locked)
 	bool atime = o->flags & MS_ATIME_ANY;
 	int r = locked ? -EPERM : set_exactly(fd, o->flags, atime);
 	if (r != -EPERM) return r;
-	unsigned long have, lockable = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	unsigned long have = 0, lockable = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 	int x = flags_of(fd, &have);
 	if (x < 0) return x;
 	if (have & lockable & o->cleared) return r; /* asked for the impossible */

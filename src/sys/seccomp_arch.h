@@ -20,7 +20,8 @@ typedef struct SeccompArch {
 } SeccompArch;
 
 /* Values of seccomp_arch_names: from 1. */
-enum { SECCOMP_ARCH_MAX = 23, SECCOMP_NO_NR = UINT32_MAX };
+enum { SECCOMP_ARCH_MAX = 23 };
+enum { SECCOMP_NO_NR = UINT32_MAX };
 
 /* seccomp_arch: the architecture with that value of seccomp_arch_names, NULL when there is none. */
 const SeccompArch *seccomp_arch(int value);
