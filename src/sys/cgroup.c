@@ -452,7 +452,8 @@ int cgroup_remove(const Cgroup *cg, int timeout_ms, Err *e)
 	for (size_t i = 0; i < cg->hierarchies.n; i++) {
 		const CgroupHierarchy *h = &cg->hierarchies.items[i];
 		int r = remove_tree(h->path, deadline);
-		bool optional = (!*h->name && cg->layout == CGROUP_HYBRID) || (cg->rootless && is_permission(r));
+		/* one that is busy counts always: the caller ends what is in it and comes again */
+		bool optional = (!*h->name && cg->layout == CGROUP_HYBRID && r != -EBUSY) || (cg->rootless && is_permission(r));
 		if (r >= 0 || optional || failed) continue;
 		failed = r;
 		where = h->path;
