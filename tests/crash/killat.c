@@ -29,6 +29,7 @@ typedef struct Hunt {
 	long depth, at, count;
 	const char *victim;
 	pid_t command, target;
+	pid_t early; /* stopped, and its parent has not told of it yet */
 	long now; /* depth of the target */
 } Hunt;
 
@@ -84,7 +85,7 @@ static int descend(Hunt *h)
 	unsigned long child = 0;
 	int status;
 	if (ptrace(PTRACE_GETEVENTMSG, h->target, NULL, &child) < 0) return fail("fork");
-	if (waitpid((pid_t)child, &status, __WALL) < 0) return fail("wait for the child");
+	if (h->early != (pid_t)child && waitpid((pid_t)child, &status, __WALL) < 0) return fail("wait for the child");
 	if (ptrace(PTRACE_DETACH, h->target, NULL, NULL) < 0) return fail("let the parent go");
 	h->target = (pid_t)child;
 	h->now++;
@@ -124,7 +125,10 @@ static int hunt(Hunt *h)
 			if (pid == h->command) return FINISHED;
 			continue;
 		}
-		if (pid != h->target) continue;
+		if (pid != h->target) {
+			h->early = pid;
+			continue;
+		}
 		if ((r = step(h, status)) >= 0) return r;
 	}
 }
