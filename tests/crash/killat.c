@@ -30,7 +30,7 @@ typedef struct Hunt {
 	const char *victim;
 	pid_t command, target;
 	pid_t early; /* stopped, and its parent has not told of it yet */
-	long now; /* depth of the target */
+	long now;    /* depth of the target */
 } Hunt;
 
 static int fail(const char *what)
