@@ -135,7 +135,8 @@ SKEP_API void skep_runtime_free(skep_runtime *runtime);
 
 /* skep_seal_self: for programs that create containers or exec in them: makes sure that no container can write to the program's own
  * file through /proc (CVE-2019-5736). Returns 0 when it is out of reach already; otherwise executes the program again from a read-only
- * or sealed copy, with the arguments and environment given. Call it first thing in main. -errno when that is not possible. */
+ * or sealed copy, with the arguments and environment given. Call it first thing in main. -errno when that is not possible. The copy has
+ * no directory: a run path with $ORIGIN does not work in it. */
 SKEP_API int skep_seal_self(char *const *argv, char *const *envp, skep_error *error);
 
 /* ---- the life of a container ---- */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -524,14 +525,46 @@ static void run_tells_the_exit_status(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left to reap */
 }
 
-int main(void)
+/* The program again, as a child: seals itself, which executes it once more, and looks at its own file. */
+static int seal_and_look(char **argv)
 {
+	struct statvfs fs;
+	skep_error *error = skep_error_new();
+	if (!error || skep_seal_self(argv, environ, error) < 0) return 2;
+	skep_error_free(error);
+	if (statvfs("/proc/self/exe", &fs) < 0) return 3;
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), seals = fcntl(fd, F_GET_SEALS);
+	return fs.f_flag & ST_RDONLY || (seals >= 0 && seals & F_SEAL_WRITE) ? 0 : 4;
+}
+
+static void a_program_seals_itself(void **state)
+{
+	char *const argv[] = { (char *)"test_library", (char *)"seal", NULL };
+	int status = 0;
+	(void)state;
+	if (needs_root()) return;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setenv("LD_LIBRARY_PATH", LIBRARY_DIR, 1); /* the copy has no place that a path relative to it could begin at */
+		execv("/proc/self/exe", argv);
+		_exit(9);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "seal") == 0) return seal_and_look(argv);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(documents_are_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(options_know_their_size, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(wrong_arguments_are_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(threads_are_refused_where_they_do_not_fit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_configurations_leave_nothing, set_up, tear_down),
+		cmocka_unit_test(a_program_seals_itself),
 		cmocka_unit_test_setup_teardown(a_container_lives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(processes_enter_as_asked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limits_and_pauses, set_up, tear_down),
