@@ -157,7 +157,7 @@ typedef struct skep_create_options {
 		*console_socket;  /* AF_UNIX stream socket that gets the terminal's master; needed with process.terminal unless run stays */
 	const char *pidfd_socket; /* AF_UNIX stream socket that gets a pidfd of the init */
 	unsigned flags;           /* enum skep_create_flags */
-	unsigned preserve_fds;    /* descriptors 3 to 3 + preserve_fds - 1 reach the program */
+	unsigned preserve_fds;    /* descriptors 3 to 3 + preserve_fds - 1 reach the program: open, without FD_CLOEXEC */
 	unsigned listen_fds;      /* as many more after those, told the program as LISTEN_FDS (sd_listen_fds(3)) */
 	unsigned reserved;
 } skep_create_options;

@@ -347,6 +347,13 @@ static void bad_configurations_leave_nothing(void **state)
 	write_file(s->bundle, "config.json", "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":7}}");
 	refused(s, create(s, 0), SKEP_ERROR_CONFIG, "config.json: root.path: expected a string, got");
 	refused(s, create(s, SKEP_RUN_DETACH), SKEP_ERROR_USAGE, "flags: 0x4");
+	skep_create_options o;
+	SKEP_OPTIONS_INIT(&o);
+	o.id = "c";
+	o.bundle = s->bundle;
+	o.preserve_fds = 1000;
+	configure(s, "\"/guest\",\"wait\"");
+	refused(s, skep_container_create(s->runtime, &o, s->error), SKEP_ERROR_USAGE, "is not open");
 	assert_true(is_empty_dir(s->root));
 }
 
