@@ -8,11 +8,11 @@ import pytest
 
 import image
 import world
-from daemons import IMAGE, RUNTIME, Containerd, Docker, Podman, podman_configuration
+from daemons import RUNTIME, Containerd, Docker, Podman, RootlessPodman
 from engine import DEADLINE
 
 PACKAGES = {"/usr/sbin/dockerd": "docker.io", "/usr/bin/containerd": "containerd", "/usr/bin/podman": "podman", "/usr/bin/conmon": "conmon",
-            "/usr/lib/cni/bridge": "containernetworking-plugins", "/usr/sbin/iptables": "iptables", "/bin/busybox": "busybox-static"}
+            "/usr/bin/tini-static": "tini", "/usr/bin/newuidmap": "uidmap", "/usr/lib/cni/bridge": "containernetworking-plugins", "/usr/sbin/iptables": "iptables", "/bin/busybox": "busybox-static"}
 DATA = None
 
 
@@ -71,8 +71,22 @@ def docker_daemon():
 @pytest.fixture(scope="session")
 def podman_store():
     wants("/usr/bin/podman", "/usr/bin/conmon")
-    podman_configuration()
-    engine = Podman(DATA)
+    return store(Podman(DATA))
+
+
+@pytest.fixture(scope="session")
+def podman_named_store():
+    wants("/usr/bin/podman", "/usr/bin/conmon")
+    return store(Podman(DATA, named=True))
+
+
+@pytest.fixture(scope="session")
+def podman_rootless_store():
+    wants("/usr/bin/podman", "/usr/bin/conmon", "/usr/bin/newuidmap")
+    return store(RootlessPodman(DATA))
+
+
+def store(engine):
     engine("load", "-i", f"{DATA}/image.tar").ok()
     return engine
 
@@ -89,18 +103,36 @@ def podman(podman_store):
     podman_store.clean()
 
 
+@pytest.fixture
+def named(podman_named_store):
+    yield podman_named_store
+    podman_named_store.clean()
+
+
+@pytest.fixture
+def rootless(podman_rootless_store):
+    yield podman_rootless_store
+    podman_rootless_store.clean()
+
+
 @pytest.fixture(params=["docker", "podman"])
 def engine(request):
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
-def containerd():
+def containerd_daemon():
     wants("/usr/bin/containerd")
     engine = Containerd(DATA)
     engine("images", "import", f"{DATA}/image.tar").ok()
     yield engine
     engine.stop()
+
+
+@pytest.fixture
+def containerd(containerd_daemon):
+    yield containerd_daemon
+    containerd_daemon.clean()
 
 
 @pytest.fixture(autouse=True)

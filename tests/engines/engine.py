@@ -40,9 +40,9 @@ class Result:
         return f"<{' '.join(self.argv)}: {self.code}; out {self.out!r}; err {self.err!r}>"
 
 
-def command(*argv, stdin="", environment=None, deadline=DEADLINE):
+def command(*argv, stdin="", environment=None, folder=None, deadline=DEADLINE):
     argv = [str(word) for word in argv]
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", env=environment, timeout=deadline, check=False)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, errors="replace", env=environment, cwd=folder, timeout=deadline, check=False)
     return Result(argv, done.returncode, done.stdout, done.stderr)
 
 
@@ -60,11 +60,12 @@ def wait_until(condition, what):
 class Terminal:
     """A command that runs on a terminal of ours."""
 
-    def __init__(self, argv, environment=None, rows=40, columns=100):
+    def __init__(self, argv, environment=None, folder="/", rows=40, columns=100):
         self.argv, self.seen, self.code = argv, "", None
         self.pid, self.fd = pty.fork()
         if not self.pid:
             try:
+                os.chdir(folder)
                 os.execvpe(argv[0], argv, environment or os.environ)
             finally:
                 os._exit(255)
@@ -105,31 +106,32 @@ class Terminal:
 class Engine:
     """docker or podman: the part of the command line that both have."""
 
-    def __init__(self, name, argv, run_options=(), environment=None):
-        self.name, self.argv, self.run_options, self.environment = name, list(argv), list(run_options), environment
+    def __init__(self, name, argv, directory, environment=None):
+        self.name, self.argv, self.directory, self.environment = name, list(argv), directory, environment
+        os.makedirs(directory)
         self.names = []
 
     def __call__(self, *words, stdin="", deadline=DEADLINE):
-        return command(*self.argv, *words, stdin=stdin, environment=self.environment, deadline=deadline)
+        return command(*self.argv, *words, stdin=stdin, environment=self.environment, folder=self.directory, deadline=deadline)
 
     def run(self, *words, stdin=""):
-        return self("run", "--rm", *self.run_options, *words, stdin=stdin)
+        return self("run", "--rm", *words, stdin=stdin)
 
     def start(self, *words):
         """A container in the background; returns its name."""
         name = f"box{len(self.names)}-{os.getpid()}"
         self.names.append(name)
-        self("run", "-d", "--name", name, *self.run_options, *words).ok()
+        self("run", "-d", "--name", name, *words).ok()
         return name
 
     def create(self, *words):
         name = f"box{len(self.names)}-{os.getpid()}"
         self.names.append(name)
-        self("create", "--name", name, *self.run_options, *words).ok()
+        self("create", "--name", name, *words).ok()
         return name
 
     def terminal(self, *words, **size):
-        return Terminal([*self.argv, *(str(word) for word in words)], self.environment, **size)
+        return Terminal([*self.argv, *(str(word) for word in words)], self.environment, self.directory, **size)
 
     def inspect(self, name, template):
         return self("inspect", "--format", template, name).ok().text
@@ -145,5 +147,9 @@ class Engine:
 
     def clean(self):
         if self.names:
-            self("rm", "-f", "-t", "0", *self.names) if self.name == "podman" else self("rm", "-f", *self.names)
+            self.remove(*self.names)
             self.names.clear()
+
+    def remove(self, *names):
+        """By force."""
+        return self("rm", "-f", *(("-t", "0") if self.name == "podman" else ()), *names)

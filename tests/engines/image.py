@@ -6,7 +6,7 @@ import tarfile
 
 NAME = "skep-test/busybox"
 APPLETS = """sh ash cat echo id ls mount umount ps kill true false hostname env pwd tty stat touch mkdir mknod chown chmod head tail wc grep
-sed cut sort tr test sleep dd readlink nproc uname ip awk find ln rm stty sync seq df unshare ping nc wget httpd date sysctl top""".split()
+sed cut sort tr test sleep dd readlink nproc uname ip awk find ln rm stty sync seq df unshare ping nc wget httpd date sysctl top linux32""".split()
 FILES = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nbee:x:1000:1000:a bee:/home/bee:/bin/sh\n",
     "etc/group": "root:x:0:\nbee:x:1000:\nswarm:x:2000:bee\n",

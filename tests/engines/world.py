@@ -136,7 +136,7 @@ def furnish(data, layout):
     os.chmod("/var/tmp", 0o1777)
     mount(None, "/", flags=REC | SHARED)
     os.makedirs(f"{data}/home")
-    os.environ["HOME"] = f"{data}/home"
+    os.environ.update(HOME=f"{data}/home", PODMAN_IGNORE_CGROUPSV1_WARNING="1")
 
 
 def be_init(child):
