@@ -12,13 +12,14 @@ static int fail(Err *e, const LaunchMount *m, int r, const char *what)
 	return err_sys(e, r, "error mounting \"cgroup\" to rootfs at \"%s\": %s", m->mount->destination, what);
 }
 
+/* With what is mounted below it: in a user namespace the kernel gives no part of a tree without the rest. */
 static int bind_directory(const char *from, int target, const LaunchMount *m, Err *e)
 {
-	AUTO_FD int tree = mount_clone(AT_FDCWD, from, false);
+	uint64_t set, clear;
+	mount_flag_attrs(m->options.flags, &set, &clear);
+	AUTO_FD int tree = mount_clone_attr(AT_FDCWD, from, true, set, 0);
 	if (tree < 0) return fail(e, m, tree, from);
-	int r = mount_bind_flags(tree, &m->options, false);
-	if (r < 0) return fail(e, m, r, "set flags");
-	r = mount_attach(tree, target);
+	int r = mount_attach(tree, target);
 	return r < 0 ? fail(e, m, r, "attach") : 0;
 }
 
