@@ -117,7 +117,8 @@ struct BindTable {
  * ("config.json"). -EINVAL with the JSON path and what is allowed; -ENOMEM. */
 int bind_decode(const BindTable *t, const JsonValue *v, void *obj, const char *document, Arena *a, Err *e) MUST_USE;
 
-/* bind_parse: json_parse and bind_decode in one; text as for json_parse. */
+/* bind_parse: json_parse and bind_decode in one; text as for json_parse. The parsed tree is gone afterwards: tables with BIND_RAW rows, which
+ * point into it, need the two calls. */
 int bind_parse(const BindTable *t, char *text, size_t n, void *obj, const char *document, Arena *a, Err *e) MUST_USE;
 
 /* bind_encode: writes *obj as one object, absent fields left out. */

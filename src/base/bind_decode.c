@@ -305,8 +305,9 @@ int bind_decode(const BindTable *t, const JsonValue *v, void *obj, const char *d
 
 int bind_parse(const BindTable *t, char *text, size_t n, void *obj, const char *document, Arena *a, Err *e)
 {
+	AUTO_ARENA tree = ARENA_INIT(a->max);
 	JsonValue v;
-	int x = json_parse(text, n, a, &v, e);
+	int x = json_parse(text, n, &tree, &v, e);
 	if (x < 0) return err_wrap(e, "%s", document);
 	return bind_decode(t, &v, obj, document, a, e);
 }

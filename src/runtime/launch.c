@@ -98,8 +98,14 @@ int launch_compile_filter(Launch *l, Err *e)
 {
 	const SeccompProfile *p = l->spec->lnx->seccomp;
 	if (!p) return 0;
-	int r = seccomp_compile(p, l->arena, &l->filter, e);
+	/* the compiler's working memory goes at once; the program is small */
+	AUTO_ARENA scratch = ARENA_INIT(l->arena->max);
+	int r = seccomp_compile(p, &scratch, &l->filter, e);
 	if (r < 0) return err_wrap(e, "config.json");
+	struct sock_filter *kept = arena_array(l->arena, l->filter.prog.len, sizeof *kept);
+	if (!kept) return err_sys(e, ENOMEM, "seccomp filter");
+	memcpy(kept, l->filter.prog.filter, l->filter.prog.len * sizeof *kept);
+	l->filter.prog.filter = kept;
 	if (l->filter.notify && (!p->listener_path || !*p->listener_path))
 		return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.seccomp.listenerPath: required with SCMP_ACT_NOTIFY");
 	l->has_filter = true;

@@ -6,7 +6,7 @@
 static int decode(char *text, size_t n, Sample *s, Arena *a)
 {
 	Err e = ERR_INIT;
-	int r = bind_parse(&sample_table, text, n, s, "config.json", a, &e);
+	int r = sample_parse(text, n, s, "config.json", a, &e);
 	if (r < 0)
 		assert(e.code != ERR_NONE && starts_with(e.msg, "config.json: "));
 	else

@@ -72,3 +72,11 @@ BIND_TABLE(sample_table, "sample", Sample, { "version", BIND_STRING, AT(Sample, 
 	   { "limits", BIND_LIST, AT(Sample, limits), .sub = &limit_table }, { "labels", BIND_MAP, AT(Sample, labels) },
 	   { "named", BIND_OBJMAP, AT(Sample, named), .sub = &named_table }, { "raw", BIND_RAW, AT(Sample, raw), .flags = BIND_ALWAYS },
 	   { "cwd", BIND_STRING, AT(Sample, cwd) });
+
+/* Its raw row points into the parsed tree, which therefore stays in the arena. */
+static inline int sample_parse(char *text, size_t n, Sample *s, const char *document, Arena *a, Err *e)
+{
+	JsonValue v;
+	int r = json_parse(text, n, a, &v, e);
+	return r < 0 ? err_wrap(e, "%s", document) : bind_decode(&sample_table, &v, s, document, a, e);
+}

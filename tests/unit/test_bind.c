@@ -21,7 +21,7 @@ static Decoded decode(const char *text)
 {
 	Decoded d = { .arena = ARENA_INIT(16 << 20), .text = strdup(text) };
 	assert_non_null(d.text);
-	d.r = bind_parse(&sample_table, d.text, strlen(d.text), &d.s, "config.json", &d.arena, &d.e);
+	d.r = sample_parse(d.text, strlen(d.text), &d.s, "config.json", &d.arena, &d.e);
 	return d;
 }
 

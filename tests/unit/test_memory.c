@@ -56,7 +56,7 @@ static int parse_task(Err *e)
 	make_document(&in);
 	AUTO_FREE char *text = buf_take(&in);
 	if (!text) return -ENOMEM;
-	int r = bind_parse(&sample_table, text, strlen(text), &s, "config.json", &a, e);
+	int r = sample_parse(text, strlen(text), &s, "config.json", &a, e);
 	if (r < 0) {
 		assert_int_equal(e->code, ERR_RESOURCE);
 		return r;
@@ -74,7 +74,7 @@ static int unknown_name_task(Err *e)
 	AUTO_ARENA a = ARENA_INIT(ARENA_MAX);
 	char text[] = "{\"version\":\"1\",\"colour\":\"pink\"}";
 	Sample s;
-	int r = bind_parse(&sample_table, text, strlen(text), &s, "config.json", &a, e);
+	int r = sample_parse(text, strlen(text), &s, "config.json", &a, e);
 	assert_true(r < 0);
 	if (r == -ENOMEM) return r;
 	assert_true(starts_with(e->msg, "config.json: colour: unknown value \"pink\""));
