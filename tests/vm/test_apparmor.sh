@@ -39,8 +39,9 @@ is "exec: the profile of --apparmor" "$(rt exec --apparmor skep-vm free cat /pro
 refuse "exec: an unknown profile" rt exec --apparmor skep-vm-none free true
 down free
 
-refuse "an unknown profile" up unknown '.process.apparmorProfile = "skep-vm-none"'
-check "an unknown profile: no container" sh -c "! $RUNTIME --root $state state unknown"
-check "an unknown profile: no cgroup" gone /sys/fs/cgroup/skep-vm/unknown
+bundle unknown '.process.apparmorProfile = "skep-vm-none"'
+refuse "create: an unknown profile" timeout 60 "$RUNTIME" --root $state create --bundle $work/bundles/unknown unknown
+refuse "create: an unknown profile: no container" rt state unknown
+check "create: an unknown profile: no cgroup" gone /sys/fs/cgroup/skep-vm/unknown
 rt delete --force unknown >/dev/null 2>&1
 finish
