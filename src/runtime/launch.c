@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -240,6 +241,25 @@ static bool asks_before_start(const Launch *l)
 	       (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
 }
 
+static int reap_stage(Launch *l, Err *e)
+{
+	int status;
+	if (TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0) return err_sys(e, errno, "wait for the stage");
+	l->pid = 0;
+	return 0;
+}
+
+/* The init overtook the stage that tells its pid, and waits for an answer. The stage has nothing more to do than to tell and to exit; one
+ * that was killed in between never will. */
+static int await_stage(Launch *l, Err *e)
+{
+	int r = reap_stage(l, e);
+	if (r < 0) return r;
+	struct pollfd p = { l->sync[0], POLLIN, 0 };
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLIN) return 0;
+	return err_set(e, ERR_INTERNAL, ECHILD, "the stage of the container's init ended before it told its pid (killed?)");
+}
+
 /* One message. Returns 1 to go on, 0 when the child needs nothing more. */
 static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 {
@@ -252,8 +272,7 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 		log_write(l->rt->log, (LogLevel)m->value, "%s", m->text);
 		return 1;
 	case SYNC_PID: {
-		int status;
-		if (TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0) return err_sys(e, errno, "wait for the stage");
+		if (l->pid > 0 && (r = reap_stage(l, e)) < 0) return r;
 		l->pid = m->value;
 		r = adopt(l, e);
 		return r < 0 ? r : 1;
@@ -353,6 +372,7 @@ int launch_go(Launch *l, Err *e)
 			/* the init overtook the stage that tells its pid; it asks once, and then waits for the answer */
 			early = m;
 			early_fd = fd;
+			if ((r = await_stage(l, e)) < 0) return r;
 			continue;
 		}
 		r = attend(l, &m, fd, e);
