@@ -133,6 +133,33 @@ true"""
     assert box.output_of(script) == ""
 
 
+@pytest.fixture
+def delegated():
+    """A control group of the machine that belongs to the user of a rootless container."""
+    path = os.path.join(cgroups.directory("/", "pids"), f"skep-delegated-{os.getpid()}")
+    os.mkdir(path)
+    for name in (".", "cgroup.procs"):
+        os.chown(os.path.join(path, name), 1000, 1000)
+    yield path
+    os.rmdir(path)
+
+
+def test_a_rootless_container_cannot_write_to_the_machines_groups(box, delegated):
+    """CVE-2023-25809: what the user may write to outside is read-only inside, when that was asked for."""
+    from test_namespaces import rootless
+    rootless(box).mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro", "nosuid", "noexec", "nodev")
+    name = os.path.basename(delegated)
+    script = f"""
+for d in /sys/fs/cgroup/{name} /sys/fs/cgroup/*/{name}; do
+    (echo 1 > $d/cgroup.procs) 2>/dev/null && echo "written $d"
+    mkdir $d/made 2>/dev/null && echo "made in $d"
+done
+true"""
+    result = box.sh(script).run()
+    assert result.code != 0 or result.out == ""
+    assert not os.path.exists(os.path.join(delegated, "made"))
+
+
 def test_the_container_sees_no_other_group(world, box):
     """With a cgroup mount, what is visible is the container's own part."""
     other = world.box("other").sh("echo up; exec sleep 30").up()
