@@ -67,15 +67,17 @@ static int mount_hierarchy(const LaunchMount *m, const CgroupHierarchy *h, int t
 	return 0;
 }
 
-static int mount_v1(Launch *l, const LaunchMount *m, int root, int target, Err *e)
+static int mount_v1(Launch *l, const LaunchMount *m, int target, Err *e)
 {
 	const Cgroup *cg = &l->container->state.cgroup;
+	static const char *const options[] = { "source=tmpfs", "mode=755", NULL };
 	bool own_ns = oci_is_new(l->spec, CLONE_NEWCGROUP);
-	unsigned long flags = m->options.flags & ~(unsigned long)MS_RDONLY;
-	int r = mount_at("tmpfs", target, "tmpfs", flags, "mode=755");
-	if (r < 0) return fail(e, m, r, "tmpfs");
-	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
-	if (top < 0) return fail(e, m, top, "open");
+	uint64_t set, clear;
+	int r;
+	mount_flag_attrs(m->options.flags & ~(unsigned long)MS_RDONLY, &set, &clear);
+	/* by descriptor from its birth: looked up again after mounting, the name may lead elsewhere */
+	AUTO_FD int top = mount_new("tmpfs", options, set);
+	if (top < 0 || (r = mount_attach(top, target)) < 0) return fail(e, m, top < 0 ? top : r, "tmpfs");
 	AUTO_FD_BIN bin = { .n = 0 };
 	for (size_t i = 0; i < cg->hierarchies.n; i++) {
 		const CgroupHierarchy *h = &cg->hierarchies.items[i];
@@ -94,8 +96,10 @@ static int mount_v2(Launch *l, const LaunchMount *m, int target, Err *e)
 		if (r == 0) return 0;
 		if (r != -EPERM && r != -EBUSY) return fail(e, m, r, "cgroup2");
 	}
+	/* where the kernel does not mount it for us: the container's own part, not the machine's (CVE-2023-25809) */
 	const char *from = "/sys/fs/cgroup";
-	if (cg->hierarchies.n && !oci_namespace(l->spec, CLONE_NEWCGROUP)) from = cg->hierarchies.items[0].path;
+	for (size_t i = 0; i < cg->hierarchies.n; i++)
+		if (!*cg->hierarchies.items[i].name) from = cg->hierarchies.items[i].path;
 	return bind_directory(from, target, m, e);
 }
 
@@ -121,10 +125,10 @@ int cgroup_give_away(const Launch *l, Err *e)
 	return uid == geteuid() ? 0 : cgroup_delegate(&l->container->state.cgroup, uid, (gid_t)-1, e);
 }
 
-int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e)
+int cgroup_mount(Launch *l, const LaunchMount *m, int target, Err *e)
 {
 	const Cgroup *cg = &l->container->state.cgroup;
 	if (cg->layout == CGROUP_V2 || (m->mount->type && streq(m->mount->type, "cgroup2"))) return mount_v2(l, m, target, e);
 	if (!cg->hierarchies.n) return bind_directory("/sys/fs/cgroup", target, m, e);
-	return mount_v1(l, m, root, target, e);
+	return mount_v1(l, m, target, e);
 }

@@ -123,7 +123,7 @@ int mounts_open_sources(Launch *l, Err *e) MUST_USE;
 int mounts_map(const Launch *l, size_t i, int tree, int own_userns, Err *e) MUST_USE;
 
 /* cgroup_mount.c */
-int cgroup_mount(Launch *l, const LaunchMount *m, int root, int target, Err *e) MUST_USE;
+int cgroup_mount(Launch *l, const LaunchMount *m, int target, Err *e) MUST_USE;
 /* cgroup_give_away: makes the user of the process the owner of the container's v2 cgroup, when it has a cgroup namespace of its own
  * and the cgroup file system is mounted writable. */
 int cgroup_give_away(const Launch *l, Err *e) MUST_USE;

@@ -355,7 +355,7 @@ static int make_cgroup(Launch *l, LaunchMount *m, int root, Err *e)
 	AUTO_FD int target = path_make_dir(root, m->destination, 0755);
 	if (target < 0) return mount_fail(e, m, target, "create mount point");
 	int r = check_proc(m, target, -1, e);
-	return r < 0 ? r : cgroup_mount(l, m, root, target, e);
+	return r < 0 ? r : cgroup_mount(l, m, target, e);
 }
 
 int mounts_make(Launch *l, int root, Err *e)
