@@ -224,29 +224,30 @@ static int open_plain_dir(Launch *l, const LaunchMount *m, int root, Err *e)
 		       m->mount->source ? m->mount->source : "", m->mount->destination, m->mount->type);
 }
 
-/* Where a file system goes: a descriptor, or an entry of the /dev that was mounted a moment ago and that nobody else can change. */
+/* Where a file system goes. */
 typedef struct Target {
 	int fd;
-	const char *name; /* NULL: fd itself */
-	bool fresh;       /* made here: it covers nothing */
+	bool fresh; /* made here: it covers nothing */
 } Target;
 
 static int open_target(Launch *l, const LaunchMount *m, int root, Target *ret, Err *e)
 {
 	const char *name = m->destination + strlen("/dev/");
-	if (l->dev >= 0 && starts_with(m->destination, "/dev/") && *name && !strchr(name, '/') && mkdirat(l->dev, name, 0755) == 0) {
-		*ret = (Target){ .fd = l->dev, .name = name, .fresh = true };
-		return 0;
-	}
 	*ret = (Target){ .fd = -1 };
+	if (l->dev >= 0 && starts_with(m->destination, "/dev/") && *name && !strchr(name, '/') && mkdirat(l->dev, name, 0755) == 0) {
+		/* never mounted on by name: the /dev that was found may be one that others can change */
+		ret->fd = openat(l->dev, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		ret->fresh = true;
+		return ret->fd < 0 ? mount_fail(e, m, errno, "open mount point") : 0;
+	}
 	ret->fd = path_make_dir_new(root, m->destination, 0755, &ret->fresh);
 	if (ret->fd < 0) return mount_fail(e, m, ret->fd, "create mount point");
 	return ret->fresh ? 0 : check_proc(m, ret->fd, -1, e);
 }
 
-static void target_done(Launch *l, Target *t)
+static void target_done(Target *t)
 {
-	if (t->fd != l->dev) fd_close(t->fd);
+	fd_close(t->fd);
 }
 
 /* Keeps the permissions of the directory that a tmpfs covers, unless the options say otherwise. */
@@ -312,9 +313,9 @@ static int make_tmpfs(Launch *l, LaunchMount *m, int root, Err *e)
 	if (data && m->options.copy_up && (lower = path_open(root, m->destination, O_RDONLY | O_DIRECTORY, 0)) < 0)
 		r = mount_fail(e, m, lower, "open what lies below");
 	if (m->options.copy_up || dev) flags &= ~(unsigned long)MS_RDONLY; /* when it is filled */
-	if (data && r >= 0 && (r = mount_at_name(m->mount->source ? m->mount->source : "tmpfs", t.fd, t.name, "tmpfs", flags, data)) < 0)
+	if (data && r >= 0 && (r = mount_at(m->mount->source ? m->mount->source : "tmpfs", t.fd, "tmpfs", flags, data)) < 0)
 		r = mount_fail(e, m, r, NULL);
-	target_done(l, &t);
+	target_done(&t);
 	if (!data || r < 0) return r < 0 ? r : -e->errnum;
 	if (lower >= 0 && (r = copy_up(m, lower, root, e)) < 0) return r;
 	if (dev && lower < 0) l->dev = path_open(root, "/dev", O_PATH | O_DIRECTORY, 0);
@@ -336,15 +337,13 @@ static int make_typed(Launch *l, LaunchMount *m, int root, Err *e)
 	bool plain = is_type(m, "proc") || is_type(m, "sysfs");
 	int r = plain ? t.fd = open_plain_dir(l, m, root, e) : open_target(l, m, root, &t, e);
 	if (r < 0) {
-		target_done(l, &t);
+		target_done(&t);
 		return r;
 	}
 	const char *data = plain ? m->options.data : labelled(l, m->options.data, e);
-	if (data)
-		r = mount_at_name(m->mount->source ? m->mount->source : m->mount->type, t.fd, t.name, m->mount->type, m->options.flags,
-				  data);
+	if (data) r = mount_at(m->mount->source ? m->mount->source : m->mount->type, t.fd, m->mount->type, m->options.flags, data);
 	if (data && r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) r = bind_sysfs(t.fd);
-	target_done(l, &t);
+	target_done(&t);
 	if (!data) return -e->errnum;
 	if (r < 0) return mount_fail(e, m, r, NULL);
 	return finish(m, root, e);
