@@ -145,6 +145,8 @@ int oci_resources_parse(char *text, size_t n, Arena *a, CgroupResources *ret, Er
 /* oci_spec_check: combinations of fields that cannot work or that the specification forbids; -EINVAL. */
 int oci_spec_check(const OciSpec *s, Err *e) MUST_USE;
 int oci_process_check(const OciProcess *p, Err *e) MUST_USE;
+/* oci_resources_check: where is what messages put before a field: "config.json: linux.resources.", "resources: ". */
+int oci_resources_check(const CgroupResources *r, const char *where, Err *e) MUST_USE;
 
 /* oci_namespace: the namespace of that CLONE_NEW* type, NULL when the container shares the runtime's. */
 const OciNamespace *oci_namespace(const OciSpec *s, int type);

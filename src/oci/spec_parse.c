@@ -45,6 +45,8 @@ int oci_process_check(const OciProcess *p, Err *e)
 	/* to the kernel it means "leave as it is": root */
 	if (p->user.uid == UINT32_MAX) return invalid(e, "process.user.uid", "4294967295 is no id");
 	if (p->user.gid == UINT32_MAX) return invalid(e, "process.user.gid", "4294967295 is no id");
+	for (size_t i = 0; i < p->user.additional_gids.n; i++)
+		if (p->user.additional_gids.items[i] == UINT32_MAX) return invalid(e, "process.user.additionalGids", "4294967295 is no id");
 	for (size_t i = 0; i < p->env.n; i++)
 		if (p->env.items[i][0] == '=' || !strchr(p->env.items[i], '='))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: process.env[%zu]: expected NAME=value, got \"%.64s\"", i,
@@ -57,11 +59,45 @@ int oci_process_check(const OciProcess *p, Err *e)
 	return 0;
 }
 
+static int check_clocks(const OciSpec *s, Err *e)
+{
+	for (size_t i = 0; i < s->lnx->time_offsets.n; i++) {
+		const char *clock = s->lnx->time_offsets.items[i].clock;
+		if (!streq(clock, "monotonic") && !streq(clock, "boottime"))
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "config.json: linux.timeOffsets: unknown clock \"%.64s\"; allowed: \"monotonic\", \"boottime\"",
+				       clock);
+	}
+	return 0;
+}
+
+/* The longest name that the kernel keeps: __NEW_UTS_LEN. */
+enum { UTS_NAME_MAX = 64 };
+
+static int check_names(const OciSpec *s, Err *e)
+{
+	if (s->hostname && strlen(s->hostname) > UTS_NAME_MAX) return invalid(e, "hostname", "at most 64 bytes are allowed");
+	if (s->domainname && strlen(s->domainname) > UTS_NAME_MAX) return invalid(e, "domainname", "at most 64 bytes are allowed");
+	return 0;
+}
+
+static int check_absolute(const StrList *l, const char *where, Err *e)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->items[i][0] != '/')
+			return err_set(e, ERR_CONFIG, EINVAL, "config.json: %s[%zu]: must be an absolute path, got \"%.128s\"", where, i,
+				       l->items[i]);
+	return 0;
+}
+
 static int check_namespaces(const OciSpec *s, Err *e)
 {
 	int seen = 0;
 	for (size_t i = 0; i < s->lnx->namespaces.n; i++) {
 		const OciNamespace *ns = &s->lnx->namespaces.items[i];
+		if (ns->path && *ns->path && *ns->path != '/')
+			return err_set(e, ERR_CONFIG, EINVAL,
+				       "config.json: linux.namespaces[%zu].path: must be an absolute path, got \"%.128s\"", i, ns->path);
 		if (seen & ns->type)
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: linux.namespaces[%zu]: a second namespace of type %s", i,
 				       bind_name(oci_namespace_names, ns->type));
@@ -80,13 +116,6 @@ static int check_namespaces(const OciSpec *s, Err *e)
 	if (s->lnx->net_devices.n && !(seen & CLONE_NEWNET)) return invalid(e, "linux.netDevices", "needs a namespace of type network");
 	if (!(seen & CLONE_NEWNS) && (s->lnx->masked_paths.n || s->lnx->readonly_paths.n))
 		return invalid(e, "linux.maskedPaths", "unable to restrict sys entries without a private MNT namespace");
-	for (size_t i = 0; i < s->lnx->time_offsets.n; i++) {
-		const char *clock = s->lnx->time_offsets.items[i].clock;
-		if (!streq(clock, "monotonic") && !streq(clock, "boottime"))
-			return err_set(e, ERR_CONFIG, EINVAL,
-				       "config.json: linux.timeOffsets: unknown clock \"%.64s\"; allowed: \"monotonic\", \"boottime\"",
-				       clock);
-	}
 	return 0;
 }
 
@@ -208,10 +237,16 @@ static int check_linux(const OciSpec *s, Err *e)
 	    (r = idmap_check(&s->lnx->gid_mappings, "linux.gidMappings", e)) < 0)
 		return err_wrap(e, "config.json");
 	if ((r = check_namespaces(s, e)) < 0) return r;
+	if ((r = check_names(s, e)) < 0 || (r = check_clocks(s, e)) < 0) return r;
+	if ((r = check_absolute(&s->lnx->masked_paths, "linux.maskedPaths", e)) < 0) return r;
+	if ((r = check_absolute(&s->lnx->readonly_paths, "linux.readonlyPaths", e)) < 0) return r;
+	if ((r = oci_resources_check(s->lnx->resources, "config.json: linux.resources.", e)) < 0) return r;
 	for (size_t i = 0; i < s->lnx->sysctl.n; i++)
 		if ((r = check_sysctl(s, &s->lnx->sysctl.items[i], e)) < 0) return r;
 	if ((r = check_devices(s, e)) < 0) return r;
 	if ((r = netdev_check(&s->lnx->net_devices, e)) < 0) return err_wrap(e, "config.json: linux.netDevices");
+	/* that the container's id can name a group is for rdt_check to say again, when there is one */
+	if (s->lnx->intel_rdt && (r = rdt_check(s->lnx->intel_rdt, "id", e)) < 0) return err_wrap(e, "config.json: linux.intelRdt");
 	if (s->lnx->memory_policy && (r = memory_policy_check(s->lnx->memory_policy, e)) < 0)
 		return err_wrap(e, "config.json: linux.memoryPolicy");
 	if (s->lnx->seccomp && (r = check_seccomp(s->lnx->seccomp, e)) < 0) return r;
@@ -252,5 +287,6 @@ int oci_process_parse(char *text, size_t n, Arena *a, OciProcess *ret, Err *e)
 
 int oci_resources_parse(char *text, size_t n, Arena *a, CgroupResources *ret, Err *e)
 {
-	return bind_parse(&oci_resources_table, text, n, ret, "resources", a, e);
+	int r = bind_parse(&oci_resources_table, text, n, ret, "resources", a, e);
+	return r < 0 ? r : oci_resources_check(ret, "resources: ", e);
 }

@@ -80,7 +80,7 @@ BIND_TABLE(device_rule_table, "device rule", CgroupDeviceRule, ROW(CgroupDeviceR
 BIND_TABLE(memory_table, "memory", CgroupMemory, ROW(CgroupMemory, "limit", BIND_OPT_INT, limit),
 	   ROW(CgroupMemory, "reservation", BIND_OPT_INT, reservation), ROW(CgroupMemory, "swap", BIND_OPT_INT, swap),
 	   ROW(CgroupMemory, "kernel", BIND_OPT_INT, kernel), ROW(CgroupMemory, "kernelTCP", BIND_OPT_INT, kernel_tcp),
-	   ROW(CgroupMemory, "swappiness", BIND_OPT_UINT, swappiness, .max = 200),
+	   ROW(CgroupMemory, "swappiness", BIND_OPT_UINT, swappiness, .max = 100),
 	   ROW(CgroupMemory, "disableOOMKiller", BIND_OPT_BOOL, disable_oom_killer),
 	   ROW(CgroupMemory, "useHierarchy", BIND_OPT_BOOL, use_hierarchy),
 	   ROW(CgroupMemory, "checkBeforeUpdate", BIND_OPT_BOOL, check_before_update));

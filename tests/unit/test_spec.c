@@ -358,9 +358,54 @@ static const BadRow bad_rows[] = {
 	{ LINUX("'memoryPolicy':{'mode':'MPOL_BIND'}"), "linux.memoryPolicy: ", "at least one node" },
 	{ LINUX("'rootfsPropagation':'sideways'"), "linux.rootfsPropagation: ", "rslave" },
 	{ LINUX("'resources':{'hugepageLimits':[{'limit':1}]}"), "linux.resources.hugepageLimits[0].pageSize: ", "required" },
+	{ LINUX("'resources':{'memory':{'swappiness':101}}"), "linux.resources.memory.swappiness: ", "from 0 to 100" },
+	{ LINUX("'resources':{'cpu':{'cpus':'abc'}}"), "linux.resources.cpu.cpus: ", "0-3,8" },
+	{ LINUX("'resources':{'cpu':{'mems':'0;1'}}"), "linux.resources.cpu.mems: ", "expected a list" },
+	{ LINUX("'resources':{'cpu':{'period':999}}"), "linux.resources.cpu.period: ", "1000 to 1000000" },
+	{ LINUX("'resources':{'cpu':{'period':1000001}}"), "linux.resources.cpu.period: ", "1000 to 1000000" },
+	{ LINUX("'resources':{'cpu':{'quota':999}}"), "linux.resources.cpu.quota: ", "at least 1000" },
+	{ LINUX("'resources':{'cpu':{'idle':2}}"), "linux.resources.cpu.idle: ", "0 or 1" },
+	{ LINUX("'resources':{'blockIO':{'weight':9}}"), "linux.resources.blockIO.weight: ", "10 to 1000" },
+	{ LINUX("'resources':{'blockIO':{'leafWeight':1001}}"), "linux.resources.blockIO.leafWeight: ", "10 to 1000" },
+	{ LINUX("'resources':{'blockIO':{'weightDevice':[{'major':8,'minor':0,'weight':5000}]}}"),
+	  "linux.resources.blockIO.weightDevice[0].weight: ", "10 to 1000" },
+	{ LINUX("'resources':{'devices':[{'allow':true,'type':'x'}]}"), "linux.resources.devices[0].type: ", "allowed: " },
+	{ LINUX("'resources':{'devices':[{'allow':true},{'allow':true,'access':'rq'}]}"),
+	  "linux.resources.devices[1].access: ", "r, w, m" },
+	{ LINUX("'resources':{'hugepageLimits':[{'pageSize':'2M','limit':1}]}"), "linux.resources.hugepageLimits[0].pageSize: ", "2MB" },
+	{ LINUX("'resources':{'unified':{'../x.y':'1'}}"), "linux.resources.unified: ", "no slashes" },
+	{ LINUX("'resources':{'unified':{'memory':'1'}}"), "linux.resources.unified: ", "CONTROLLER.PARAMETER" },
+	{ LINUX("'intelRdt':{'closID':'../x'}"), "linux.intelRdt: ", "ClosID" },
+	{ LINUX("'intelRdt':{'closID':'x','memBwSchema':'L3:0=1'}"), "linux.intelRdt: ", "MB:" },
+	{ NAMESPACES(TYPE("mount"), ",'maskedPaths':['/a','b']"), "linux.maskedPaths[1]: ", "absolute" },
+	{ NAMESPACES(TYPE("mount"), ",'readonlyPaths':['']"), "linux.readonlyPaths[0]: ", "absolute" },
+	{ PROCESS(",'user':{'uid':0,'gid':0,'additionalGids':[4294967295]}"), "process.user.additionalGids: ", "4294967295" },
+	{ DOCUMENT(",'hostname':'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa','linux':{'namespaces':[" TYPE(
+		  "uts") "]}"),
+	  "hostname: ", "at most 64" },
 	{ LINUX("'resources':{'memory':{'limit':18446744073709551615}}"), "linux.resources.memory.limit: ", "expected" },
 	{ LINUX("'resources':{'pids':{'limit':1e3}}"), "linux.resources.pids.limit: ", "expected an integer" },
 };
+
+/* What runc's callers send for "not set", and the ends of the ranges. */
+static const char *const unusual[] = {
+	LINUX("'resources':{'cpu':{'quota':0,'period':0,'shares':0,'idle':1,'cpus':'','mems':''},'blockIO':{'weight':0,'leafWeight':0}}"),
+	LINUX("'resources':{'cpu':{'quota':-1,'period':1000,'cpus':'0-31:2/4,40','mems':'all'},'blockIO':{'weight':10,'leafWeight':1000}}"),
+	LINUX("'resources':{'cpu':{'quota':1000,'period':1000000},'memory':{'swappiness':100},'unified':{'memory.high':'max\\n'}}"),
+	LINUX("'resources':{'devices':[{'allow':false,'access':'rwm'},{'allow':true,'type':'','access':''},{'allow':true,'access':'rwma'}]}"),
+	LINUX("'resources':{'hugepageLimits':[{'pageSize':'1GB','limit':0},{'pageSize':'64KB','limit':0}]}"),
+	LINUX("'intelRdt':{'closID':'/'}"),
+	PROCESS(",'user':{'uid':0,'gid':0,'additionalGids':[0,4294967294]}"),
+};
+
+static void unusual_documents_are_accepted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(unusual); i++) {
+		AUTO_PARSED p = parse_quoted(unusual[i]);
+		assert_accepted(&p, unusual[i]);
+	}
+}
 
 static void bad_documents_are_explained(void **state)
 {
@@ -375,6 +420,7 @@ static const BadRow namespace_rows[] = {
 	{ NAMESPACES(TYPE("pids"), ""), "linux.namespaces[0].type: ", "allowed: " },
 	{ NAMESPACES("{}", ""), "linux.namespaces[0].type: ", "required" },
 	{ NAMESPACES(TYPE("pid") "," TYPE("ipc") "," TYPE("pid"), ""), "linux.namespaces[2]: ", "a second namespace of type pid" },
+	{ NAMESPACES("{'type':'pid','path':'proc/1/ns/pid'}", ""), "linux.namespaces[0].path: ", "absolute" },
 	{ DOCUMENT(",'hostname':'a','linux':{'namespaces':[" TYPE("pid") "]}"), "hostname: ", "UTS namespace" },
 	{ DOCUMENT(",'domainname':'a'"), "domainname: ", "UTS namespace" },
 	{ NAMESPACES(TYPE("user"), ""), "linux.uidMappings: ", "needs uidMappings and gidMappings" },
@@ -562,6 +608,9 @@ static void parts_are_parsed_alone(void **state)
 		    !resources.memory.limit.set);
 	assert_int_equal(oci_resources_parse(wrong, strlen(wrong), &a, &resources, &e), -EINVAL);
 	assert_true(starts_with(e.msg, "resources: memory.limit: expected an integer, got string"));
+	char rule[] = "{\"devices\":[{\"type\":\"x\"}]}";
+	assert_int_equal(oci_resources_parse(rule, strlen(rule), &a, &resources, &e), -EINVAL);
+	assert_true(starts_with(e.msg, "resources: devices[0].type: unknown value"));
 }
 
 static void the_default_is_valid(void **state)
@@ -597,6 +646,7 @@ int main(void)
 		cmocka_unit_test(truncated_documents_are_refused),
 		cmocka_unit_test(duplicate_keys_are_refused),
 		cmocka_unit_test(bad_documents_are_explained),
+		cmocka_unit_test(unusual_documents_are_accepted),
 		cmocka_unit_test(namespaces_have_rules),
 		cmocka_unit_test(namespaces_are_found),
 		cmocka_unit_test(versions_are_compared),
