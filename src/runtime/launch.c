@@ -340,31 +340,32 @@ static void take_tty_size(Launch *l)
 	l->tty_size = (OciConsoleSize){ .height = w.ws_row, .width = w.ws_col };
 }
 
-int launch_go(Launch *l, Err *e)
+/* What the command does beside the init, without being asked. */
+static int work_beside(Launch *l, Err *e)
 {
-	take_tty_size(l);
-	int r = launch_clone(l, &l->pid, &l->pidfd, e);
-	if (r < 0) return r;
-	l->sync[1] = fd_close(l->sync[1]);
+	int r;
 	if (l->meanwhile && (r = l->meanwhile(l->meanwhile_data, e)) < 0) return r;
 	if (l->late_cgroup) {
 		r = sync_send_fds(l->sync[0], SYNC_CGROUP, l->cgroup_fds, l->n_cgroup_fds);
 		if (r < 0 && r != -EPIPE) return err_sys(e, r, "hand the cgroup to the container's init");
 	}
 	if (!l->staged && (r = adopt(l, e)) < 0) return r;
-	if (!asks_before_start(l) && !l->wait_start) {
-		/* nothing to ask: everything here is done while the init builds the root, and it need not wait for us */
-		if ((r = publish(l, e)) < 0) return r;
-		r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);
-		if (r < 0 && r != -EPIPE) return err_sys(e, r, "answer the container's init");
-	}
+	if (asks_before_start(l) || l->wait_start) return 0;
+	/* nothing to ask: all is done while the init builds the root, and it need not wait for us */
+	if ((r = publish(l, e)) < 0) return r;
+	r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);
+	return r < 0 && r != -EPIPE ? err_sys(e, r, "answer the container's init") : 0;
+}
+
+/* Answers the init until it needs nothing more. */
+static int attend_all(Launch *l, Err *e)
+{
 	bool ready = false, pid_known = !l->staged;
 	SyncMessage early = { .kind = 0 };
 	AUTO_FD int early_fd = -1;
 	for (;;) {
 		SyncMessage m;
-		int fd = -1;
-		r = sync_receive(l->sync[0], &m, &fd);
+		int fd = -1, r = sync_receive(l->sync[0], &m, &fd);
 		if (r < 0) return err_sys(e, r, "hear from the container's init");
 		if (r == 0) return verdict(l, ready, e);
 		if (m.kind == SYNC_READY) ready = true;
@@ -380,6 +381,16 @@ int launch_go(Launch *l, Err *e)
 		if (r > 0 && m.kind == SYNC_PID && early.kind) r = attend(l, &early, take_fd(early_fd), e);
 		if (r <= 0) return r;
 	}
+}
+
+int launch_go(Launch *l, Err *e)
+{
+	take_tty_size(l);
+	int r = launch_clone(l, &l->pid, &l->pidfd, e);
+	if (r < 0) return r;
+	l->sync[1] = fd_close(l->sync[1]);
+	if ((r = work_beside(l, e)) < 0) return r;
+	return attend_all(l, e);
 }
 
 int launch_kill(Launch *l)
