@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { AHEAD = 40 }; /* while we look at one, others come and go */
+
 static volatile sig_atomic_t over;
 
 static void stop(int signal)
@@ -58,7 +60,7 @@ static int follow(void)
 {
 	int next = getpid() + 1, met = 0;
 	while (!over) {
-		for (int pid = next; pid < next + 3; pid++) {
+		for (int pid = next; pid < next + AHEAD; pid++) {
 			if (kill(pid, 0) < 0 && errno == ESRCH) continue;
 			met++;
 			while (!over && (kill(pid, 0) == 0 || errno != ESRCH))
