@@ -60,7 +60,7 @@ class Docker(Engine):
     def __init__(self, data):
         directory = os.path.join(data, "docker")
         socket = f"unix://{directory}/docker.sock"
-        super().__init__("docker", ["/usr/bin/docker", "-H", socket], directory)
+        super().__init__("docker", ["/usr/bin/docker", "-H", socket], directory, f"{directory}/exec/runtime-runc/moby")
         configuration = os.path.join(self.directory, "daemon.json")
         write(configuration, json.dumps({
             "data-root": f"{self.directory}/data",
@@ -86,7 +86,7 @@ class Podman(Engine):
         podman_configuration(data)
         directory = os.path.join(data, "podman-by-name" if named else "podman")
         super().__init__("podman", ["/usr/bin/podman", "--runtime", "skep" if named else runtime(data), "--root", f"{directory}/root",
-                                    "--runroot", f"{directory}/run", "--storage-driver", "overlay"], directory)
+                                    "--runroot", f"{directory}/run", "--storage-driver", "overlay"], directory, f"/run/{os.path.basename(RUNTIME)}")
 
 
 class RootlessPodman(Engine):
@@ -98,7 +98,8 @@ class RootlessPodman(Engine):
         directory, run = os.path.join(data, "rootless"), f"/run/user/{self.UID}"
         super().__init__("podman", ["setpriv", "--reuid", str(self.UID), "--regid", str(self.UID), "--clear-groups", "--reset-env", "/usr/bin/env",
                                     f"HOME={directory}", f"XDG_RUNTIME_DIR={run}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PODMAN_IGNORE_CGROUPSV1_WARNING=1",
-                                    "/usr/bin/podman", "--runtime", runtime(data), "--storage-driver", "vfs"], directory)
+                                    "/usr/bin/podman", "--runtime", runtime(data), "--storage-driver", "vfs"], directory,
+                         f"{run}/{os.path.basename(RUNTIME)}")
         os.makedirs(run)
         for path in (directory, run):
             os.chown(path, self.UID, self.UID)

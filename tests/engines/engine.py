@@ -2,11 +2,14 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
 import termios
 import time
+
+from world import hierarchies
 
 DEADLINE = int(os.environ.get("DEADLINE", "60")) # seconds that any single step may take
 
@@ -46,14 +49,14 @@ def command(*argv, stdin="", environment=None, folder=None, deadline=DEADLINE):
     return Result(argv, done.returncode, done.stdout, done.stderr)
 
 
-def wait_until(condition, what):
+def wait_until(condition, what, details=lambda: ""):
     """Polls something that nobody reports."""
     end = time.monotonic() + DEADLINE
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"{what}: not within {DEADLINE} s"
+        assert time.monotonic() < end, f"{what}: not within {DEADLINE} s {details()}"
         time.sleep(0.02)
 
 
@@ -103,11 +106,14 @@ class Terminal:
         return self.code
 
 
-class Engine:
-    """docker or podman: the part of the command line that both have."""
+PARENTS = {"docker": "docker", "podman": "libpod_parent"} # of the control groups of containers
 
-    def __init__(self, name, argv, directory, environment=None):
-        self.name, self.argv, self.directory, self.environment = name, list(argv), directory, environment
+
+class Engine:
+    """docker or podman: the part of the command line that both have. states: where its runtime keeps what runs."""
+
+    def __init__(self, name, argv, directory, states):
+        self.name, self.argv, self.directory, self.states, self.environment = name, list(argv), directory, states, None
         os.makedirs(directory)
         self.names = []
 
@@ -149,6 +155,13 @@ class Engine:
         if self.names:
             self.remove(*self.names)
             self.names.clear()
+        wait_until(lambda: not self.left(), "nothing of the containers is left to the runtime", self.left)
+
+    def left(self):
+        """What the runtime still knows, and the control groups of containers."""
+        states = [f"{self.states}/{name}" for name in os.listdir(self.states)] if os.path.isdir(self.states) else []
+        groups = [here for at, _, _ in hierarchies() for here, _, _ in os.walk(f"{at}/{PARENTS[self.name]}")]
+        return states + [group for group in groups if re.search("(docker/|libpod-)[0-9a-f]{64}$", group)]
 
     def remove(self, *names):
         """By force."""

@@ -137,6 +137,7 @@ def test_restart_policy(engine):
 def test_force_removal(engine):
     name = start(engine, DEAF)
     pid = engine.pid(name)
+    assert len(engine.left()) > 1 # the state and control groups that must not stay
     engine.remove(name).ok()
     wait_until(lambda: not running(pid), "its init is gone")
     assert engine("inspect", name).code != 0
