@@ -129,13 +129,18 @@ static int make_state_dir(Creation *c, Err *e)
 	c->container.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (c->container.dir < 0 || flock(c->container.dir, LOCK_EX | LOCK_NB) < 0)
 		return err_sys(e, errno, "lock state directory %s", path);
-	AUTO_FD int fd = openat(c->container.dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || (r = fd_write_all(fd, c->text, c->text_n)) < 0) return err_sys(e, fd < 0 ? errno : r, "write %s/config.json", path);
 	return 0;
 }
 
-/* The first state.json: what delete --force needs, no pid yet. */
-static int write_first_state(Creation *c, Err *e)
+static int write_config(Creation *c, Err *e)
+{
+	AUTO_FD int fd = openat(c->container.dir, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : fd_write_all(fd, c->text, c->text_n);
+	return r < 0 ? err_sys(e, r, "write %s/%s/config.json", c->rt->root, c->o->id) : 0;
+}
+
+/* All but the pid. The init has a copy from the clone, for its hooks. */
+static void describe(Creation *c)
 {
 	ContainerState *s = &c->container.state;
 	char when[TIME_TEXT_MAX];
@@ -146,7 +151,6 @@ static int write_first_state(Creation *c, Err *e)
 	s->owner = geteuid();
 	s->host_mounts = !oci_namespace(&c->spec, CLONE_NEWNS);
 	s->systemd_cgroup = s->cgroup.driver == CGROUP_SYSTEMD;
-	return container_save(&c->container, e);
 }
 
 static int make_cgroup(Creation *c, Err *e)
@@ -208,7 +212,6 @@ static int plan_launch(Creation *c, Err *e)
 	l->host_work = c->spec.hooks.prestart.n || c->spec.hooks.create_runtime.n || c->spec.lnx->net_devices.n;
 	if ((r = launch_plan_namespaces(l, e)) < 0) return r;
 	if ((r = launch_plan_mounts(l, e)) < 0) return r;
-	if ((r = launch_compile_filter(l, e)) < 0) return r;
 	if ((r = mounts_open_sources(l, e)) < 0) return r;
 	return launch_open_host(l, e);
 }
@@ -235,7 +238,7 @@ static int make_surroundings(void *data, Err *e)
 {
 	Creation *c = data;
 	int r;
-	if ((r = write_first_state(c, e)) < 0 || (r = make_cgroup(c, e)) < 0) return r;
+	if ((r = write_config(c, e)) < 0 || (r = container_save(&c->container, e)) < 0 || (r = make_cgroup(c, e)) < 0) return r;
 	return make_rdt(c, e);
 }
 
@@ -260,6 +263,9 @@ static int creation_go(Creation *c, bool wait_start, bool detached, Err *e)
 	/* v1: many directories, and a child that can enter them by itself: it makes its namespaces meanwhile. (A v2 tree beside them must be
 	 * entered by the clone: later would wait for a grace period.) */
 	l->late_cgroup = c->container.state.cgroup.layout == CGROUP_V1 && c->rt->cgroup_driver == CGROUP_FS && !l->staged && !l->new_user;
+	describe(c);
+	l->late_filter = l->late_cgroup && c->spec.lnx->seccomp && !launch_asks(l);
+	if (!l->late_filter && (r = launch_compile_filter(l, e)) < 0) return r;
 	if (l->late_cgroup) {
 		l->meanwhile = make_surroundings;
 		l->meanwhile_data = c;

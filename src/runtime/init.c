@@ -6,6 +6,7 @@
 #include "runtime/launch.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <sched.h>
 #include <signal.h>
@@ -202,9 +203,23 @@ static void die_on_request(void)
 		signal(request[i], end_by_signal);
 }
 
+static int take_filter(Launch *l)
+{
+	SyncMessage head = { .kind = SYNC_FILTER };
+	size_t max = BPF_MAXINSNS * sizeof(struct sock_filter);
+	struct sock_filter *code = malloc(max); /* not the arena: mostly untouched; gone with the execve */
+	ssize_t n = code ? sync_receive_data(l->sync[1], &head, code, max) : -ENOMEM;
+	l->filter = (SeccompFilter){ .prog = { .filter = code }, .flags = (unsigned)head.value, .notify = head.errnum };
+	if (n < 0) return (int)n;
+	l->filter.prog.len = (unsigned short)((size_t)n / sizeof *code);
+	l->has_filter = true;
+	return 0;
+}
+
 static int wait_for_start(Launch *l, int root)
 {
 	SyncMessage m;
+	if (l->late_filter && take_filter(l) < 0) return -EPIPE;
 	if (sync_send(l->sync[1], SYNC_READY, 0, NULL, -1) < 0) return -EPIPE;
 	debug(l, "init: closing the pipe to signal completion");
 	if (sync_receive(l->sync[1], &m, NULL) != 1 || m.kind != SYNC_GO) return -EPIPE;

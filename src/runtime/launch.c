@@ -235,7 +235,7 @@ static int adopt(Launch *l, Err *e)
 	return 0;
 }
 
-static bool asks_before_start(const Launch *l)
+bool launch_asks(const Launch *l)
 {
 	return l->new_user || l->staged || l->host_work || l->asks_idmap ||
 	       (!l->exec && l->container->state.cgroup.driver == CGROUP_SYSTEMD);
@@ -295,8 +295,8 @@ static int attend(Launch *l, const SyncMessage *m, int fd, Err *e)
 		fd_close(fd);
 		break;
 	case SYNC_READY:
-		if (m->value) return 0;                                /* it is on its own now */
-		if (!asks_before_start(l) && !l->wait_start) return 1; /* has been answered already */
+		if (m->value) return 0;                          /* it is on its own now */
+		if (!launch_asks(l) && !l->wait_start) return 1; /* has been answered already */
 		r = publish(l, e);
 		break;
 	default:
@@ -340,6 +340,15 @@ static void take_tty_size(Launch *l)
 	l->tty_size = (OciConsoleSize){ .height = w.ws_row, .width = w.ws_col };
 }
 
+static int hand_filter(Launch *l, Err *e)
+{
+	int r = launch_compile_filter(l, e);
+	if (r < 0) return r;
+	SyncMessage head = { .kind = SYNC_FILTER, .value = (int)l->filter.flags, .errnum = l->filter.notify };
+	r = sync_send_data(l->sync[0], &head, l->filter.prog.filter, l->filter.prog.len * sizeof *l->filter.prog.filter);
+	return r < 0 && r != -EPIPE ? err_sys(e, r, "hand the seccomp filter to the container's init") : 0;
+}
+
 /* What the command does beside the init, without being asked. */
 static int work_beside(Launch *l, Err *e)
 {
@@ -349,8 +358,9 @@ static int work_beside(Launch *l, Err *e)
 		r = sync_send_fds(l->sync[0], SYNC_CGROUP, l->cgroup_fds, l->n_cgroup_fds);
 		if (r < 0 && r != -EPIPE) return err_sys(e, r, "hand the cgroup to the container's init");
 	}
+	if (l->late_filter && (r = hand_filter(l, e)) < 0) return r;
 	if (!l->staged && (r = adopt(l, e)) < 0) return r;
-	if (asks_before_start(l) || l->wait_start) return 0;
+	if (launch_asks(l) || l->wait_start) return 0;
 	/* nothing to ask: all is done while the init builds the root, and it need not wait for us */
 	if ((r = publish(l, e)) < 0) return r;
 	r = sync_send(l->sync[0], SYNC_GO, (int)l->ignored, NULL, -1);

@@ -45,6 +45,7 @@ typedef struct Launch {
 	/* Namespaces: what the clone makes, what the init makes by unshare, what is entered, by whom. */
 	int clone_new, unshare_new;
 	bool late_cgroup; /* the cgroup is made while the init already works; it enters when its descriptors come */
+	bool late_filter; /* so is the seccomp filter, and sent before SYNC_GO */
 	/* meanwhile: the command's work right after the clone, beside the init; may be NULL */
 	int (*meanwhile)(void *data, Err *e);
 	void *meanwhile_data;
@@ -92,6 +93,7 @@ int launch_preserve(Launch *l, unsigned n, Err *e) MUST_USE;
 /* launch_set_process: p, without labels of a security module that the machine does not run: those are said and left out. */
 int launch_set_process(Launch *l, const OciProcess *p, Err *e) MUST_USE;
 int launch_compile_filter(Launch *l, Err *e) MUST_USE;
+bool launch_asks(const Launch *l);                /* will the init ask the command for something before it is ready? */
 int launch_open_host(Launch *l, Err *e) MUST_USE; /* proc, sync pair */
 
 /* ---- the parts of the init, each in the file of its name ---- */

@@ -2,6 +2,7 @@
 #include "runtime/sync.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 int sync_pair(int ret[static 2])
 {
@@ -60,6 +61,25 @@ int sync_receive_fds(int sock, SyncKind kind, int *fds, size_t max, size_t *ret_
 	ssize_t n = fd_recv(sock, &m, sizeof m, fds, max, ret_n);
 	if (n < 0) return (int)n;
 	return n == 0 ? -EPIPE : m.kind == kind ? 0 : -EPROTO;
+}
+
+int sync_send_data(int sock, SyncMessage *head, void *p, size_t n)
+{
+	struct iovec iov[] = { { head, offsetof(SyncMessage, text) }, { p, n } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
+	ssize_t k = TEMP_FAILURE_RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
+	return k < 0 ? -errno : 0;
+}
+
+ssize_t sync_receive_data(int sock, SyncMessage *head, void *p, size_t max)
+{
+	uint32_t kind = head->kind;
+	struct iovec iov[] = { { head, offsetof(SyncMessage, text) }, { p, max } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
+	ssize_t n = TEMP_FAILURE_RETRY(recvmsg(sock, &m, 0));
+	if (n <= 0) return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
+	if ((size_t)n < offsetof(SyncMessage, text) || m.msg_flags & MSG_TRUNC || head->kind != kind) return -EPROTO;
+	return n - (ssize_t)offsetof(SyncMessage, text);
 }
 
 int sync_ask(int sock, SyncKind kind, int value, const char *text, int fd)

@@ -20,6 +20,7 @@ typedef enum {
 	SYNC_PTY,       /* descriptor: the pty's master; text: its name */
 	SYNC_SECCOMP,   /* descriptor: the seccomp listener */
 	SYNC_CGROUP,    /* to the init: descriptors to enter the cgroup by */
+	SYNC_FILTER,    /* to the init: value: flags of the seccomp filter, errnum: whether it notifies; its code follows */
 	SYNC_READY,     /* everything is done but the start */
 	SYNC_GO,        /* answer: go on */
 } SyncKind;
@@ -42,6 +43,11 @@ int sync_receive(int sock, SyncMessage *ret, int *ret_fd) MUST_USE;
 /* sync_send_fds, sync_receive_fds: a message of that kind that is nothing but descriptors. */
 int sync_send_fds(int sock, SyncKind kind, const int *fds, size_t n) MUST_USE;
 int sync_receive_fds(int sock, SyncKind kind, int *fds, size_t max, size_t *ret_n) MUST_USE;
+
+/* sync_send_data, sync_receive_data: a message without a text, and data in its place. Received: the number of bytes, -EPIPE at the end
+ * of the stream, -EPROTO for another kind than head has or for more than max bytes. */
+int sync_send_data(int sock, SyncMessage *head, void *p, size_t n) MUST_USE;
+ssize_t sync_receive_data(int sock, SyncMessage *head, void *p, size_t max) MUST_USE;
 
 /* sync_ask: sends kind and waits for SYNC_GO. -EPIPE when the other side is gone. */
 int sync_ask(int sock, SyncKind kind, int value, const char *text, int fd) MUST_USE;
