@@ -133,7 +133,7 @@ static int build_container(Launch *l, int *ret_root, Err *e)
 	if ((r = rootfs_build(l, &root, e)) < 0) return r;
 	if ((r = set_names(l, e)) < 0) return r;
 	if (l->host_work && (r = sync_ask(l->sync[1], SYNC_ASK_HOST, 0, NULL, -1)) < 0) _exit(1);
-	pid_t pid = (pid_t)l->container->state.pid;
+	pid_t pid = getpid(); /* as the container counts: in its namespaces the hook runs, too */
 	if ((r = hooks_run("createContainer", &l->spec->hooks.create_container, l->container, STATUS_CREATING, pid, NULL, e)) < 0) return r;
 	if ((r = set_sysctls(l, e)) < 0) return r;
 	if ((r = rootfs_enter(l, root, e)) < 0) return r;
