@@ -62,7 +62,7 @@ static int list_one(Invocation *in, const char *id, JsonWriter *w, Row *row)
 		.cell[CELL_STATUS] = container_status_name(s),
 		.cell[CELL_BUNDLE] = c.state.bundle,
 		.cell[CELL_CREATED] = c.state.created,
-		.cell[CELL_OWNER] = c.state.owner ? arena_printf(in->arena, "#%u", c.state.owner) : "root",
+		.cell[CELL_OWNER] = c.state.owner ? arena_printf(in->arena, "%u", c.state.owner) : "root",
 	};
 	return row->cell[CELL_PID] && row->cell[CELL_OWNER] ? 1 : -ENOMEM;
 }

@@ -179,7 +179,9 @@ void container_state_write(const Container *c, ContainerStatus status, bool deta
 			json_put_string(w, c->state.annotations.items[i].key, c->state.annotations.items[i].value);
 		json_end_object(w);
 	}
-	if (details) json_put_string(w, "owner", c->state.owner == 0 ? "root" : "");
+	char owner[16];
+	snprintf(owner, sizeof owner, "%u", c->state.owner);
+	if (details) json_put_string(w, "owner", c->state.owner ? owner : "root");
 	json_end_object(w);
 }
 
