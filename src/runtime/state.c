@@ -75,7 +75,8 @@ int container_save(const Container *c, Err *e)
 	AUTO_BUF out = BUF_INIT(STATE_MAX);
 	JsonWriter w = JSON_WRITER(&out);
 	bind_encode(&container_state_table, &c->state, &w);
-	if (buf_failed(&out)) return err_sys(e, ENOMEM, "state.json");
+	if (buf_failed(&out))
+		return err_set(e, ERR_RESOURCE, E2BIG, "state.json: more than %d bytes: the annotations are too long", STATE_MAX);
 	return fd_replace_file(c->dir, "state.json", out.p, out.n, 0600, false, e);
 }
 
