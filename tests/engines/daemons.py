@@ -162,6 +162,25 @@ class Containerd:
     def run(self, *words, options=(), stdin=""):
         return self(*self.run_words("--rm", *options, f"docker.io/{IMAGE}:latest", self.name(), *words), stdin=stdin)
 
+    def output(self, *words, options=(), stdin=""):
+        return self.again(lambda: self.run(*words, options=options, stdin=stdin))
+
+    def exec(self, name, *words, options=()):
+        self.count += 1
+        return self("tasks", "exec", "--exec-id", f"exec{self.count}", *options, name, *words)
+
+    def exec_output(self, name, *words):
+        return self.again(lambda: self.exec(name, *words))
+
+    @staticmethod
+    def again(attempt):
+        """ctr now and then hears of the end before it has read what was printed: 1 in 300, whichever the runtime."""
+        for _ in range(5):
+            done = attempt()
+            if done.out or done.code:
+                break
+        return done.ok()
+
     def start(self, *words, options=()):
         """A task in the background; returns its name."""
         name = self.name()

@@ -12,14 +12,14 @@ def status(containerd, name):
 
 
 def test_output_and_exit_codes(containerd):
-    assert containerd.run("echo", "hello").ok().text == "hello"
+    assert containerd.output("echo", "hello").text == "hello"
     containerd.run("sh", "-c", "exit 42").exits(42)
     done = containerd.run("no-such-program")
     assert done.code == 1 and "executable file not found" in done.err
 
 
 def test_stdin(containerd):
-    assert containerd.run("head", "-n", "2", stdin="a\nb\nc\n").ok().lines == ["a", "b"] # ctr does not tell where stdin ends
+    assert containerd.output("head", "-n", "2", stdin="a\nb\nc\n").lines == ["a", "b"] # ctr does not tell where stdin ends
 
 
 def test_a_terminal(containerd):
@@ -34,8 +34,8 @@ def test_a_task_and_its_processes(containerd):
     name = containerd.start("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.05; done")
     pid, state = containerd.tasks()[name]
     assert state == "RUNNING"
-    assert containerd("tasks", "exec", "--exec-id", "one", name, "sh", "-c", "echo $PPID; pwd").ok().lines == ["0", "/"]
-    containerd("tasks", "exec", "--exec-id", "two", "--user", "1000", "--cwd", "/tmp", name, "sh", "-c", "test $(id -u)$(pwd) = 1000/tmp && exit 5").exits(5)
+    assert containerd.exec_output(name, "sh", "-c", "echo $PPID; pwd").lines == ["0", "/"]
+    containerd.exec(name, "sh", "-c", "test $(id -u)$(pwd) = 1000/tmp && exit 5", options=("--user", "1000", "--cwd", "/tmp")).exits(5)
     assert str(pid) in containerd("tasks", "ps", name).ok().out
     containerd("tasks", "pause", name).ok()
     assert status(containerd, name) == "PAUSED"
@@ -62,7 +62,7 @@ def test_limits(containerd):
 
 def test_options_of_the_specification(containerd):
     options = ("--read-only", "--env", "HIVE=cork", "--cwd", "/tmp", "--seccomp", "--mount", "type=bind,src=/etc,dst=/host,options=rbind:ro", "--cap-add", "CAP_SYS_TIME")
-    done = containerd.run("sh", "-c", "echo $HIVE; pwd; touch /tmp/x || echo read-only; test -e /host/debian_version && touch /host/x || echo bound; grep -E '^(Seccomp|CapEff|NoNewPrivs):' /proc/self/status", options=options).ok()
+    done = containerd.output("sh", "-c", "echo $HIVE; pwd; touch /tmp/x || echo read-only; test -e /host/debian_version && touch /host/x || echo bound; grep -E '^(Seccomp|CapEff|NoNewPrivs):' /proc/self/status", options=options)
     assert done.lines == ["cork", "/tmp", "read-only", "bound", "CapEff:\t00000000aa0425fb", "NoNewPrivs:\t1", "Seccomp:\t2"]
 
 
@@ -73,18 +73,18 @@ def test_a_device(containerd):
 
 def test_a_user_namespace(containerd):
     options = ("--uidmap", "0:200000:65536", "--gidmap", "0:200000:65536", "--remap-labels")
-    done = containerd.run("sh", "-c", "cat /proc/self/uid_map; id -u; touch /tmp/x; stat -c %u /tmp/x", options=options).ok()
+    done = containerd.output("sh", "-c", "cat /proc/self/uid_map; id -u; touch /tmp/x; stat -c %u /tmp/x", options=options)
     assert [line.split() for line in done.lines] == [["0", "200000", "65536"], ["0"], ["0"]]
 
 
 def test_without_pivot_root(containerd):
-    assert containerd.run("cat", "/etc/not-a-program", options=("--no-pivot",)).ok().text == "no interpreter reads this"
+    assert containerd.output("cat", "/etc/not-a-program", options=("--no-pivot",)).text == "no interpreter reads this"
 
 
 def test_a_namespace_of_another_task(containerd):
     name = containerd.start("sleep", "1000")
     pid = containerd.tasks()[name][0]
-    assert "sleep 1000" in containerd.run("ps", options=("--with-ns", f"pid:/proc/{pid}/ns/pid")).ok().out
+    assert "sleep 1000" in containerd.output("ps", options=("--with-ns", f"pid:/proc/{pid}/ns/pid")).out
 
 
 def test_tasks_stay_when_containerd_is_restarted(containerd):
@@ -94,7 +94,7 @@ def test_tasks_stay_when_containerd_is_restarted(containerd):
         containerd.daemon.stop(how)
         containerd.daemon.start(containerd.data)
         assert containerd.tasks()[name] == before
-        assert containerd("tasks", "exec", "--exec-id", f"after{how}", name, "echo", "here").ok().text == "here"
+        assert containerd.exec_output(name, "echo", "here").text == "here"
     containerd("tasks", "kill", "-s", "TERM", name).ok()
     wait_until(lambda: status(containerd, name) == "STOPPED", "it ends")
     assert "exit code 7" in containerd("tasks", "delete", name).ok().err
