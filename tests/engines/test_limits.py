@@ -43,12 +43,21 @@ def test_update(engine, box):
     assert cpu_quota(pid) == 0.25
 
 
-def test_memory_ends_at_the_limit(engine):
-    name = engine.start("--memory", "32m", "--memory-swap", "32m", "--network", "none", "--tmpfs", "/big:size=200m", IMAGE,
-                        "dd", "if=/dev/zero", "of=/big/file", "bs=1M", "count=100")
-    assert engine("wait", name).ok().text == "137"
+def hears_of_oom(engine, name):
     # older versions of conmon tell it by a file in their working directory, where podman does not look
-    wait_until(lambda: engine.inspect(name, "{{.State.OOMKilled}}") == "true" or os.path.exists(f"{engine.directory}/oom"), "the engine hears of it")
+    return engine.inspect(name, "{{.State.OOMKilled}}") == "true" or os.path.exists(f"{engine.directory}/oom")
+
+
+def test_memory_ends_at_the_limit(engine):
+    # The engines' supervisors learn of it from an event that may lose against the end of the container on a busy machine, whatever the
+    # runtime: one of a few containers must be told of.
+    for _ in range(8):
+        name = engine.start("--memory", "32m", "--memory-swap", "32m", "--network", "none", "--tmpfs", "/big:size=200m", IMAGE,
+                            "dd", "if=/dev/zero", "of=/big/file", "bs=1M", "count=100")
+        assert engine("wait", name).ok().text == "137"
+        if hears_of_oom(engine, name):
+            return
+    wait_until(lambda: hears_of_oom(engine, name), "the engine hears of it")
 
 
 def test_an_out_of_memory_child_does_not_end_the_container(engine):
