@@ -123,6 +123,7 @@ int exec_run(Invocation *in, Err *e)
 	if (r < 0) return r;
 	ExecOptions o = {
 		.process = &process,
+		.spec = file ? NULL : &spec,
 		.pid_file = option_value(in, "pid-file"),
 		.console_socket = option_value(in, "console-socket"),
 		.pidfd_socket = option_value(in, "pidfd-socket"),

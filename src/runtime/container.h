@@ -97,6 +97,7 @@ int container_run(const Runtime *rt, const CreateOptions *o, Err *e) MUST_USE;
 
 typedef struct ExecOptions {
 	const OciProcess *process; /* complete */
+	const OciSpec *spec;       /* the container's, when it has been read already; may be NULL */
 	const char *pid_file, *console_socket, *pidfd_socket;
 	unsigned preserve_fds;
 	bool detach, ignore_paused;

@@ -84,7 +84,10 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 {
 	Cgroup cg;
 	int r;
-	if ((r = container_spec(c, spec, e)) < 0) return r;
+	if (o->spec)
+		*spec = *o->spec;
+	else if ((r = container_spec(c, spec, e)) < 0)
+		return r;
 	l->spec = spec;
 	if ((r = launch_set_process(l, o->process, e)) < 0) return r;
 	l->exec = true;
@@ -94,7 +97,7 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 	l->pidfd_socket = o->pidfd_socket;
 	AUTO_FD int pidfd = container_pidfd(c);
 	if (pidfd < 0) return err_set(e, ERR_STATE, ESRCH, "cannot exec in a stopped container");
-	if ((r = launch_compile_filter(l, e)) < 0) return r;
+	l->late_filter = spec->lnx->seccomp;
 	if ((r = plan_cgroup(l, o->sub_cgroups, &cg, e)) < 0) return r;
 	if ((r = open_cgroup(l, &cg, e)) < 0) return r;
 	if ((r = launch_plan_exec_namespaces(l, pidfd, e)) < 0) return r;
