@@ -10,7 +10,6 @@
 
 #include "runtime/launch.h"
 #include "sys/cap.h"
-#include "sys/lsm.h"
 #include "sys/path.h"
 
 enum { PASSWD_MAX = 1 << 20 };
@@ -215,7 +214,6 @@ int identity_become(Launch *l, int root, Err *e)
 	CapPlan caps = plan_caps(l);
 	int r, in_cwd;
 	if ((r = set_attributes(l, e)) < 0 || (r = set_oom_score(l, e)) < 0) return r;
-	if ((r = lsm_set_exec_label(l->proc, p->apparmor_profile, p->selinux_label, e)) < 0) return r;
 	if (p->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "set process.noNewPrivileges");
 	if ((in_cwd = enter_cwd(l, root, false, e)) < 0) return in_cwd;
 	/* without no_new_privs the filter needs CAP_SYS_ADMIN: now; otherwise as late as can be */
