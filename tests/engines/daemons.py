@@ -141,7 +141,11 @@ class Containerd:
         configuration = os.path.join(self.directory, "config.toml")
         write(configuration, f'version = 2\nroot = "{self.directory}/root"\nstate = "{self.directory}/state"\n'
                              f'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "{self.socket}"\n')
-        self.daemon = Daemon("containerd", ["/usr/bin/containerd", "-c", configuration], lambda: self("version").code == 0)
+        # some options of ctr make it forget --runc-binary: then it is the runc of the shim's PATH
+        os.makedirs(f"{self.directory}/bin")
+        os.symlink(runtime(data), f"{self.directory}/bin/runc")
+        self.daemon = Daemon("containerd", ["/usr/bin/env", f"PATH={self.directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "/usr/bin/containerd", "-c", configuration],
+                             lambda: self("version").code == 0)
         self.daemon.start(data)
         self.names = []
         self.count = 0

@@ -30,16 +30,20 @@ def mount(source, target, kind=None, flags=0, data=None):
 
 
 def hierarchies():
-    """[(mount point, type, options)] of the machine's control groups."""
-    found = []
+    """[(mount point, type, options)] of the control groups; of several mounts at one place the last is what one sees."""
+    found = {}
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
         for line in f:
             fields, _, rest = line.strip().partition(" - ")
             kind, _, options = rest.split(" ")[:3]
             at = fields.split(" ")[4]
             if kind in ("cgroup", "cgroup2") and at.startswith("/sys/fs/cgroup"):
-                found.append((at, kind, ",".join(word for word in options.split(",") if word not in ("rw", "ro"))))
-    return found
+                found[at] = (at, kind, ",".join(word for word in options.split(",") if word not in ("rw", "ro")))
+    return list(found.values())
+
+
+def unified():
+    return all(kind == "cgroup2" for _, kind, _ in hierarchies())
 
 
 def cgroup_path(pid, kind, options):
@@ -54,11 +58,9 @@ def cgroup_path(pid, kind, options):
 
 def cgroup_file(pid, v1, v2):
     """The content of a file of a process's control group; it has one name in each version."""
-    layout = hierarchies()
-    unified = [kind for _, kind, _ in layout] == ["cgroup2"]
-    for at, kind, options in layout:
-        if unified or v1.split(".")[0] in options.split(","):
-            return read(f"{at}{cgroup_path(pid, kind, options)}/{v2 if unified else v1}")
+    for at, kind, options in hierarchies():
+        if unified() or v1.split(".")[0] in options.split(","):
+            return read(f"{at}{cgroup_path(pid, kind, options)}/{v2 if unified() else v1}")
     raise LookupError(f"no hierarchy with {v1}")
 
 
@@ -79,7 +81,7 @@ class Cgroups:
         self.made = []
         for at, kind, options in hierarchies():
             parent = at + cgroup_path("self", kind, options)
-            if not os.path.isdir(parent):
+            if unified() or not os.path.isdir(parent): # where there are processes, v2 gives no controllers to groups below
                 parent = at
             path = f"{parent}/{name}"
             os.mkdir(path)
@@ -94,7 +96,7 @@ class Cgroups:
 
     def delegate(self):
         """In the world, pure cgroup v2: a group that has children with controllers has no processes itself."""
-        if [kind for _, kind, _ in hierarchies()] == ["cgroup2"]:
+        if unified():
             os.mkdir("/sys/fs/cgroup/tests")
             for pid in read("/sys/fs/cgroup/cgroup.procs").split():
                 write("/sys/fs/cgroup/tests/cgroup.procs", pid)
@@ -120,7 +122,7 @@ def furnish(data, layout):
     mount("tmpfs", data, "tmpfs", 0, "mode=755")
     mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
     mount("sysfs", "/sys", "sysfs", NOSUID | NODEV | NOEXEC)
-    if [kind for _, kind, _ in layout] != ["cgroup2"]:
+    if len(layout) > 1:
         mount("tmpfs", "/sys/fs/cgroup", "tmpfs", NOSUID | NODEV | NOEXEC, "mode=755")
     for at, kind, options in layout:
         os.makedirs(at, exist_ok=True)
@@ -162,13 +164,14 @@ def enter():
         sys.stdout.flush()
         os._exit(code)
     LIBC.prctl(1, signal.SIGKILL, 0, 0, 0) # PR_SET_PDEATHSIG
-    cgroups.enter()
-    check(LIBC.unshare(NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWPID | NEWNET), "unshare")
+    check(LIBC.unshare(NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET), "unshare")
     init = os.fork()
     if init:
         signal.signal(signal.SIGTERM, lambda *_: os.kill(init, signal.SIGKILL))
         os._exit(be_init(init))
     LIBC.prctl(1, signal.SIGKILL, 0, 0, 0)
+    cgroups.enter()
+    check(LIBC.unshare(NEWCGROUP), "unshare")
     furnish(data, layout)
     tests = os.fork()
     if tests:
