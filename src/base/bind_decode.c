@@ -3,43 +3,60 @@
 
 #include <inttypes.h>
 
+/* One step of the way from the document to a value: a member's name or, without one, an item's index. */
+typedef struct Step {
+	const char *key;
+	uint32_t index;
+} Step;
+
 typedef struct Decoder {
 	const char *document;
 	Arena *arena;
 	Err *e;
-	char path[256];
-	size_t path_n;
+	Step steps[JSON_DEPTH_MAX + 1];
+	size_t depth;
+	char path[256]; /* the steps as text; for messages only, and made for them: see path_text */
 } Decoder;
 
 static int decode_object(Decoder *d, const BindTable *t, const JsonValue *v, void *obj);
 
-/* The path is for messages only: what does not fit is cut. Returns the length to go back to. */
-static size_t path_push(Decoder *d, const char *key, ssize_t index)
+/* key: NULL for an item of a list. Returns the depth to go back to. */
+static size_t path_push(Decoder *d, const char *key, uint32_t index)
 {
-	size_t before = d->path_n, room = sizeof d->path - before;
-	int n = index >= 0 ? snprintf(d->path + before, room, "[%zd]", index)
-			   : snprintf(d->path + before, room, "%s%s", before ? "." : "", key);
-	d->path_n = n < 0 ? before : (size_t)n >= room ? sizeof d->path - 1 : before + (size_t)n;
-	return before;
+	if (d->depth < ARRAY_LEN(d->steps)) d->steps[d->depth] = (Step){ key, index };
+	return d->depth++;
 }
 
-static void path_pop(Decoder *d, size_t before)
+static void path_pop(Decoder *d, size_t depth)
 {
-	d->path_n = before;
-	d->path[before] = 0;
+	d->depth = depth;
+}
+
+/* What does not fit is cut. */
+static const char *path_text(Decoder *d)
+{
+	size_t at = 0, room = sizeof d->path;
+	d->path[0] = 0;
+	for (size_t i = 0; i < d->depth && i < ARRAY_LEN(d->steps) && at < room; i++) {
+		const Step *s = &d->steps[i];
+		int n = s->key ? snprintf(d->path + at, room - at, "%s%s", i ? "." : "", s->key)
+			       : snprintf(d->path + at, room - at, "[%u]", s->index);
+		if (n > 0) at += (size_t)n;
+	}
+	return d->path;
 }
 
 static int refuse(Decoder *d, const JsonValue *v, const char *expected)
 {
 	const char *got = v->type == JSON_DOUBLE ? "number with a fraction or exponent" : json_type_name(v->type);
-	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected %s, got %s (byte %u)", d->document, d->path_n ? d->path : "document",
+	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected %s, got %s (byte %u)", d->document, d->depth ? path_text(d) : "document",
 		       expected, got, v->offset);
 }
 
 static int refuse_range(Decoder *d, const JsonValue *v, int64_t min, uint64_t max)
 {
 	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: expected an integer from %" PRId64 " to %" PRIu64 " (byte %u)", d->document,
-		       d->path, min, max, v->offset);
+		       path_text(d), min, max, v->offset);
 }
 
 static int no_memory(Decoder *d)
@@ -115,7 +132,7 @@ static int decode_name(Decoder *d, const BindName *names, const JsonValue *v, in
 		}
 		buf_printf(&allowed, "%s\"%s\"", n == names ? "" : ", ", n->name);
 	}
-	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: unknown value \"%.64s\" (byte %u); allowed: %s", d->document, d->path, v->s,
+	return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: unknown value \"%.64s\" (byte %u); allowed: %s", d->document, path_text(d), v->s,
 		       v->offset, buf_str(&allowed));
 }
 
@@ -128,7 +145,7 @@ static int decode_plain_list(Decoder *d, const BindRow *row, const JsonValue *v,
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
 		const JsonValue *item = &v->items[i];
-		size_t mark = path_push(d, "", i);
+		size_t mark = path_push(d, NULL, i);
 		uint64_t u = 0;
 		int x = 0;
 		if (row->kind == BIND_STRINGS) {
@@ -155,7 +172,7 @@ static int decode_list(Decoder *d, const BindTable *t, const JsonValue *v, ObjLi
 	char *items = arena_array(d->arena, (size_t)v->n + 1, t->size);
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
-		size_t mark = path_push(d, "", i);
+		size_t mark = path_push(d, NULL, i);
 		int x = decode_object(d, t, &v->items[i], items + i * t->size);
 		if (x < 0) return x;
 		path_pop(d, mark);
@@ -170,7 +187,7 @@ static int decode_object_map(Decoder *d, const BindTable *t, const JsonValue *v,
 	char *items = arena_array(d->arena, (size_t)v->n + 1, t->size);
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
-		size_t mark = path_push(d, v->members[i].key, -1);
+		size_t mark = path_push(d, v->members[i].key, 0);
 		int x = decode_object(d, t, &v->members[i].value, items + i * t->size);
 		if (x < 0) return x;
 		*(const char **)(items + i * t->size) = v->members[i].key;
@@ -186,7 +203,7 @@ static int decode_map(Decoder *d, const JsonValue *v, StrMap *to)
 	StrPair *items = arena_array(d->arena, (size_t)v->n + 1, sizeof *items);
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
-		size_t mark = path_push(d, v->members[i].key, -1);
+		size_t mark = path_push(d, v->members[i].key, 0);
 		if (v->members[i].value.type != JSON_STRING) return refuse(d, &v->members[i].value, "a string");
 		items[i] = (StrPair){ v->members[i].key, v->members[i].value.s };
 		path_pop(d, mark);
@@ -268,8 +285,9 @@ static int check_required(Decoder *d, const BindTable *t, const JsonValue *v, co
 		const JsonValue *m = json_get(v, row->name);
 		bool there = m && m->type != JSON_NULL;
 		if (there && !is_empty(row, obj + row->offset)) continue;
-		path_push(d, row->name, -1);
-		return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: required, but %s", d->document, d->path, there ? "empty" : "missing");
+		path_push(d, row->name, 0);
+		return err_set(d->e, ERR_CONFIG, EINVAL, "%s: %s: required, but %s", d->document, path_text(d),
+			       there ? "empty" : "missing");
 	}
 	return 0;
 }
@@ -288,7 +306,7 @@ static int decode_object(Decoder *d, const BindTable *t, const JsonValue *v, voi
 			at = j + 1 < t->n ? j + 1 : 0;
 		}
 		if (!row || m->value.type == JSON_NULL) continue;
-		size_t mark = path_push(d, m->key, -1);
+		size_t mark = path_push(d, m->key, 0);
 		int x = decode_field(d, row, &m->value, (char *)obj + row->offset);
 		if (x < 0) return x;
 		path_pop(d, mark);
