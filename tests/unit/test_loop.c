@@ -201,11 +201,11 @@ static void a_paused_descriptor_is_silent(void **state)
 	fd_close(sv[1]);
 	s.victims = &w;
 	assert_int_equal(loop_fd_add(&s.l, &w, sv[0], EPOLLIN, on_hangup, &s), 0);
-	loop_timer_set(&s.l, &t, time_monotonic() + 5 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	assert_string_equal(s.log, "h.");
 	assert_int_equal(loop_fd_events(&w, EPOLLIN), 0); /* and comes back when asked */
-	loop_timer_set(&s.l, &t, time_monotonic() + 5 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	assert_string_equal(s.log, "h.h.");
 	loop_done(&s.l);
@@ -241,7 +241,7 @@ static void any_callback_may_free_any_watcher(void **state)
 		assert_int_equal(write(sv[i][1], "x", 1), 1);
 		assert_int_equal(loop_fd_add(&s.l, &s.victims[i], sv[i][0], EPOLLIN, remove_all, &s), 0);
 	}
-	loop_timer_set(&s.l, &t, time_monotonic() + 2 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	assert_string_equal(s.log, "r.");
 	loop_done(&s.l);
@@ -299,7 +299,7 @@ static void check_old_events(LoopFdFn *fn, bool hang_up)
 		if (hang_up) sv[i][1] = fd_close(sv[i][1]);
 		assert_int_equal(loop_fd_add(&s.l, &w[i], sv[i][0], EPOLLIN, fn, &s), 0);
 	}
-	loop_timer_set(&s.l, &t, time_monotonic() + 2 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	assert_string_equal(s.log, "r.");
 	loop_done(&s.l);
@@ -364,7 +364,7 @@ static void cancel_the_other(void *arg)
 	note(s, "x");
 	loop_timer_cancel(s->other_timer);
 	loop_defer_cancel(s->other_defer);
-	loop_timer_set(&s->l, s->timer, time_monotonic() + 2 * MS, stop, s); /* itself, again */
+	loop_timer_set(&s->l, s->timer, time_monotonic() + 150 * MS, stop, s); /* itself, again */
 }
 
 static void a_timer_may_cancel_what_is_due(void **state)
@@ -408,7 +408,7 @@ static void a_busy_timer_starves_nobody(void **state)
 	s.defer = &d;
 	s.fd = sv[0];
 	loop_timer_set(&s.l, &t[0], 0, again_at_once, &s);
-	loop_timer_set(&s.l, &t[1], time_monotonic() + 1 * MS, stop, &s);
+	loop_timer_set(&s.l, &t[1], time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_fd_add(&s.l, &w, sv[0], EPOLLIN, read_byte, &s), 0);
 	assert_int_equal(write(sv[1], "f", 1), 1);
 	assert_int_equal(loop_run(&s.l), 7);
@@ -520,7 +520,7 @@ static void a_busy_deferred_call_starves_nobody(void **state)
 	scene_init(&s);
 	s.defer = &d;
 	loop_defer(&s.l, &d, defer_again, &s);
-	loop_timer_set(&s.l, &t, time_monotonic() + 1 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	loop_done(&s.l);
 }
@@ -623,7 +623,7 @@ static void a_removed_exit_watcher_leaves_the_child_to_its_parent(void **state)
 	assert_int_equal(loop_exit_add(&s.l, &w, pidfd, on_exit_of_child, &s), 0);
 	loop_exit_remove(&w);
 	loop_exit_remove(&w);
-	loop_timer_set(&s.l, &t, time_monotonic() + 2 * MS, stop, &s);
+	loop_timer_set(&s.l, &t, time_monotonic() + 150 * MS, stop, &s);
 	assert_int_equal(loop_run(&s.l), 7);
 	assert_string_equal(s.log, ".");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
