@@ -107,7 +107,11 @@ int print_buf(const Buf *b, Err *e)
 
 static int run_command(Invocation *in, char **argv, Err *e)
 {
-	int r = in->command->enters_container && !seal_read_only ? seal_self(argv, environ, e) : 0;
+	int r = 0;
+	if (seal_read_only)
+		seal_finish();
+	else if (in->command->enters_container)
+		r = seal_self(argv, environ, e);
 	if (r < 0 || (r = prepare(in, e)) < 0) return r;
 	return in->command->run(in, e);
 }

@@ -52,11 +52,28 @@ static int sealed_copy(void)
 	return take_fd(to);
 }
 
+void seal_finish(void)
+{
+	struct statx self, st;
+	/* the mount's root is the program's file: our copy, not some read-only file system of the machine */
+	if (statx(AT_FDCWD, "/proc/self/exe", 0, STATX_MNT_ID, &self) < 0 || !(self.stx_attributes & STATX_ATTR_MOUNT_ROOT)) return;
+	for (int fd = 3, flags; (flags = fcntl(fd, F_GETFL)) >= 0; fd++) {
+		if (!(flags & O_PATH) || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 || st.stx_mnt_id != self.stx_mnt_id) continue;
+		(void)!mount_attr(fd, MOUNT_ATTR_NOEXEC, 0, 0, false);
+		fd_close(fd);
+		return;
+	}
+}
+
 int seal_self(char *const *argv, char *const *env, Err *e)
 {
-	if (is_read_only()) return 0;
+	if (is_read_only()) {
+		seal_finish();
+		return 0;
+	}
 	AUTO_FD int fd = mount_clone(AT_FDCWD, "/proc/self/exe", false);
 	if (fd >= 0 && mount_attr(fd, MOUNT_ATTR_RDONLY, 0, 0, false) < 0) fd = fd_close(fd);
+	AUTO_FD int kept = fd < 0 ? -1 : fcntl(fd, F_DUPFD, 3); /* for seal_finish */
 	if (fd < 0) {
 		if (is_out_of_reach() || is_sealed()) return 0;
 		fd = sealed_copy();

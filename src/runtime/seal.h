@@ -12,6 +12,11 @@
  * kept. Call first thing, before a command that enters a container. */
 int seal_self(char *const *argv, char *const *env, Err *e) MUST_USE;
 
+/* seal_finish: in the program that was executed from the read-only mount: from now on nobody else can execute it from there. A container
+ * that could (by a script that starts with #!/proc/self/exe) would have the file in its hands; it could not write to it, but the mere try
+ * keeps others from executing it (ETXTBSY). Closes the descriptor that was kept for this. */
+void seal_finish(void);
+
 /* seal_read_only: found by the program's ELF entry, skep_start, which does the usual case of seal_self before the C library starts:
  * executed from a read-only mount. False in programs with another entry. */
 extern bool seal_read_only;

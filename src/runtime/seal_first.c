@@ -76,8 +76,15 @@ void seal_first(long *stack)
 	if (kernel(SYS_statfs, (long)self, (long)&fs, 0, 0, 0) < 0) return;
 	seal_read_only = fs.f_flags & ST_RDONLY;
 	if (seal_read_only) return;
-	long fd = kernel(SYS_open_tree, AT_FDCWD, (long)self, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);
+	long fd = kernel(SYS_open_tree, AT_FDCWD, (long)self, OPEN_TREE_CLONE, 0, 0);
 	if (fd < 0) return;
+	if (fd < 3) { /* a standard stream that the caller closed: it must not become one */
+		long low = fd;
+		fd = kernel(SYS_fcntl, low, F_DUPFD, 3, 0, 0);
+		kernel(SYS_close, low, 0, 0, 0, 0);
+		if (fd < 0) return;
+	}
+	/* the descriptor stays open for seal_finish */
 	if (kernel(SYS_mount_setattr, fd, (long)"", AT_EMPTY_PATH, (long)&attr, sizeof attr) == 0)
 		kernel(SYS_execveat, fd, (long)"", (long)argv, (long)env, AT_EMPTY_PATH);
 	kernel(SYS_close, fd, 0, 0, 0, 0);
