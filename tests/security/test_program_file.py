@@ -69,6 +69,32 @@ def test_the_writer_sees_what_it_should_not_write(armed, own_runtime):
     assert result["seen"] > 0, "the attack met nobody: it proves nothing"
 
 
+@pytest.mark.parametrize("user_namespace", [False, True], ids=["root", "userns"])
+def test_no_container_keeps_others_from_starting(armed, own_runtime, user_namespace):
+    """Who has the runtime's file in hand and tries to open it for writing, over and over, makes its execution fail (ETXTBSY) though he is
+    refused each time. So a container must not get it in hand: not even by executing it."""
+    if user_namespace:
+        in_user_namespace(armed)
+    armed.args("overwrite").up()
+    assert armed.output.line() == "ready"
+    evil = os.path.join(armed.rootfs, "bin/evil")
+    with open(evil, "w", encoding="ascii") as f:
+        f.write("#!/proc/self/exe\n")
+    os.chmod(evil, 0o755)
+    for name in ("evil", "interpreted"):
+        for _ in range(20):
+            patient(armed.exec, name, "events", "x")
+    busy = 0
+    for _ in range(300):
+        try:
+            armed.runtime.run("--version", raw=True)
+        except OSError as error:
+            assert error.errno == errno.ETXTBSY
+            busy += 1
+    seen = verdict(armed)
+    assert (busy, seen["seen"]) == (0, 0)
+
+
 @pytest.mark.parametrize("how", ["interpreter", "loader", "link", "direct", "descriptor"])
 @pytest.mark.parametrize("by", ["run", "exec"])
 def test_entry_points_that_are_the_runtime(armed, own_runtime, how, by):
