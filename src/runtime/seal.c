@@ -79,6 +79,6 @@ int seal_self(char *const *argv, char *const *env, Err *e)
 		fd = sealed_copy();
 	}
 	if (fd < 0) return err_sys(e, fd, "make a copy of the runtime that containers cannot write to");
-	syscall(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
+	syscall(SYS_execveat, kept >= 0 ? kept : fd, "", argv, env, AT_EMPTY_PATH);
 	return err_sys(e, errno, "execute the protected copy of the runtime");
 }
