@@ -63,7 +63,7 @@ static int make_through_link(Making *m, int at, const char *name, const char *pa
 	char target[4096], *next;
 	if (++m->links > LINKS_MAX) return -ELOOP;
 	ssize_t n = readlinkat(at, name, target, sizeof target - 1);
-	if (n < 0) return -errno;
+	if (n < 0) return errno == EINVAL ? -EAGAIN : -errno; /* no link any more: somebody changes it under our hands */
 	target[n] = 0;
 	bool absolute = target[0] == '/';
 	if (asprintf(&next, "%s/%s/%.*s", absolute ? "" : parent, target, (int)rest.n, rest.n ? rest.p : "") < 0) return -ENOMEM;
@@ -78,8 +78,10 @@ static int make_part(const Making *m, int at, const char *name, bool last)
 		int fd = openat(at, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, m->mode);
 		if (fd < 0 && errno != EEXIST) return -errno;
 		fd_close(fd);
-		fd = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		return fd < 0 ? -errno : fd;
+		struct stat st;
+		AUTO_FD int made = openat(at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (made < 0 || fstat(made, &st) < 0) return -errno;
+		return S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode) ? -EAGAIN : take_fd(made);
 	}
 	if (mkdirat(at, name, m->file ? 0755 : m->mode) < 0 && errno != EEXIST) return -errno;
 	int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
