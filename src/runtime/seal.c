@@ -13,6 +13,8 @@
 #include "sys/fd.h"
 #include "sys/mount.h"
 
+/* The kept copy took the lowest free descriptor: far below this, unless the caller left very many open. */
+enum { KEPT_MAX = 1024 };
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 /* Executed from a read-only mount: then no way through /proc leads to a writable file. */
@@ -57,8 +59,11 @@ void seal_finish(void)
 	struct statx self, st;
 	/* the mount's root is the program's file: our copy, not some read-only file system of the machine */
 	if (statx(AT_FDCWD, "/proc/self/exe", 0, STATX_MNT_ID, &self) < 0 || !(self.stx_attributes & STATX_ATTR_MOUNT_ROOT)) return;
-	for (int fd = 3, flags; (flags = fcntl(fd, F_GETFL)) >= 0; fd++) {
-		if (!(flags & O_PATH) || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 || st.stx_mnt_id != self.stx_mnt_id) continue;
+	for (int fd = 3; fd < KEPT_MAX; fd++) {
+		int flags = fcntl(fd, F_GETFL);
+		if (flags < 0 || !(flags & O_PATH) || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0 ||
+		    st.stx_mnt_id != self.stx_mnt_id)
+			continue;
 		(void)!mount_attr(fd, MOUNT_ATTR_NOEXEC, 0, 0, false);
 		fd_close(fd);
 		return;
@@ -73,12 +78,13 @@ int seal_self(char *const *argv, char *const *env, Err *e)
 	}
 	AUTO_FD int fd = mount_clone(AT_FDCWD, "/proc/self/exe", false);
 	if (fd >= 0 && mount_attr(fd, MOUNT_ATTR_RDONLY, 0, 0, false) < 0) fd = fd_close(fd);
-	AUTO_FD int kept = fd < 0 ? -1 : fcntl(fd, F_DUPFD, 3); /* for seal_finish */
+	/* it survives the execution, for seal_finish: whoever could reach a copy that stays open might make it writable again */
+	if (fd >= 0 && fcntl(fd, F_SETFD, 0) < 0) return err_sys(e, errno, "keep the protected copy of the runtime");
 	if (fd < 0) {
 		if (is_out_of_reach() || is_sealed()) return 0;
 		fd = sealed_copy();
 	}
 	if (fd < 0) return err_sys(e, fd, "make a copy of the runtime that containers cannot write to");
-	syscall(SYS_execveat, kept >= 0 ? kept : fd, "", argv, env, AT_EMPTY_PATH);
+	syscall(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
 	return err_sys(e, errno, "execute the protected copy of the runtime");
 }
