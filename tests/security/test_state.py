@@ -1,6 +1,7 @@
 """CVE-2020-15257, -2021-41103, -2024-25621: what the runtime keeps on the host is nobody else's; and names are only names."""
 import json
 import os
+import signal
 import stat
 
 import pytest
@@ -125,17 +126,27 @@ def test_a_state_that_cannot_be_read(box, text):
     assert os.listdir(box.runtime.root) == []
 
 
+def fork_later_than(start_time):
+    """A process whose start time, counted in ticks of 10 ms, is another one."""
+    while True:
+        pid = os.fork()
+        if not pid:
+            signal.pause()
+            os._exit(0)
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            if int(f.read().rpartition(")")[2].split()[19]) != start_time:
+                return pid
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def test_a_pid_that_is_another_process_now(running):
     """The number in the state file was given to somebody else: nobody is killed."""
     at = os.path.join(running.runtime.root, running.id, "state.json")
     with open(at, encoding="utf-8") as f:
         state = json.load(f)
     original = dict(state)
-    pid = os.fork()
-    if not pid:
-        import signal
-        signal.pause()
-        os._exit(0)
+    pid = fork_later_than(state["startTime"])
     state["pid"] = pid
     with open(at, "w", encoding="utf-8") as f:
         json.dump(state, f)
