@@ -36,6 +36,16 @@ static inline void auto_free(void *p)
 		_taken; \
 	})
 
+/* retry_eintr(call): the call again for as long as a signal interrupts it. */
+#define retry_eintr(call) \
+	({ \
+		__typeof__(call) _result; \
+		do \
+			_result = (call); \
+		while (_result == -1 && errno == EINTR); \
+		_result; \
+	})
+
 /* streq: equality of two C strings, neither of them NULL. */
 static inline bool streq(const char *a, const char *b)
 {

@@ -90,7 +90,11 @@ const char *err_text(int errnum)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (texts[i].n == errnum) return texts[i].text;
-	const char *s = strerrordesc_np(errnum);
+#ifdef __GLIBC__
+	const char *s = strerrordesc_np(errnum); /* in no language but C */
+#else
+	const char *s = strerror(errnum);
+#endif
 	return s ? s : "unknown error";
 }
 

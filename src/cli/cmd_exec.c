@@ -58,7 +58,7 @@ static int add_caps(Invocation *in, OciProcess *p, Err *e)
 
 static int read_process(Invocation *in, const char *path, OciProcess *p, Err *e)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	AUTO_FD int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) return err_sys(e, errno, "open %s", path);
 	AUTO_BUF text = BUF_INIT(PROCESS_MAX);
 	int r = fd_read_all(fd, &text); /* may be a pipe: <(…) */

@@ -7,7 +7,7 @@
 int spec_run(Invocation *in, Err *e)
 {
 	const char *bundle = option_value(in, "bundle");
-	AUTO_FD int dir = open(bundle && *bundle ? bundle : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dir = openat(AT_FDCWD, bundle && *bundle ? bundle : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) return err_sys(e, errno, "open bundle %s", bundle ? bundle : ".");
 	AUTO_BUF out = BUF_INIT(65536);
 	JsonWriter w = JSON_WRITER(&out);

@@ -115,7 +115,7 @@ static int run_ps(const char *const *args, Buf *out, Err *e)
 	fd_close(p[1]);
 	int r = pid < 0 ? -errno : fd_read_all(p[0], out);
 	fd_close(p[0]);
-	if (pid > 0 && TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) r = -errno;
+	if (pid > 0 && retry_eintr(waitpid(pid, &status, 0)) < 0) r = -errno;
 	if (r < 0) return err_sys(e, r, "ps");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return err_set(e, ERR_NOT_FOUND, ENOENT, "ps is not installed: use --format json, or install procps");

@@ -78,7 +78,7 @@ static int from_options(const Invocation *in, CgroupResources *r, Err *e)
 
 static int from_file(Invocation *in, const char *path, CgroupResources *r, Err *e)
 {
-	AUTO_FD int opened = streq(path, "-") ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	AUTO_FD int opened = streq(path, "-") ? -1 : openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (opened < 0 && !streq(path, "-")) return err_sys(e, errno, "open %s", path);
 	AUTO_BUF text = BUF_INIT(RESOURCES_MAX);
 	int x = fd_read_all(opened < 0 ? 0 : opened, &text);

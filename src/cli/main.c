@@ -27,7 +27,7 @@ static int open_log(Invocation *in, Err *e)
 		return err_set(e, ERR_USAGE, EINVAL, "invalid log-format \"%.32s\": text or json", format);
 	in->log.json = format && streq(format, "json");
 	if (!file || !*file) return 0;
-	in->log.fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
+	in->log.fd = openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0644);
 	return in->log.fd < 0 ? err_sys(e, errno, "open log file %s", file) : 0;
 }
 
@@ -108,10 +108,7 @@ int print_buf(const Buf *b, Err *e)
 static int run_command(Invocation *in, char **argv, Err *e)
 {
 	int r = 0;
-	if (seal_read_only)
-		seal_finish();
-	else if (in->command->enters_container)
-		r = seal_self(argv, environ, e);
+	if (in->command->enters_container && !seal_done) r = seal_self(argv, environ, e);
 	if (r < 0 || (r = prepare(in, e)) < 0) return r;
 	return in->command->run(in, e);
 }
@@ -122,7 +119,7 @@ static int open_standard_streams(void)
 	struct pollfd p[3] = { { 0, 0, 0 }, { 1, 0, 0 }, { 2, 0, 0 } };
 	if (poll(p, 3, 0) <= 0) return 0;
 	for (int fd = 0; fd <= 2; fd++)
-		if (p[fd].revents & POLLNVAL && open("/dev/null", O_RDWR | O_NOCTTY) != fd) return -EBADF;
+		if (p[fd].revents & POLLNVAL && openat(AT_FDCWD, "/dev/null", O_RDWR | O_NOCTTY) != fd) return -EBADF;
 	return 0;
 }
 
@@ -137,9 +134,11 @@ int main(int argc, char **argv)
 			  .arena = &arena,
 			  .log = { .fd = 2, .level = LOG_INFO } };
 	bool help = false;
+#ifdef __GLIBC__
 	/* one short life: memory is taken from the kernel in few steps and never given back */
 	mallopt(M_TOP_PAD, 256 * 1024);
 	mallopt(M_TRIM_THRESHOLD, ARENA_MAX);
+#endif
 	if (open_standard_streams() < 0) return 1;
 	int r = command_parse(&in, argc, argv, &help, &e);
 	if (r >= 0 && global_value(&in, "version")) return print_version(in.program);

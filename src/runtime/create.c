@@ -85,7 +85,7 @@ static int open_bundle(Creation *c, Err *e)
 	if ((r = absolute(c, c->o->pid_file, &c->launch.pid_file, e)) < 0) return r;
 	if ((r = absolute(c, c->o->pidfd_socket, &c->launch.pidfd_socket, e)) < 0) return r;
 	if ((r = launch_connect(&c->launch, c->o->console_socket, e)) < 0) return r;
-	c->caller_dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	c->caller_dir = openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->o->bundle && *c->o->bundle && chdir(c->o->bundle) < 0) return err_sys(e, errno, "chdir to bundle %s", c->o->bundle);
 	if (!getcwd(bundle, sizeof bundle)) return err_sys(e, errno, "getcwd");
 	s->bundle = arena_strdup(&c->arena, bundle);
@@ -126,7 +126,7 @@ static int make_state_dir(Creation *c, Err *e)
 	if (r == -EEXIST) return err_set(e, ERR_EXISTS, EEXIST, "container with given ID already exists: \"%s\"", id);
 	if (r < 0) return err_sys(e, r, "create state directory %s", path);
 	c->made_dir = true;
-	c->container.dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	c->container.dir = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (c->container.dir < 0 || flock(c->container.dir, LOCK_EX | LOCK_NB) < 0)
 		return err_sys(e, errno, "lock state directory %s", path);
 	return 0;

@@ -77,7 +77,7 @@ int container_delete_remains(const Runtime *rt, const char *id, Err *e)
 	Container c = { .rt = rt, .arena = &a, .dir = -1, .state.id = id };
 	char *path = arena_printf(&a, "%s/%s", rt->root, id);
 	if (!path) return err_sys(e, ENOMEM, "delete %s", id);
-	AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int dir = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0) return errno == ENOENT ? 0 : err_sys(e, errno, "open %s", path);
 	if (flock(dir, LOCK_EX | LOCK_NB) < 0) return err_set(e, ERR_STATE, EBUSY, "container %s is being created: try again", id);
 	c.dir = dir;

@@ -39,7 +39,7 @@ static bool is_same(const struct stat *st, const Node *n)
 static int bind_host_node(int dir, const char *name, const Node *n, Err *e)
 {
 	struct stat st;
-	AUTO_FD int host = open(n->path, O_PATH | O_CLOEXEC);
+	AUTO_FD int host = openat(AT_FDCWD, n->path, O_PATH | O_CLOEXEC);
 	if (host < 0) return fail(e, n->path, errno);
 	if (fstat(host, &st) < 0 || !is_same(&st, n))
 		return err_set(e, ERR_CONFIG, EPERM, "create device %s: not permitted here, and the host's is another device", n->path);

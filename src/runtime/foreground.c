@@ -26,7 +26,7 @@ typedef struct Relay {
 static void wanted_signals(sigset_t *set)
 {
 	static const int own[] = { SIGCHLD, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPIPE, SIGURG, SIGTTOU, SIGTTIN };
-	sigfillset(set);
+	memset(set, 0xff, sizeof *set); /* musl's sigfillset leaves 34 out, the first real-time signal to everybody else */
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		if (own[i] != SIGCHLD) sigdelset(set, own[i]);
 }
@@ -54,7 +54,7 @@ static int take_signal(Relay *r)
 static bool relay_out(int pty)
 {
 	char chunk[CHUNK];
-	ssize_t n = TEMP_FAILURE_RETRY(read(pty, chunk, sizeof chunk));
+	ssize_t n = retry_eintr(read(pty, chunk, sizeof chunk));
 	if (n <= 0) return n < 0 && errno == EAGAIN;
 	return fd_write_all(1, chunk, (size_t)n) == 0;
 }
@@ -62,7 +62,7 @@ static bool relay_out(int pty)
 static void relay_in(Relay *r)
 {
 	char chunk[1024];
-	ssize_t n = TEMP_FAILURE_RETRY(read(0, chunk, sizeof chunk));
+	ssize_t n = retry_eintr(read(0, chunk, sizeof chunk));
 	if (n > 0) {
 		buf_put(&r->to_pty, chunk, (size_t)n);
 	} else if (n == 0 || errno != EAGAIN) {
@@ -72,7 +72,7 @@ static void relay_in(Relay *r)
 
 static void flush_to_pty(Relay *r)
 {
-	ssize_t n = TEMP_FAILURE_RETRY(write(r->l->pty, r->to_pty.p, r->to_pty.n));
+	ssize_t n = retry_eintr(write(r->l->pty, r->to_pty.p, r->to_pty.n));
 	if (n > 0) buf_consume(&r->to_pty, (size_t)n);
 	if (n < 0 && errno != EAGAIN) buf_reset(&r->to_pty);
 }

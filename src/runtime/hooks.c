@@ -42,7 +42,7 @@ static void hook_child(const OciHook *h, char *const *env, const int fds[3])
 static bool drain(int fd, Buf *b)
 {
 	char chunk[1024];
-	ssize_t n = TEMP_FAILURE_RETRY(read(fd, chunk, sizeof chunk));
+	ssize_t n = retry_eintr(read(fd, chunk, sizeof chunk));
 	if (n <= 0) return n < 0 && errno == EAGAIN;
 	size_t room = b->max - b->n;
 	buf_put(b, chunk, (size_t)n < room ? (size_t)n : room);
@@ -51,7 +51,7 @@ static bool drain(int fd, Buf *b)
 
 static void feed(HookRun *h)
 {
-	ssize_t n = TEMP_FAILURE_RETRY(write(h->in, h->state + h->sent, h->state_n - h->sent));
+	ssize_t n = retry_eintr(write(h->in, h->state + h->sent, h->state_n - h->sent));
 	if (n > 0) h->sent += (size_t)n;
 	if ((n < 0 && errno != EAGAIN) || h->sent == h->state_n) h->in = fd_close(h->in); /* a hook need not read its stdin */
 }
@@ -135,7 +135,7 @@ static int hook_run(const OciHook *hook, const char *state, size_t state_n, char
 	AUTO_FD int pidfd = pid_open(pid);
 	r = pidfd < 0 ? pidfd : hook_attend(&h, pidfd);
 	if (r < 0) kill(pid, SIGKILL); /* our own child, not yet waited for: the pid is still its */
-	if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0) return err_sys(e, errno, "wait for hook %s", hook->path);
+	if (retry_eintr(waitpid(pid, &status, 0)) < 0) return err_sys(e, errno, "wait for hook %s", hook->path);
 	if (r == -ETIMEDOUT) return err_set(e, ERR_TIMEOUT, ETIMEDOUT, "hook ran past specified timeout of %.1fs", (double)hook->timeout.v);
 	if (r < 0) return err_sys(e, r, "wait for hook %s", hook->path);
 	return hook_verdict(&h, status, e);

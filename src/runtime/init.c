@@ -38,8 +38,8 @@ static int become_namespace_root(Launch *l, Err *e)
 	uint32_t host;
 	if (!oci_namespace(l->spec, CLONE_NEWUSER)) return 0;
 	if (l->new_user && idmap_to_host(&l->spec->lnx->uid_mappings, 0, &host) < 0) return 0;
-	if (setresgid(0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
-	if (setresuid(0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
+	if (syscall(SYS_setresgid, 0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
+	if (syscall(SYS_setresuid, 0, 0, 0) < 0 && errno != EINVAL) return err_sys(e, errno, "become root of the user namespace");
 	return 0;
 }
 
@@ -269,7 +269,7 @@ void init_main(Launch *l)
 	debug(l, "child process in init()");
 	if (reset_affinity(l, &e) < 0) init_fail(l->sync[1], &e);
 	if (l->exec) {
-		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		root = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (l->process->terminal && terminal_make(l, root, &e) < 0) init_fail(l->sync[1], &e);
 	} else if (build_container(l, &root, &e) < 0) {
 		err_wrap(&e, "error during container init");

@@ -56,7 +56,7 @@ int launch_connect(Launch *l, const char *console_socket, Err *e)
 
 int launch_open_host(Launch *l, Err *e)
 {
-	l->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	l->proc = openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0)
 		return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
 	int r = sync_pair(l->sync);
@@ -178,7 +178,7 @@ static int write_pid_file(const Launch *l, Err *e)
 	const char *slash = strrchr(l->pid_file, '/');
 	AUTO_FREE char *dir = strndup(l->pid_file, slash ? (size_t)(slash - l->pid_file) + 1 : 0);
 	if (!dir) return err_sys(e, ENOMEM, "pid file");
-	AUTO_FD int at = open(*dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int at = openat(AT_FDCWD, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0) return err_sys(e, errno, "write pid file %s", l->pid_file);
 	int n = snprintf(text, sizeof text, "%d", l->pid);
 	int r = fd_replace_file(at, slash ? slash + 1 : l->pid_file, text, (size_t)n, 0644, false, e);
@@ -244,7 +244,7 @@ bool launch_asks(const Launch *l)
 static int reap_stage(Launch *l, Err *e)
 {
 	int status;
-	if (TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0) return err_sys(e, errno, "wait for the stage");
+	if (retry_eintr(waitpid(l->pid, &status, 0)) < 0) return err_sys(e, errno, "wait for the stage");
 	l->pid = 0;
 	return 0;
 }
@@ -411,5 +411,5 @@ int launch_kill(Launch *l)
 		(void)!pid_send(l->pidfd, SIGKILL);
 	else
 		kill(l->pid, SIGKILL); /* our child, not yet waited for */
-	return TEMP_FAILURE_RETRY(waitpid(l->pid, &status, 0)) < 0 ? -errno : status;
+	return retry_eintr(waitpid(l->pid, &status, 0)) < 0 ? -errno : status;
 }

@@ -21,7 +21,7 @@
 static int open_namespace(const OciNamespace *ns, Err *e)
 {
 	const char *name = bind_name(oci_namespace_names, ns->type);
-	AUTO_FD int fd = open(ns->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	AUTO_FD int fd = openat(AT_FDCWD, ns->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) return err_sys(e, errno, "join %s namespace: open %s", name, ns->path);
 	int type = ioctl(fd, NS_GET_NSTYPE);
 	if (type < 0) return err_set(e, ERR_CONFIG, EINVAL, "join %s namespace: %s is not a namespace", name, ns->path);

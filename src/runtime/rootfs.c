@@ -67,7 +67,7 @@ int rootfs_build(Launch *l, int *ret_root, Err *e)
 		if (root < 0) return root;
 		if ((r = masks_open(l, e)) < 0) return r;
 	} else {
-		root = open(l->container->state.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		root = openat(AT_FDCWD, l->container->state.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0) return err_sys(e, errno, "error preparing rootfs: open %s", l->container->state.rootfs);
 		if (fchdir(root) < 0) return err_sys(e, errno, "error preparing rootfs: enter %s", l->container->state.rootfs);
 	}
@@ -140,7 +140,7 @@ int rootfs_seal(Launch *l, int root, Err *e)
 
 int rootfs_unmount(const Container *c, const OciSpec *s)
 {
-	AUTO_FD int root = open(c->state.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int root = openat(AT_FDCWD, c->state.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0) return -errno;
 	for (size_t i = s->mounts.n; i > 0; i--) {
 		char path[40];

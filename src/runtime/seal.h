@@ -1,8 +1,9 @@
 /* seal.h: a runtime that a container cannot overwrite (CVE-2019-5736).
  *
- * A process that enters a container shows the container the file it was executed from (/proc/PID/exe). So the program runs again
- * from a copy of itself that nobody can write to: a detached read-only mount of its own file or, where mounts are not permitted, a sealed
- * memfd. Nothing is done when the file is out of reach anyway: already so, or owned by somebody the container cannot be.
+ * A process that enters a container shows the container the file it was executed from (/proc/PID/exe). So that file must be one that
+ * nobody can write to. skep-runtime sees to it in place, at its ELF entry (seal_first.c): from then on it is being executed from a detached
+ * read-only mount of its own file. Where that is not permitted, and in programs with another entry, seal_self executes the program again from a
+ * sealed memfd. Nothing is done when the file is out of reach anyway: on a read-only mount, or owned by somebody the container cannot be.
  */
 #pragma once
 
@@ -12,11 +13,5 @@
  * kept. Call first thing, before a command that enters a container. */
 int seal_self(char *const *argv, char *const *env, Err *e) MUST_USE;
 
-/* seal_finish: in the program that was executed from the read-only mount: from now on nobody else can execute it from there. A container
- * that could (by a script that starts with #!/proc/self/exe) would have the file in its hands; it could not write to it, but the mere try
- * keeps others from executing it (ETXTBSY). Closes the descriptor that was kept for this. */
-void seal_finish(void);
-
-/* seal_read_only: found by the program's ELF entry, skep_start, which does the usual case of seal_self before the C library starts:
- * executed from a read-only mount. False in programs with another entry. */
-extern bool seal_read_only;
+/* seal_done: the ELF entry, skep_start, has done all of it. Only in a program that links seal_first.c. */
+extern bool seal_done;

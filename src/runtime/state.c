@@ -49,7 +49,7 @@ int container_load(const Runtime *rt, const char *id, Arena *a, Container *ret, 
 	char *path = arena_printf(a, "%s/%s", rt->root, id), *text;
 	size_t n;
 	if (!path) return err_sys(e, ENOMEM, "container %s", id);
-	AUTO_FD int dir = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int dir = openat(AT_FDCWD, path, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0) return errno == ENOENT ? no_container(id, e) : err_sys(e, errno, "container %s: open %s", id, path);
 	r = fd_read_file(dir, "state.json", STATE_MAX, a, &text, &n, e);
 	if (r == -ENOENT)

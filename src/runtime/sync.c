@@ -67,7 +67,7 @@ int sync_send_data(int sock, SyncMessage *head, void *p, size_t n)
 {
 	struct iovec iov[] = { { head, offsetof(SyncMessage, text) }, { p, n } };
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
-	ssize_t k = TEMP_FAILURE_RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
+	ssize_t k = retry_eintr(sendmsg(sock, &m, MSG_NOSIGNAL));
 	return k < 0 ? -errno : 0;
 }
 
@@ -76,7 +76,7 @@ ssize_t sync_receive_data(int sock, SyncMessage *head, void *p, size_t max)
 	uint32_t kind = head->kind;
 	struct iovec iov[] = { { head, offsetof(SyncMessage, text) }, { p, max } };
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
-	ssize_t n = TEMP_FAILURE_RETRY(recvmsg(sock, &m, 0));
+	ssize_t n = retry_eintr(recvmsg(sock, &m, 0));
 	if (n <= 0) return n < 0 && errno != ECONNRESET ? -errno : -EPIPE;
 	if ((size_t)n < offsetof(SyncMessage, text) || m.msg_flags & MSG_TRUNC || head->kind != kind) return -EPROTO;
 	return n - (ssize_t)offsetof(SyncMessage, text);

@@ -300,7 +300,7 @@ int cgroup_open_join(const Cgroup *cg, bool with_v2, int fds[static CGROUP_JOIN_
 		char path[CGROUP_PATH_MAX];
 		if (!*h->name && !with_v2) continue;
 		int r = cgroup_file(path, h->path, *h->name ? "tasks" : "cgroup.procs");
-		fds[n] = r < 0 ? r : open(path, O_WRONLY | O_CLOEXEC);
+		fds[n] = r < 0 ? r : openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
 		if (fds[n] >= 0) {
 			n++;
 			continue;
@@ -318,7 +318,7 @@ int cgroup_open_join(const Cgroup *cg, bool with_v2, int fds[static CGROUP_JOIN_
 int cgroup_join_self(const int *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (TEMP_FAILURE_RETRY(write(fds[i], "0", 1)) < 0) return -errno;
+		if (retry_eintr(write(fds[i], "0", 1)) < 0) return -errno;
 	return 0;
 }
 
@@ -326,7 +326,7 @@ int cgroup_open_v2(const Cgroup *cg)
 {
 	const char *path = cgroup_path_v2(cg);
 	if (!path) return -ENOENT;
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -346,7 +346,7 @@ int cgroup_open_v2_of(const Cgroup *cg, pid_t pid)
 	size_t ours = strlen(h->path);
 	if (len < 0 || len >= (int)sizeof path) return -ENAMETOOLONG;
 	if (strncmp(path, h->path, ours) != 0 || (path[ours] && path[ours] != '/')) return -ENOENT;
-	int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -200,7 +200,7 @@ int cgroup_device_v2(const char *dir, const CgroupResources *r, Err *e)
 	size_t n = 0;
 	int k = cgroup_program(r, &a, &p, e);
 	if (k < 0) return k;
-	AUTO_FD int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int at = openat(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0) return err_sys(e, errno, "open %s", dir);
 	AUTO_FD int program = load_patiently(&p);
 	if (program < 0) return err_sys(e, program, "load the device program for %s", dir);

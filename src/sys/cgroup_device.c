@@ -88,7 +88,7 @@ static int put_rule(Files *f, const CgroupDevice *d, Err *e)
 		*fd = r < 0 ? r : open(path, O_WRONLY | O_CLOEXEC);
 		if (*fd < 0) return cgroup_write_error(f->dir, name, text, r < 0 ? r : errno, e);
 	}
-	if (TEMP_FAILURE_RETRY(write(*fd, text, strlen(text))) < 0) return cgroup_write_error(f->dir, name, text, errno, e);
+	if (retry_eintr(write(*fd, text, strlen(text))) < 0) return cgroup_write_error(f->dir, name, text, errno, e);
 	return 0;
 }
 
@@ -158,7 +158,7 @@ static int read_present(const char *dir, Arena *a, Devices *ret, Err *e)
 	char path[CGROUP_PATH_MAX];
 	AUTO_BUF b = BUF_INIT(LIST_MAX);
 	int r = cgroup_file(path, dir, "devices.list");
-	AUTO_FD int fd = r < 0 ? r : open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = r < 0 ? r : openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) return err_sys(e, r < 0 ? r : errno, "open %s/devices.list", dir);
 	r = fd_read_all(fd, &b);
 	if (r < 0) return err_sys(e, r, "read %s", path);

@@ -67,10 +67,10 @@ static int wait_v2(const char *dir, bool frozen, Err *e)
 	char path[CGROUP_PATH_MAX], text[256];
 	int64_t deadline = time_monotonic() + freeze_time;
 	int r = cgroup_file(path, dir, "cgroup.events");
-	AUTO_FD int fd = r < 0 ? r : open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = r < 0 ? r : openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) return err_sys(e, r < 0 ? r : errno, "open %s/cgroup.events", dir);
 	for (;;) {
-		ssize_t n = TEMP_FAILURE_RETRY(pread(fd, text, sizeof text - 1, 0));
+		ssize_t n = retry_eintr(pread(fd, text, sizeof text - 1, 0));
 		if (n < 0) return err_sys(e, errno, "read %s", path);
 		text[n] = 0;
 		const char *at = strstr(text, "frozen ");

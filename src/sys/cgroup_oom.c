@@ -13,7 +13,7 @@ static int watch_v1(const char *dir, Err *e)
 	char path[CGROUP_PATH_MAX], line[64];
 	int r = cgroup_file(path, dir, "memory.oom_control");
 	if (r < 0) return err_sys(e, r, "watch %s", dir);
-	AUTO_FD int control = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int control = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (control < 0) return err_sys(e, errno, "open %s", path);
 	AUTO_FD int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event < 0) return err_sys(e, errno, "eventfd");
@@ -56,7 +56,7 @@ int cgroup_oom_take(const Cgroup *cg, int fd, uint64_t *seen)
 {
 	char drop[4096] __attribute__((aligned(8)));
 	const char *v1 = cgroup_path_v1(cg, "memory"), *v2 = cgroup_path_v2(cg);
-	ssize_t n = TEMP_FAILURE_RETRY(read(fd, drop, sizeof drop));
+	ssize_t n = retry_eintr(read(fd, drop, sizeof drop));
 	if (n < 0 && errno != EAGAIN) return -errno;
 	if (v2 && !v1) {
 		int r = count_kills(v2, "memory.events", seen);

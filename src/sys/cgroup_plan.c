@@ -50,7 +50,7 @@ static int list_names(Plan *p)
 {
 	char buf[NAMES_MAX];
 	size_t n = 0;
-	AUTO_FD int fd = open(p->place->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, p->place->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) return -errno;
 	for (;;) {
 		long k = syscall(SYS_getdents64, fd, buf, sizeof buf);
@@ -83,7 +83,7 @@ static const char *mountinfo_text(Plan *p)
 {
 	if (p->mountinfo) return p->mountinfo;
 	AUTO_BUF b = BUF_INIT(MOUNTINFO_MAX);
-	AUTO_FD int fd = open(p->place->mountinfo, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, p->place->mountinfo, O_RDONLY | O_CLOEXEC);
 	p->mountinfo = "";
 	if (fd >= 0 && fd_read_all(fd, &b) >= 0) {
 		const char *copy = arena_strdup(p->a, buf_str(&b));

@@ -21,7 +21,7 @@ static void auto_dir(DIR **d)
 static int walk(char path[static CGROUP_PATH_MAX], size_t n, int depth, CgroupVisit *fn, void *p)
 {
 	if (depth > DEPTH_MAX) return -ELOOP;
-	AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) return -errno;
 	AUTO(auto_dir) DIR *d = fdopendir(fd);
 	if (!d) return -ENOMEM;
@@ -79,7 +79,7 @@ static int open_pids(const char *dir, Buf *b)
 		char path[CGROUP_PATH_MAX];
 		r = cgroup_file(path, dir, names[i]);
 		if (r < 0) return r;
-		AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+		AUTO_FD int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0) return -errno;
 		r = fd_read_all(fd, b);
 		if (r != -EOPNOTSUPP) return r;

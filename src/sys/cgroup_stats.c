@@ -23,7 +23,7 @@ static bool stats_read(Stats *s, const char *dir, const char *name, Str *ret)
 	buf_reset(&s->text);
 	*ret = (Str){ "", 0 };
 	if (!dir || cgroup_file(path, dir, name) < 0) return false;
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fd_read_all(fd, &s->text) < 0) return false;
 	*ret = (Str){ buf_str(&s->text), s->text.n };
 	return true;

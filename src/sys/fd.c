@@ -32,12 +32,12 @@ int fd_read_all(int fd, Buf *b)
 		if (room > 65536) room = 65536;
 		if (!room) {
 			char c;
-			ssize_t k = TEMP_FAILURE_RETRY(read(fd, &c, 1));
+			ssize_t k = retry_eintr(read(fd, &c, 1));
 			return k < 0 ? -errno : k ? -EFBIG : 0;
 		}
 		char *to = buf_reserve(b, room);
 		if (!to) return -ENOMEM;
-		ssize_t k = TEMP_FAILURE_RETRY(read(fd, to, room));
+		ssize_t k = retry_eintr(read(fd, to, room));
 		if (k < 0) return -errno;
 		if (k == 0) return 0;
 		buf_advance(b, (size_t)k);
@@ -63,7 +63,7 @@ static int read_sized(int fd, size_t size, Arena *a, char **ret, size_t *ret_n)
 	char *p = arena_alloc(a, size + 1);
 	if (!p) return -ENOMEM;
 	while (n < size) {
-		ssize_t k = TEMP_FAILURE_RETRY(read(fd, p + n, size - n));
+		ssize_t k = retry_eintr(read(fd, p + n, size - n));
 		if (k < 0) return -errno;
 		if (k == 0) break;
 		n += (size_t)k;
@@ -92,7 +92,7 @@ ssize_t fd_read_small(int dirfd, const char *path, char *to, size_t size)
 {
 	AUTO_FD int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) return -errno;
-	ssize_t n = TEMP_FAILURE_RETRY(read(fd, to, size - 1));
+	ssize_t n = retry_eintr(read(fd, to, size - 1));
 	if (n < 0) return -errno;
 	if (n && to[n - 1] == '\n') n--;
 	to[n] = 0;
@@ -103,7 +103,7 @@ int fd_write_all(int fd, const void *p, size_t n)
 {
 	const char *from = p;
 	while (n) {
-		ssize_t k = TEMP_FAILURE_RETRY(write(fd, from, n));
+		ssize_t k = retry_eintr(write(fd, from, n));
 		if (k < 0) return -errno;
 		from += k;
 		n -= (size_t)k;
@@ -116,7 +116,7 @@ int fd_write_file(int dirfd, const char *path, const char *text)
 	AUTO_FD int fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0) return -errno;
 	size_t n = strlen(text);
-	ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
+	ssize_t k = retry_eintr(write(fd, text, n));
 	return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
 }
 
@@ -149,18 +149,18 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 	if (nfds) {
 		memset(&control, 0, sizeof control);
 		m.msg_control = &control;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
+		m.msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * nfds);
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 		if (!c) return -EINVAL; /* never: room was given */
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
+		c->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * nfds);
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
 	}
-	ssize_t k = TEMP_FAILURE_RETRY(sendmsg(sock, &m, MSG_NOSIGNAL));
+	ssize_t k = retry_eintr(sendmsg(sock, &m, MSG_NOSIGNAL));
 	if (k < 0) return -errno;
 	for (size_t done = (size_t)k; done < n; done += (size_t)k) { /* a stream took a part */
-		k = TEMP_FAILURE_RETRY(send(sock, (const char *)p + done, n - done, MSG_NOSIGNAL));
+		k = retry_eintr(send(sock, (const char *)p + done, n - done, MSG_NOSIGNAL));
 		if (k < 0) return -errno;
 	}
 	return 0;
@@ -175,7 +175,7 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *r
 	} control;
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
 	size_t got = 0;
-	ssize_t k = TEMP_FAILURE_RETRY(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
+	ssize_t k = retry_eintr(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
 	if (k < 0) return -errno;
 	bool cut = m.msg_flags & MSG_TRUNC;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
@@ -224,7 +224,7 @@ int fd_connect_unix(int dirfd, const char *path, int type)
 	if (r < 0) return r;
 	AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 	if (fd < 0) return -errno;
-	if (TEMP_FAILURE_RETRY(connect(fd, (struct sockaddr *)&sa, sizeof sa)) < 0) return -errno;
+	if (retry_eintr(connect(fd, (struct sockaddr *)&sa, sizeof sa)) < 0) return -errno;
 	return take_fd(fd);
 }
 

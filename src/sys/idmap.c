@@ -102,7 +102,7 @@ static int proc_write(int proc_pid, const char *file, const char *text, size_t n
 	if (fd < 0) return fd;
 	int r = path_is_fs(fd, PROC_SUPER_MAGIC);
 	if (r < 0) return r;
-	ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
+	ssize_t k = retry_eintr(write(fd, text, n));
 	return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
 }
 
@@ -152,7 +152,7 @@ static int helper_run(const char *path, char **argv, Err *e)
 	int heard = helper_listen(from, &said);
 	if (heard < 0) kill(child, SIGKILL);
 	int status = 0;
-	if (TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) < 0) return err_sys(e, errno, "wait for %s", path);
+	if (retry_eintr(waitpid(child, &status, 0)) < 0) return err_sys(e, errno, "wait for %s", path);
 	if (heard < 0) return err_sys(e, heard, "%s", path);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
 	Str text = str_trim(str_of(buf_str(&said)));
@@ -226,7 +226,7 @@ int idmap_write(int proc_pid, pid_t pid, const IdMappings *uids, const IdMapping
 	if (proc_pid < 0) {
 		char path[32];
 		snprintf(path, sizeof path, "/proc/%d", (int)pid);
-		proc_pid = own = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		proc_pid = own = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 		if (own < 0) return err_sys(e, errno, "open %s", path);
 	}
 	int r = deny_setgroups ? deny(proc_pid, e) : 0;
@@ -249,7 +249,7 @@ static pid_t userns_child(int *ret_hold, int *ret_pidfd)
 	if (pid == 0) {
 		char c;
 		close(ends[1]);
-		ssize_t n = TEMP_FAILURE_RETRY(read(ends[0], &c, 1));
+		ssize_t n = retry_eintr(read(ends[0], &c, 1));
 		_exit(n < 0);
 	}
 	int r = -errno;
@@ -267,7 +267,7 @@ static int userns_open(pid_t pid, const IdMappings *uids, const IdMappings *gids
 {
 	char path[32];
 	snprintf(path, sizeof path, "/proc/%d", (int)pid);
-	AUTO_FD int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int dir = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0) return err_sys(e, errno, "open %s", path);
 	int r = path_is_fs(dir, PROC_SUPER_MAGIC);
 	if (r < 0) return err_sys(e, r, "%s is not on procfs", path);

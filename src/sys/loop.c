@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <linux/time_types.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -264,7 +266,7 @@ static void exit_ready(void *arg, uint32_t events)
 {
 	LoopExit *w = arg;
 	siginfo_t info = { 0 };
-	long r = TEMP_FAILURE_RETRY(waitid(P_PIDFD, (id_t)w->watch.fd, &info, WEXITED | WNOHANG | __WALL));
+	long r = retry_eintr(waitid(P_PIDFD, (id_t)w->watch.fd, &info, WEXITED | WNOHANG | __WALL));
 	if (r == 0 && !info.si_pid) return; /* dead, but a tracer has it */
 	if (r < 0) info = (siginfo_t){ 0 }; /* ECHILD: not ours, or reaped by SIGCHLD being ignored */
 	LoopExitFn *fn = w->fn;
@@ -294,7 +296,7 @@ static void signals_ready(void *arg, uint32_t events)
 {
 	LoopSignals *w = arg;
 	struct signalfd_siginfo info;
-	if (TEMP_FAILURE_RETRY(read(w->watch.fd, &info, sizeof info)) == sizeof info) w->fn(w->arg, &info);
+	if (retry_eintr(read(w->watch.fd, &info, sizeof info)) == sizeof info) w->fn(w->arg, &info);
 }
 
 int loop_signals_add(Loop *l, LoopSignals *w, const sigset_t *set, LoopSignalFn *fn, void *arg)
@@ -343,8 +345,8 @@ static int64_t time_to_wait(const Loop *l)
 static int wait_for(Loop *l, int64_t ns)
 {
 	if (ns > 0 && !l->coarse) {
-		struct timespec t = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
-		int n = epoll_pwait2(l->epoll, l->batch, LOOP_BATCH, &t, NULL);
+		struct __kernel_timespec t = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+		int n = (int)syscall(SYS_epoll_pwait2, l->epoll, l->batch, LOOP_BATCH, &t, NULL, 0); /* musl does not wrap it */
 		if (n >= 0 || (errno != ENOSYS && errno != EPERM)) return n;
 		l->coarse = true; /* Linux 5.10, or a filter that does not know the call: a timer may be 1 ms late */
 	}

@@ -77,7 +77,7 @@ static int attr_write(int proc, const char *attr, const char *text)
 	r = path_is_fs(fd, PROC_SUPER_MAGIC);
 	if (r < 0) return r;
 	size_t n = strlen(text);
-	ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
+	ssize_t k = retry_eintr(write(fd, text, n));
 	return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
 }
 

@@ -5,10 +5,9 @@
  */
 #pragma once
 
-#include <sys/mount.h>
-
 #include "base/bind.h"
 #include "sys/fd.h"
+#include "sys/kernel.h"
 
 typedef enum { MOUNT_IDMAP_NONE, MOUNT_IDMAP, MOUNT_RIDMAP } MountIdmap;
 

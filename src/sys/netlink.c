@@ -248,7 +248,7 @@ static int nl_talk(int sock, Request *q, AnswerFn *fn, void *data, const char *w
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	int64_t deadline = time_monotonic() + INT64_C(1000000000) * TIMEOUT_S;
 	q->h.nlmsg_seq = (uint32_t)deadline;
-	ssize_t n = TEMP_FAILURE_RETRY(sendto(sock, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel));
+	ssize_t n = retry_eintr(sendto(sock, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel));
 	if (n < 0) return err_sys(e, errno, "%s", what);
 	for (;;) {
 		struct sockaddr_nl from = { 0 };

@@ -114,7 +114,7 @@ int pid_wait_exit(int pidfd, int timeout_ms)
 int pid_wait(int pidfd, int *ret_status)
 {
 	siginfo_t info = { 0 };
-	if (TEMP_FAILURE_RETRY(waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED)) < 0) return -errno;
+	if (retry_eintr(waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED)) < 0) return -errno;
 	if (info.si_code == CLD_EXITED)
 		*ret_status = (info.si_status & 0xff) << 8;
 	else

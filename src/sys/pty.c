@@ -40,7 +40,7 @@ int pty_from_ptmx(int master, Pty *ret, Err *e)
 static int open_ptmx(int devpts, Err *e)
 {
 	if (devpts < 0) {
-		int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+		int fd = openat(AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 		return fd < 0 ? err_sys(e, errno, "open /dev/ptmx") : fd;
 	}
 	int r = path_is_fs(devpts, DEVPTS_SUPER_MAGIC);

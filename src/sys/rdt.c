@@ -31,7 +31,7 @@ static bool is_blank(const char *s)
 
 static bool is_resctrl(const char *path)
 {
-	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 && path_is_fs(fd, RDTGROUP_SUPER_MAGIC) == 0;
 }
 
@@ -61,7 +61,7 @@ static char *resctrl_mount(char *line)
 static char *find_mount(Arena *a)
 {
 	AUTO_BUF text = BUF_INIT(4 << 20);
-	AUTO_FD int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	AUTO_FD int fd = openat(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fd_read_all(fd, &text) < 0 || !text.n) return NULL;
 	for (char *line = text.p, *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = 0;
@@ -81,7 +81,7 @@ int rdt_open(const char *path, Arena *a, const char **ret_path, Err *e)
 			path = find_mount(a);
 		if (!path) return err_set(e, ERR_UNSUPPORTED, ENOENT, "Intel RDT not available: no resctrl file system is mounted");
 	}
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) return err_sys(e, errno, "open %s", path);
 	if (ret_path) *ret_path = path;
 	return fd;

@@ -351,12 +351,19 @@ static const char *limit_text(uint64_t v, char to[static 24])
 	return to;
 }
 
+/* glibc counts the limits by an enumeration of its own, others by int */
+#ifdef __GLIBC__
+#define RLIMIT_TYPE(type) ((__rlimit_resource_t)(type))
+#else
+#define RLIMIT_TYPE(type) (type)
+#endif
+
 static int rlimit_refused(pid_t pid, const Rlimit *r, int errnum, Err *e)
 {
 	char soft[24], hard[24], have[24];
 	struct rlimit now = { 0 };
 	const char *name = bind_name(rlimit_names, r->type);
-	if (errnum != EPERM || prlimit(pid, (__rlimit_resource_t)r->type, NULL, &now) < 0 || r->hard <= now.rlim_max)
+	if (errnum != EPERM || prlimit(pid, RLIMIT_TYPE(r->type), NULL, &now) < 0 || r->hard <= now.rlim_max)
 		return err_sys(e, errnum, "error setting rlimit type %d (%s, soft %s, hard %s)", r->type, name, limit_text(r->soft, soft),
 			       limit_text(r->hard, hard));
 	return err_set(
@@ -371,7 +378,7 @@ int rlimit_apply(pid_t pid, const Rlimits *l, Err *e)
 	for (size_t i = 0; i < l->n; i++) {
 		const Rlimit *r = &l->items[i];
 		struct rlimit want = { .rlim_cur = r->soft, .rlim_max = r->hard };
-		if (prlimit(pid, (__rlimit_resource_t)r->type, &want, NULL) < 0) return rlimit_refused(pid, r, errno, e);
+		if (prlimit(pid, RLIMIT_TYPE(r->type), &want, NULL) < 0) return rlimit_refused(pid, r, errno, e);
 	}
 	return 0;
 }
