@@ -26,7 +26,7 @@ int path_open(int root, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY)),
-		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+		.mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode : 0,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 	return open_how(root, *path ? path : ".", &how);
@@ -126,7 +126,9 @@ static int make_path(Making *m, const char *path)
 			prefix[parent_n] = 0;
 			return make_through_link(m, at, name, prefix, rest);
 		}
-		if (next == -ENOENT && has_dots(rest)) return next; /* ".." of what does not exist: nobody means that */
+		/* ".." of what does not exist: nobody means that. And ".." is never taken from a descriptor: that of the root would lead out, once
+		 * a part before it has become a link to nothing in the meantime. */
+		if (next == -ENOENT && (streq(name, "..") || has_dots(rest))) return next;
 		if (next == -ENOENT) next = make_part(m, at, name, last);
 		if (next < 0) return next;
 		fd_close(at);

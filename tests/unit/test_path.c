@@ -419,7 +419,7 @@ static void race(const Place *p, const char *target)
 	do {
 		char path[64];
 		int fd;
-		switch (tries % 4) {
+		switch (tries % 5) {
 		case 0:
 			snprintf(path, sizeof path, "swap/f%u", tries % 64);
 			fd = path_make_file(p->root, path, 0644);
@@ -431,6 +431,10 @@ static void race(const Place *p, const char *target)
 		case 2:
 			snprintf(path, sizeof path, "swap/../swap/g%u/f", tries % 64);
 			fd = path_make_file(p->root, path, 0644);
+			break;
+		case 3: /* "..", of what is a directory at one moment and nothing at the next */
+			snprintf(path, sizeof path, "swap/../../outside/h%u", tries % 64);
+			fd = path_make_dir(p->root, path, 0755);
 			break;
 		default:
 			fd = path_open(p->root, "swap/canary", O_RDONLY, 0);
@@ -448,6 +452,7 @@ static void race(const Place *p, const char *target)
 	assert_outside_untouched(p);
 	remove_tree(p->root, "swap");
 	remove_tree(p->root, "evil");
+	remove_tree(p->root, "outside");
 }
 
 static void swapped_links_never_lead_outside(void **state)
