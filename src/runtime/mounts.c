@@ -281,72 +281,75 @@ static bool needs_more(const LaunchMount *m)
 	return m->options.propagations || m->options.rec_set || m->options.rec_clear;
 }
 
-/* What can only be set on the mount itself, once it is there. */
-static int finish(const LaunchMount *m, int root, Err *e)
+/* A file system that is more than mounted is made apart, without a place, so that nothing is looked up twice; then it is attached. */
+static int attach_made(const LaunchMount *m, int made, int target, Err *e)
 {
-	if (!needs_more(m)) return 0;
-	AUTO_FD int top = path_open(root, m->destination, O_PATH, 0);
-	if (top < 0) return mount_fail(e, m, top, "open");
-	int r = set_recursive(m, top, e);
-	return r < 0 ? r : set_propagation(m, top, e);
+	int r = set_recursive(m, made, e);
+	if (r < 0) return r;
+	if ((r = mount_attach(made, target)) < 0) return mount_fail(e, m, r, NULL);
+	return set_propagation(m, made, e);
 }
 
-static int copy_up(const LaunchMount *m, int lower, int root, Err *e)
+static int copy_up(const LaunchMount *m, int target, int made, Err *e)
 {
-	AUTO_FD int top = path_open(root, m->destination, O_PATH | O_DIRECTORY, 0);
-	if (top < 0) return mount_fail(e, m, top, "open");
-	int r = tree_copy(lower, top, e);
+	AUTO_FD int lower = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lower < 0) return mount_fail(e, m, errno, "open what lies below");
+	int r = tree_copy(lower, made, e);
 	if (r < 0) return err_wrap(e, "error mounting tmpfs at \"%s\": tmpcopyup", m->destination);
-	if (m->options.flags & MS_RDONLY && (r = mount_attr(top, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0)
+	if (m->options.flags & MS_RDONLY && (r = mount_attr(made, MOUNT_ATTR_RDONLY, 0, 0, false)) < 0)
 		return mount_fail(e, m, r, "read-only");
 	return 0;
 }
 
 static int make_tmpfs(Launch *l, LaunchMount *m, int root, Err *e)
 {
-	Target t;
+	AUTO(target_done) Target t = { .fd = -1 };
 	bool dev = streq(m->destination, "/dev");
 	unsigned long flags = m->options.flags;
-	AUTO_FD int lower = -1;
+	const char *source = m->mount->source ? m->mount->source : "tmpfs";
 	int r = open_target(l, m, root, &t, e);
 	const char *data = r < 0 ? NULL : labelled(l, tmpfs_data(l, m, &t), e);
-	if (data && m->options.copy_up && (lower = path_open(root, m->destination, O_RDONLY | O_DIRECTORY, 0)) < 0)
-		r = mount_fail(e, m, lower, "open what lies below");
+	if (!data) return r < 0 ? r : -e->errnum;
+	if (!dev && !m->options.copy_up && !needs_more(m)) {
+		r = mount_at(source, t.fd, "tmpfs", flags, data);
+		return r < 0 ? mount_fail(e, m, r, NULL) : 0;
+	}
 	if (m->options.copy_up || dev) flags &= ~(unsigned long)MS_RDONLY; /* when it is filled */
-	if (data && r >= 0 && (r = mount_at(m->mount->source ? m->mount->source : "tmpfs", t.fd, "tmpfs", flags, data)) < 0)
-		r = mount_fail(e, m, r, NULL);
-	target_done(&t);
-	if (!data || r < 0) return r < 0 ? r : -e->errnum;
-	if (lower >= 0 && (r = copy_up(m, lower, root, e)) < 0) return r;
-	if (dev && lower < 0) l->dev = path_open(root, "/dev", O_PATH | O_DIRECTORY, 0);
-	return finish(m, root, e);
+	AUTO_FD int made = mount_made(source, "tmpfs", flags, data);
+	if (made < 0) return mount_fail(e, m, made, NULL);
+	if (m->options.copy_up && (r = copy_up(m, t.fd, made, e)) < 0) return r;
+	if ((r = attach_made(m, made, t.fd, e)) < 0) return r;
+	if (dev && !m->options.copy_up) l->dev = take_fd(made);
+	return 0;
 }
 
 /* Not ours to mount: the host's sysfs is shown instead, as far as its flags allow. */
-static int bind_sysfs(int target)
+static int bind_sysfs(const LaunchMount *m, int target, Err *e)
 {
 	uint64_t set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	AUTO_FD int tree = mount_clone_attr(AT_FDCWD, "/sys", true, set, 0);
-	return tree < 0 ? tree : mount_attach(tree, target);
+	return tree < 0 ? tree : attach_made(m, tree, target, e);
 }
 
 /* proc, sysfs, mqueue, devpts and any other type. */
 static int make_typed(Launch *l, LaunchMount *m, int root, Err *e)
 {
-	Target t = { .fd = -1 };
+	AUTO(target_done) Target t = { .fd = -1 };
 	bool plain = is_type(m, "proc") || is_type(m, "sysfs");
+	const char *type = m->mount->type, *source = m->mount->source ? m->mount->source : type;
 	int r = plain ? t.fd = open_plain_dir(l, m, root, e) : open_target(l, m, root, &t, e);
-	if (r < 0) {
-		target_done(&t);
-		return r;
-	}
+	if (r < 0) return r;
 	const char *data = plain ? m->options.data : labelled(l, m->options.data, e);
-	if (data) r = mount_at(m->mount->source ? m->mount->source : m->mount->type, t.fd, m->mount->type, m->options.flags, data);
-	if (data && r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) r = bind_sysfs(t.fd);
-	target_done(&t);
 	if (!data) return -e->errnum;
-	if (r < 0) return mount_fail(e, m, r, NULL);
-	return finish(m, root, e);
+	if (needs_more(m)) {
+		AUTO_FD int made = mount_made(source, type, m->options.flags, data);
+		if (made >= 0) return attach_made(m, made, t.fd, e);
+		r = made;
+	} else {
+		r = mount_at(source, t.fd, type, m->options.flags, data);
+	}
+	if (r == -EPERM && is_type(m, "sysfs") && oci_namespace(l->spec, CLONE_NEWUSER)) r = bind_sysfs(m, t.fd, e);
+	return r < 0 ? mount_fail(e, m, r, NULL) : 0;
 }
 
 static int make_cgroup(Launch *l, LaunchMount *m, int root, Err *e)

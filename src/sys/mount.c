@@ -160,25 +160,94 @@ int mount_clone(int dirfd, const char *path, bool recursive)
 	return fd < 0 ? -errno : fd;
 }
 
+static uint64_t attrs_of(unsigned long flags)
+{
+	uint64_t a = 0;
+	if (flags & MS_RDONLY) a |= MOUNT_ATTR_RDONLY;
+	if (flags & MS_NOSUID) a |= MOUNT_ATTR_NOSUID;
+	if (flags & MS_NODEV) a |= MOUNT_ATTR_NODEV;
+	if (flags & MS_NOEXEC) a |= MOUNT_ATTR_NOEXEC;
+	if (flags & MS_NOSYMFOLLOW) a |= MOUNT_ATTR_NOSYMFOLLOW;
+	if (flags & MS_NODIRATIME) a |= MOUNT_ATTR_NODIRATIME;
+	if (flags & MS_NOATIME)
+		a |= MOUNT_ATTR_NOATIME;
+	else if (flags & MS_STRICTATIME)
+		a |= MOUNT_ATTR_STRICTATIME;
+	return a;
+}
+
+/* "key" or "key=value"; the quotes around a value that may hold commas are mount(2)'s, not the value's. */
+static int put_option(int fs, Str option)
+{
+	Str name, value;
+	bool has_value = str_cut(option, '=', &name, &value);
+	if (has_value && value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"') value = (Str){ value.p + 1, value.n - 2 };
+	AUTO_FREE char *key = strndup(name.p, name.n);
+	AUTO_FREE char *text = has_value ? strndup(value.p, value.n) : NULL;
+	if (!key || (has_value && !text)) return -ENOMEM;
+	return fsconfig(fs, has_value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, key, text, 0) < 0 ? -errno : 0;
+}
+
+static int make_mount(int fs, uint64_t attrs)
+{
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -errno;
+	int fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attrs);
+	return fd < 0 ? -errno : fd;
+}
+
 int mount_new(const char *fstype, const char *const *options, uint64_t attrs)
 {
 	AUTO_FD int fs = fsopen(fstype, FSOPEN_CLOEXEC);
 	if (fs < 0) return -errno;
 	for (; options && *options; options++) {
-		const char *eq = strchr(*options, '=');
-		int r;
-		if (eq) {
-			AUTO_FREE char *key = strndup(*options, (size_t)(eq - *options));
-			if (!key) return -ENOMEM;
-			r = fsconfig(fs, FSCONFIG_SET_STRING, key, eq + 1, 0);
-		} else {
-			r = fsconfig(fs, FSCONFIG_SET_FLAG, *options, NULL, 0);
-		}
-		if (r < 0) return -errno;
+		int r = put_option(fs, str_of(*options));
+		if (r < 0) return r;
 	}
-	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -errno;
-	int fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)attrs);
-	return fd < 0 ? -errno : fd;
+	return make_mount(fs, attrs);
+}
+
+static Str next_option(Str *rest)
+{
+	bool quoted = false;
+	size_t n = 0;
+	while (n < rest->n && (quoted || rest->p[n] != ',')) {
+		quoted ^= rest->p[n] == '"';
+		n++;
+	}
+	Str option = { rest->p, n };
+	n += n < rest->n; /* the comma */
+	*rest = (Str){ rest->p + n, rest->n - n };
+	return option;
+}
+
+/* Flags of the file system, not of the mount. */
+static int put_flags(int fs, unsigned long flags)
+{
+	static const struct {
+		unsigned long flag;
+		const char *name;
+	} names[] = { { MS_RDONLY, "ro" },
+		      { MS_SYNCHRONOUS, "sync" },
+		      { MS_DIRSYNC, "dirsync" },
+		      { MS_MANDLOCK, "mand" },
+		      { MS_LAZYTIME, "lazytime" } };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (flags & names[i].flag && fsconfig(fs, FSCONFIG_SET_FLAG, names[i].name, NULL, 0) < 0) return -errno;
+	return 0;
+}
+
+int mount_made(const char *source, const char *fstype, unsigned long flags, const char *data)
+{
+	AUTO_FD int fs = fsopen(fstype, FSOPEN_CLOEXEC);
+	if (fs < 0) return -errno;
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0) return -errno;
+	int r = put_flags(fs, flags);
+	Str rest = str_of(data);
+	while (r >= 0 && rest.n) {
+		Str option = next_option(&rest);
+		if (option.n) r = put_option(fs, option);
+	}
+	return r < 0 ? r : make_mount(fs, attrs_of(flags));
 }
 
 int mount_attach(int mount, int target)
@@ -196,22 +265,6 @@ int mount_idmap(int fd, int userns, bool recursive)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
 	return mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attr, sizeof attr) < 0 ? -errno : 0;
-}
-
-static uint64_t attrs_of(unsigned long flags)
-{
-	uint64_t a = 0;
-	if (flags & MS_RDONLY) a |= MOUNT_ATTR_RDONLY;
-	if (flags & MS_NOSUID) a |= MOUNT_ATTR_NOSUID;
-	if (flags & MS_NODEV) a |= MOUNT_ATTR_NODEV;
-	if (flags & MS_NOEXEC) a |= MOUNT_ATTR_NOEXEC;
-	if (flags & MS_NOSYMFOLLOW) a |= MOUNT_ATTR_NOSYMFOLLOW;
-	if (flags & MS_NODIRATIME) a |= MOUNT_ATTR_NODIRATIME;
-	if (flags & MS_NOATIME)
-		a |= MOUNT_ATTR_NOATIME;
-	else if (flags & MS_STRICTATIME)
-		a |= MOUNT_ATTR_STRICTATIME;
-	return a;
 }
 
 /* What the source's mount has, as MS_* (statfs reports them as ST_*, of the same values but for two). */

@@ -43,6 +43,10 @@ void mount_flag_attrs(unsigned long flags, uint64_t *ret_set, uint64_t *ret_clea
 /* mount_new: a detached new file system of that type from key=value options ("key" or "key=value", NULL ends the list). */
 int mount_new(const char *fstype, const char *const *options, uint64_t attrs) MUST_USE;
 
+/* mount_made: a detached new file system as mount(2) would make it from the same arguments: MS_* flags, and the options of the file system
+ * separated by commas (not by those between double quotes). */
+int mount_made(const char *source, const char *fstype, unsigned long flags, const char *data) MUST_USE;
+
 /* mount_attach: puts a detached mount at target, an O_PATH descriptor. */
 int mount_attach(int mount, int target) MUST_USE;
 
