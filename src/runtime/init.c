@@ -280,6 +280,7 @@ void init_main(Launch *l)
 	/* for the execve to come; a profile that is not there is told before the container counts as created */
 	if (l->process && lsm_set_exec_label(l->proc, l->process->apparmor_profile, l->process->selinux_label, &e) < 0)
 		init_fail(l->sync[1], &e);
+	if (l->process && l->wait_start && rlimit_reserve(&l->process->rlimits, &e) < 0) init_fail(l->sync[1], &e);
 	unblock_signals();
 	if (l->exec) debug(l, "setns_init: about to exec");
 	if (wait_for_start(l, root) < 0) _exit(1);

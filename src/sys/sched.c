@@ -382,3 +382,16 @@ int rlimit_apply(pid_t pid, const Rlimits *l, Err *e)
 	}
 	return 0;
 }
+
+int rlimit_reserve(const Rlimits *l, Err *e)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const Rlimit *r = &l->items[i];
+		struct rlimit now;
+		if (prlimit(0, RLIMIT_TYPE(r->type), NULL, &now) < 0) return rlimit_refused(0, r, errno, e);
+		if (r->hard <= now.rlim_max) continue;
+		now.rlim_max = r->hard;
+		if (prlimit(0, RLIMIT_TYPE(r->type), &now, NULL) < 0) return rlimit_refused(0, r, errno, e);
+	}
+	return 0;
+}

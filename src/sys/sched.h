@@ -105,3 +105,6 @@ int rlimit_check(const Rlimits *l, Err *e) MUST_USE;
 /* rlimit_apply: sets them for pid (0: this process). A raise above the hard limit without CAP_SYS_RESOURCE: -EPERM, the message
  * names the limit, what was asked for and what is granted. */
 int rlimit_apply(pid_t pid, const Rlimits *l, Err *e) MUST_USE;
+/* rlimit_reserve: raises the hard limits of this process to those asked for, where they are higher, and changes nothing else: what
+ * rlimit_apply would be refused later is refused now. */
+int rlimit_reserve(const Rlimits *l, Err *e) MUST_USE;

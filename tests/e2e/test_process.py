@@ -73,6 +73,13 @@ def test_rlimits(box):
     assert box.output_of("ulimit -n; ulimit -Hn; ulimit -Hc").split() == ["111", "222", "0"]
 
 
+def test_a_limit_that_is_not_granted_is_told_at_create(box):
+    """Not at start, when engines have told their users already that the container exists."""
+    box.process["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 2000}]
+    box.runtime.prefix = ["prlimit", "--nofile=1000:1000", "setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"]
+    box.create().fails("error setting rlimit type 7: operation not permitted", "RLIMIT_NOFILE", "2000", "1000", "CAP_SYS_RESOURCE")
+
+
 def test_hostname_and_domainname(box):
     box.config["hostname"], box.config["domainname"] = "the-host", "the.domain"
     assert box.output_of("hostname; cat /proc/sys/kernel/domainname").split() == ["the-host", "the.domain"]

@@ -404,6 +404,10 @@ static int apply_rlimits(void)
 	NEED(strstr(e.msg, "error setting rlimit type 7: operation not permitted") && strstr(e.msg, "RLIMIT_NOFILE"));
 	NEED(strstr(e.msg, "400") && strstr(e.msg, "200") && strstr(e.msg, "CAP_SYS_RESOURCE"));
 	NEED(getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_max == 200);
+	NEED(rlimit_reserve(&l, &e) == -EPERM && strstr(e.msg, "error setting rlimit type 7: operation not permitted"));
+	items[0] = (Rlimit){ RLIMIT_NOFILE, 10, 150 };
+	NEED_OK(rlimit_reserve(&l, &e));
+	NEED(getrlimit(RLIMIT_NOFILE, &got) == 0 && got.rlim_cur == 100 && got.rlim_max == 200);
 	return 0;
 }
 
