@@ -21,8 +21,8 @@ size_t digest_size(uint8_t algorithm)
 
 uint8_t digest_algorithm_value(Str name)
 {
-	for (uint8_t i = DIGEST_NONE + 1; i < ARRAY_LEN(algorithms); i++)
-		if (str_eq(name, algorithms[i].name)) return i;
+	for (unsigned i = DIGEST_NONE + 1; i < ARRAY_LEN(algorithms); i++)
+		if (str_eq(name, algorithms[i].name)) return (uint8_t)i;
 	return DIGEST_NONE;
 }
 
