@@ -2,7 +2,7 @@
  * because skep-runtime links no OpenSSL.
  *
  *  - A failure inside of OpenSSL is kept and reported by hash_final: callers of hash_update need not check.
- *  - OpenSSL's configuration file is not read: digests come from its built-in provider.
+ *  - No state outside of the Hash; OpenSSL is neither initialized nor configured by it.
  *  - A Hash belongs to one thread at a time.
  */
 #pragma once
@@ -26,7 +26,7 @@ int hash_final(Hash *h, Digest *ret) MUST_USE;
 /* hash_copy: a second hash that has seen the same bytes: the digest so far, while the first goes on. */
 int hash_copy(const Hash *h, Hash **ret) MUST_USE;
 
-/* digest_of: of n bytes at p. -ENOTSUP, -ENOMEM, -EIO. */
+/* digest_of: of n bytes at p; allocates nothing. -ENOTSUP, -EIO. */
 int digest_of(uint8_t algorithm, const void *p, size_t n, Digest *ret) MUST_USE;
 /* hash_file: of a regular file from its first byte to its end; the file offset is neither used nor moved. ret_size (may be
  * NULL) gets the bytes read. -errno of pread, too. */
