@@ -165,14 +165,14 @@ static int acquire(Db *db, const char *sql, DbRows *ret, Err *e)
 	bool found;
 	uint32_t hash = hash_of(sql);
 	int slot = find_slot(db, sql, hash, &found);
-	sqlite3_stmt *stmt = found ? db->statements[slot].stmt : NULL;
-	if (!found) {
+	sqlite3_stmt *stmt = found && slot >= 0 ? db->statements[slot].stmt : NULL;
+	if (!stmt) {
 		int r = prepare(db, sql, &stmt, e);
 		if (r < 0) return r;
 	}
 	if (slot >= 0) {
 		DbStatement *s = &db->statements[slot];
-		if (!found) sqlite3_finalize(s->stmt);
+		if (s->stmt != stmt) sqlite3_finalize(s->stmt);
 		*s = (DbStatement){ .stmt = stmt, .hash = hash, .used = ++db->clock, .running = true };
 	}
 	*ret = (DbRows){ .db = db, .stmt = stmt, .slot = slot };
