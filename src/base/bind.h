@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "base/digest.h"
 #include "base/json.h"
 
 typedef enum {
@@ -34,6 +35,9 @@ typedef enum {
 	BIND_MAP,      /* StrMap: object of strings, order kept */
 	BIND_OBJMAP,   /* ObjList of structs whose first member is const char *key; sub is their BindTable */
 	BIND_RAW,      /* const JsonValue * */
+	BIND_DIGEST,   /* Digest; algorithm 0 when absent */
+	BIND_DIGESTS,  /* DigestList */
+	BIND_KEYS,     /* StrList: the keys of an object of empty objects, Go's map[string]struct{}; written in the order of the list */
 } BindKind;
 
 typedef struct OptBool {
@@ -67,6 +71,10 @@ typedef struct StrMap {
 	StrPair *items;
 	size_t n;
 } StrMap;
+typedef struct DigestList {
+	Digest *items;
+	size_t n;
+} DigestList;
 /* The untyped form; LIST_OF(T) has the same layout. */
 typedef struct ObjList {
 	void *items;

@@ -136,29 +136,49 @@ static int decode_name(Decoder *d, const BindName *names, const JsonValue *v, in
 		       v->offset, buf_str(&allowed));
 }
 
+static int decode_digest(Decoder *d, const JsonValue *v, Digest *ret)
+{
+	if (v->type != JSON_STRING) return refuse(d, v, "a digest");
+	int x = digest_parse((Str){ v->s, v->n }, ret);
+	if (x == -ENOTSUP)
+		return err_set(d->e, ERR_UNSUPPORTED, ENOTSUP,
+			       "%s: %s: algorithm of \"%.100s\" (byte %u) is not supported; sha256 and sha512 are", d->document,
+			       path_text(d), v->s, v->offset);
+	return x < 0 ? refuse(d, v, "a digest such as \"sha256:\" and 64 lower-case hexadecimal digits") : 0;
+}
+
+static int decode_plain_item(Decoder *d, const BindRow *row, const JsonValue *item, void *items, uint32_t i)
+{
+	uint64_t u = 0;
+	int x;
+	switch (row->kind) {
+	case BIND_STRINGS:
+		if (item->type != JSON_STRING) return refuse(d, item, "a string");
+		((const char **)items)[i] = item->s;
+		return 0;
+	case BIND_U32S:
+		x = decode_unsigned(d, item, 0, UINT32_MAX, &u);
+		((uint32_t *)items)[i] = (uint32_t)u;
+		return x;
+	case BIND_DIGESTS:
+		return decode_digest(d, item, &((Digest *)items)[i]);
+	default:
+		return decode_name(d, row->sub, item, &((int *)items)[i]);
+	}
+}
+
 /* Lists of plain values: one place for the loop, the path and the memory. */
 static int decode_plain_list(Decoder *d, const BindRow *row, const JsonValue *v, void *to)
 {
-	static const size_t sizes[] = { [BIND_STRINGS] = sizeof(char *), [BIND_U32S] = 4, [BIND_ENUMS] = sizeof(int) };
+	static const size_t sizes[] = {
+		[BIND_STRINGS] = sizeof(char *), [BIND_U32S] = 4, [BIND_ENUMS] = sizeof(int), [BIND_DIGESTS] = sizeof(Digest)
+	};
 	if (v->type != JSON_ARRAY) return refuse(d, v, "an array");
 	void *items = arena_array(d->arena, (size_t)v->n + 1, sizes[row->kind]);
 	if (!items) return no_memory(d);
 	for (uint32_t i = 0; i < v->n; i++) {
-		const JsonValue *item = &v->items[i];
 		size_t mark = path_push(d, NULL, i);
-		uint64_t u = 0;
-		int x = 0;
-		if (row->kind == BIND_STRINGS) {
-			if (item->type != JSON_STRING)
-				x = refuse(d, item, "a string");
-			else
-				((const char **)items)[i] = item->s;
-		} else if (row->kind == BIND_U32S) {
-			x = decode_unsigned(d, item, 0, UINT32_MAX, &u);
-			((uint32_t *)items)[i] = (uint32_t)u;
-		} else {
-			x = decode_name(d, row->sub, item, &((int *)items)[i]);
-		}
+		int x = decode_plain_item(d, row, &v->items[i], items, i);
 		if (x < 0) return x;
 		path_pop(d, mark);
 	}
@@ -212,6 +232,22 @@ static int decode_map(Decoder *d, const JsonValue *v, StrMap *to)
 	return 0;
 }
 
+static int decode_keys(Decoder *d, const JsonValue *v, StrList *to)
+{
+	if (v->type != JSON_OBJECT) return refuse(d, v, "an object of empty objects");
+	const char **items = arena_array(d->arena, (size_t)v->n + 1, sizeof *items);
+	if (!items) return no_memory(d);
+	for (uint32_t i = 0; i < v->n; i++) {
+		size_t mark = path_push(d, v->members[i].key, 0);
+		const JsonValue *value = &v->members[i].value;
+		if (value->type != JSON_OBJECT && value->type != JSON_NULL) return refuse(d, value, "an empty object");
+		items[i] = v->members[i].key;
+		path_pop(d, mark);
+	}
+	*to = (StrList){ .items = items, .n = v->n };
+	return 0;
+}
+
 static int decode_pointer(Decoder *d, const BindTable *t, const JsonValue *v, void **to)
 {
 	void *p = arena_alloc(d->arena, t->size);
@@ -241,6 +277,7 @@ static int decode_field(Decoder *d, const BindRow *row, const JsonValue *v, void
 	case BIND_STRINGS:
 	case BIND_U32S:
 	case BIND_ENUMS:
+	case BIND_DIGESTS:
 		return decode_plain_list(d, row, v, to);
 	case BIND_OBJECT:
 		return decode_object(d, row->sub, v, to);
@@ -255,6 +292,10 @@ static int decode_field(Decoder *d, const BindRow *row, const JsonValue *v, void
 	case BIND_RAW:
 		*(const JsonValue **)to = v;
 		return 0;
+	case BIND_DIGEST:
+		return decode_digest(d, v, to);
+	case BIND_KEYS:
+		return decode_keys(d, v, to);
 	default:
 		return decode_number(d, row, v, to);
 	}
@@ -268,9 +309,11 @@ static bool is_empty(const BindRow *row, const void *field)
 	case BIND_STRINGS:
 	case BIND_U32S:
 	case BIND_ENUMS:
+	case BIND_DIGESTS:
 	case BIND_LIST:
 	case BIND_MAP:
 	case BIND_OBJMAP:
+	case BIND_KEYS:
 		return ((const ObjList *)field)->n == 0;
 	default:
 		return false;

@@ -24,6 +24,8 @@ static bool is_absent(const BindRow *row, const void *p)
 	case BIND_POINTER:
 	case BIND_RAW:
 		return !*(const void *const *)p;
+	case BIND_DIGEST:
+		return !((const Digest *)p)->algorithm;
 	case BIND_OBJECT:
 		return false;
 	default:
@@ -43,6 +45,12 @@ static bool is_absent_object(const BindTable *t, const char *obj)
 	return true;
 }
 
+static void encode_digest(const Digest *d, JsonWriter *w)
+{
+	char text[DIGEST_TEXT_MAX];
+	json_string(w, digest_format(d, text));
+}
+
 static void encode_items(const BindRow *row, const void *p, JsonWriter *w)
 {
 	const ObjList *l = p;
@@ -52,6 +60,8 @@ static void encode_items(const BindRow *row, const void *p, JsonWriter *w)
 			json_string(w, ((const char *const *)l->items)[i]);
 		else if (row->kind == BIND_U32S)
 			json_uint(w, ((const uint32_t *)l->items)[i]);
+		else if (row->kind == BIND_DIGESTS)
+			encode_digest(&((const Digest *)l->items)[i], w);
 		else if (row->kind == BIND_ENUMS)
 			json_string(w, bind_name(row->sub, ((const int *)l->items)[i]));
 		else
@@ -65,6 +75,12 @@ static void encode_maps(const BindRow *row, const void *p, JsonWriter *w)
 	const ObjList *l = p;
 	json_begin_object(w);
 	for (size_t i = 0; i < l->n; i++) {
+		if (row->kind == BIND_KEYS) {
+			json_key(w, ((const char *const *)l->items)[i]);
+			json_begin_object(w);
+			json_end_object(w);
+			continue;
+		}
 		if (row->kind == BIND_MAP) {
 			const StrPair *pair = (const StrPair *)l->items + i;
 			json_put_string(w, pair->key, pair->value);
@@ -107,6 +123,7 @@ static bool is_null(const BindRow *row, const void *p)
 	case BIND_STRING:
 	case BIND_POINTER:
 	case BIND_RAW:
+	case BIND_DIGEST:
 		return is_absent(row, p);
 	default:
 		return false;
@@ -159,8 +176,12 @@ static void encode_field(const BindRow *row, const void *p, JsonWriter *w)
 	case BIND_RAW:
 		json_value(w, *(const JsonValue *const *)p);
 		return;
+	case BIND_DIGEST:
+		encode_digest(p, w);
+		return;
 	case BIND_MAP:
 	case BIND_OBJMAP:
+	case BIND_KEYS:
 		encode_maps(row, p, w);
 		return;
 	default:

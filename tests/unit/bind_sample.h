@@ -46,6 +46,9 @@ typedef struct Sample {
 	NamedList named;
 	const JsonValue *raw;
 	const char *cwd;
+	Digest digest;
+	DigestList digests;
+	StrList ports;
 } Sample;
 
 static const BindName colour_names[] = { { "red", COLOUR_RED }, { "green", COLOUR_GREEN }, { "blue", COLOUR_BLUE }, { 0 } };
@@ -71,7 +74,8 @@ BIND_TABLE(sample_table, "sample", Sample, { "version", BIND_STRING, AT(Sample, 
 	   { "hookPointer", BIND_POINTER, AT(Sample, hook_pointer), .sub = &hook_table, .flags = BIND_ALWAYS },
 	   { "limits", BIND_LIST, AT(Sample, limits), .sub = &limit_table }, { "labels", BIND_MAP, AT(Sample, labels) },
 	   { "named", BIND_OBJMAP, AT(Sample, named), .sub = &named_table }, { "raw", BIND_RAW, AT(Sample, raw), .flags = BIND_ALWAYS },
-	   { "cwd", BIND_STRING, AT(Sample, cwd) });
+	   { "cwd", BIND_STRING, AT(Sample, cwd) }, { "digest", BIND_DIGEST, AT(Sample, digest) },
+	   { "digests", BIND_DIGESTS, AT(Sample, digests) }, { "ports", BIND_KEYS, AT(Sample, ports) });
 
 /* Its raw row points into the parsed tree, which therefore stays in the arena. */
 static inline int sample_parse(char *text, size_t n, Sample *s, const char *document, Arena *a, Err *e)

@@ -3,6 +3,10 @@
 #include "bind_sample.h"
 #include "check.h"
 
+#define HEX64 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define SHA256 "sha256:" HEX64
+#define SHA512 "sha512:" HEX64 HEX64
+
 typedef struct Decoded {
 	Arena arena;
 	char *text;
@@ -39,7 +43,8 @@ static const char everything[] =
 	"\"text\":\"\",\"colour\":\"green\",\"args\":[\"sh\",\"-c\",\"\"],\"gids\":[0,4294967295],\"colours\":[\"blue\",\"red\"],"
 	"\"hook\":{\"path\":\"/a\",\"args\":[\"x\"]},\"hookPointer\":{\"path\":\"/b\"},"
 	"\"limits\":[{\"type\":\"A\",\"soft\":0,\"hard\":0},{\"type\":\"B\",\"soft\":-1,\"hard\":18446744073709551615}],"
-	"\"labels\":{\"z\":\"1\",\"a\":\"\"},\"named\":{\"eth1\":{\"weight\":7},\"eth0\":{}},\"raw\":{\"k\":[1,null]},\"cwd\":\"/\"}";
+	"\"labels\":{\"z\":\"1\",\"a\":\"\"},\"named\":{\"eth1\":{\"weight\":7},\"eth0\":{}},\"raw\":{\"k\":[1,null]},\"cwd\":\"/\","
+	"\"digest\":\"" SHA256 "\",\"digests\":[\"" SHA256 "\",\"" SHA512 "\"],\"ports\":{\"80/tcp\":{},\"53/udp\":{}}}";
 
 static void every_kind_is_decoded(void **state)
 {
@@ -90,6 +95,27 @@ static void encoding_gives_the_document_back(void **state)
 		AUTO_FREE char *again = encoded(&d.s);
 		assert_string_equal(again, documents[i]);
 	}
+}
+
+static void digests_and_keys_are_decoded(void **state)
+{
+	(void)state;
+	AUTO(decoded_done) Decoded d = decode(everything);
+	char text[DIGEST_TEXT_MAX];
+	assert_string_equal(digest_format(&d.s.digest, text), SHA256);
+	assert_int_equal(d.s.digests.n, 2);
+	assert_string_equal(digest_format(&d.s.digests.items[1], text), SHA512);
+	assert_int_equal(d.s.ports.n, 2);
+	assert_string_equal(d.s.ports.items[1], "53/udp");
+	AUTO(decoded_done) Decoded unknown = decode("{\"version\":\"1\",\"digest\":\"md5:00\"}");
+	assert_int_equal(unknown.r, -ENOTSUP);
+	assert_int_equal(unknown.e.code, ERR_UNSUPPORTED);
+	assert_string_equal(unknown.e.msg,
+			    "config.json: digest: algorithm of \"md5:00\" (byte 24) is not supported; sha256 and sha512 are");
+	AUTO(decoded_done) Decoded null = decode("{\"version\":\"1\",\"digest\":null,\"ports\":{\"1/tcp\":null}}");
+	assert_int_equal(null.r, 0);
+	assert_int_equal(null.s.digest.algorithm, DIGEST_NONE);
+	assert_int_equal(null.s.ports.n, 1);
 }
 
 static void null_and_absent_are_the_same(void **state)
@@ -172,6 +198,13 @@ static const struct {
 	{ "\"labels\":[]", "labels: expected an object of strings, got array (byte 24)" },
 	{ "\"labels\":{\"a\":1}", "labels.a: expected a string, got number (byte 29)" },
 	{ "\"named\":{\"eth0\":{\"weight\":-1}}", "named.eth0.weight: expected an integer from 0 to 4294967295 (byte 41)" },
+	{ "\"digest\":7", "digest: expected a digest, got number (byte 24)" },
+	{ "\"digest\":\"sha256:AB\"",
+	  "digest: expected a digest such as \"sha256:\" and 64 lower-case hexadecimal digits, got string (byte 24)" },
+	{ "\"digest\":\"\"", "digest: expected a digest such as \"sha256:\" and 64 lower-case hexadecimal digits, got string (byte 24)" },
+	{ "\"digests\":[\"" SHA256 "\",null]", "digests[1]: expected a digest, got null (byte 100)" },
+	{ "\"ports\":[\"80/tcp\"]", "ports: expected an object of empty objects, got array (byte 23)" },
+	{ "\"ports\":{\"80/tcp\":1}", "ports.80/tcp: expected an empty object, got number (byte 33)" },
 	{ "\"named\":{\"eth0\":1}", "named.eth0: expected an object, got number (byte 31)" },
 };
 
@@ -294,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_is_decoded),
 		cmocka_unit_test(encoding_gives_the_document_back),
+		cmocka_unit_test(digests_and_keys_are_decoded),
 		cmocka_unit_test(null_and_absent_are_the_same),
 		cmocka_unit_test(unknown_keys_are_ignored),
 		cmocka_unit_test(order_of_keys_does_not_matter),
