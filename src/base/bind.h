@@ -138,3 +138,6 @@ int bind_value(const BindName *names, const char *name);
 
 /* str_map_get: the value of key, NULL when absent. */
 const char *str_map_get(const StrMap *m, const char *key);
+/* str_map_sort, str_list_sort: in the order of their bytes, in which Go writes maps. */
+void str_map_sort(StrMap *m);
+void str_list_sort(StrList *l);

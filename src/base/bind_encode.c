@@ -202,3 +202,23 @@ void bind_encode(const BindTable *t, const void *obj, JsonWriter *w)
 	}
 	json_end_object(w);
 }
+
+static int compare_pairs(const void *a, const void *b)
+{
+	return strcmp(((const StrPair *)a)->key, ((const StrPair *)b)->key);
+}
+
+void str_map_sort(StrMap *m)
+{
+	if (m->n) qsort(m->items, m->n, sizeof *m->items, compare_pairs);
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void str_list_sort(StrList *l)
+{
+	if (l->n) qsort(l->items, l->n, sizeof *l->items, compare_strings);
+}
