@@ -239,7 +239,11 @@ const char *reference_familiar_name(const Reference *r, Arena *a)
 	if (!r->domain || !streq(r->domain, REFERENCE_DOMAIN)) return reference_name(r, a);
 	const char *path = r->path;
 	if (starts_with(path, LIBRARY) && !strchr(path + strlen(LIBRARY), '/')) path += strlen(LIBRARY);
-	return arena_strdup(a, path);
+	/* docker shortens these, too, and then means something else by what it printed */
+	Str rest = str_of(path);
+	split_domain(&rest);
+	bool other = rest.p != path || is_identifier(str_of(path));
+	return other ? reference_name(r, a) : arena_strdup(a, path);
 }
 
 static const char *with_suffix(const Reference *r, const char *name, Arena *a)

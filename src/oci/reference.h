@@ -42,7 +42,8 @@ static inline bool reference_is_id(const Reference *r)
 void reference_default_tag(Reference *r);
 
 /* Texts, in the arena; NULL when it is full.
- * reference_format: all of it, "docker.io/library/debian:12@sha256:…". reference_familiar: as docker shows it, "debian:12".
+ * reference_format: all of it, "docker.io/library/debian:12@sha256:…". reference_familiar: as docker shows it, "debian:12",
+ * unless that would be read as another name ("docker.io/host.com/x").
  * reference_name, reference_familiar_name: the same without tag and digest. */
 const char *reference_format(const Reference *r, Arena *a) MUST_USE;
 const char *reference_familiar(const Reference *r, Arena *a) MUST_USE;
