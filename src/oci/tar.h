@@ -31,9 +31,10 @@ typedef struct TarXattr {
 typedef struct TarEntry {
 	TarType type;
 	const char *path; /* see above */
-	const char
-		*link; /* TAR_SYMLINK: the target as written, not empty; TAR_HARDLINK: the path of its target, clean as path; else NULL */
-	uint32_t mode; /* 07777 bits only */
+	/* TAR_SYMLINK: the target as written, not empty; TAR_HARDLINK: the path of its target, clean as path, not the root and not
+	 * path itself; else NULL */
+	const char *link;
+	uint32_t mode;     /* 07777 bits only */
 	uint32_t uid, gid; /* below 2^32 - 1: never "no id" */
 	const char *uname; /* names of the owners, NULL when none were given */
 	const char *gname;

@@ -3,15 +3,18 @@
  * Understood: v7, ustar, pax (POSIX.1-2017 pax, "pax Interchange Format"), GNU (long names, base-256 numbers, sparse files of the
  * old kind and of 0.0, 0.1 and 1.0). Memory is bounded by the limits, whatever the archive holds; file data is never copied.
  *
- * Strict: what tools read in different ways is refused, with a line that names the member (or the byte offset), and the rule.
- *  - A leading "/" or "./" and trailing slashes are stripped from names; "..", an empty name of anything but the root directory, a NUL
- *    inside a pax value, parts over 255 bytes and paths over limits.path are refused.
- *  - A pax record wins over the header, the member's own over a global one, the last of one key over the ones before. A record whose
- *    value does not parse is refused; an unknown key is ignored. A path or link given both by pax and by a GNU long name is refused.
- *  - Global headers: times, owners and owner names apply to all members after them; what makes no sense for more than one member (path, linkpath,
- *    size, sparse maps, devices, xattrs) is refused; unknown keys, as git's "comment", are ignored. An empty value takes a record back.
+ * Strict: what readers of archives disagree about is refused, with one line that names the member (or the byte offset) and the rule.
+ *  - A leading "/" or "./", doubled and trailing slashes are dropped from names; "..", an empty name, a NUL inside a pax value, parts over
+ *    255 bytes, paths over limits.path, and the root as anything but a directory are refused.
+ *  - A member's pax record wins over its header, the last of one key over those before. A value that does not parse is refused, an unknown
+ *    key ignored; an empty value means "not given", but an empty xattr. Two extended headers for one member, and a path
+ *    or link given both by pax and by a GNU long name, are refused.
+ *  - Global pax headers are ignored as docker and containerd ignore them. Those that would make other readers see other files (path, linkpath,
+ *    size, owners, devices, sparse maps, xattrs) are refused.
  *  - Only files have data: a size on anything else, hard links too, is refused, since readers disagree on whether blocks follow.
- *  - The archive ends with one or two zero blocks, or at a header's boundary (as docker accepts it); after that only zeros may follow.
+ *  - Extended attributes are held to the kernel's limits: names of 1 to 255 bytes, values of at most 64 KiB. In SCHILY's names "%3D" and
+ *    "%25" stand for "=" and "%", as GNU tar writes them.
+ *  - The archive ends with two zero blocks, with one (docker accepts it), or at a header's boundary. Only zeros may follow two of them.
  */
 #pragma once
 
@@ -28,9 +31,9 @@ typedef struct TarVisitor {
 
 typedef struct TarLimits {
 	uint64_t entries;      /* members of the archive */
-	uint64_t path;         /* bytes of a path or link target */
+	uint64_t path;         /* bytes of a path or link target; at most 65535 */
 	uint64_t xattrs_bytes; /* names and values of one member */
-	uint64_t pax_bytes;    /* extended headers of one member, long names and sparse maps each counted alone */
+	uint64_t pax_bytes;    /* the extended header of one member; a GNU long name */
 	uint64_t size;         /* of one file, holes included */
 	uint64_t extents;      /* of one sparse file */
 	unsigned depth;        /* parts of a path */
@@ -40,7 +43,7 @@ typedef struct TarLimits {
 	((TarLimits){ .entries = 16u << 20, \
 		      .path = 4095, \
 		      .xattrs_bytes = 1u << 20, \
-		      .pax_bytes = 4u << 20, \
+		      .pax_bytes = 1u << 20, \
 		      .size = 1ull << 44, \
 		      .extents = 1u << 16, \
 		      .depth = 1024 })
