@@ -435,11 +435,12 @@ static int step(TarReader *r, const unsigned char *p, size_t n, size_t *ret_used
 {
 	int k = 0;
 	if (r->state <= READ_ZERO) return step_block(r, p, n, ret_used, e);
-	if (r->state == READ_END) {
-		if (!tar_is_zero(p, n)) return tar_refuse_at(e, TAR_END_GARBAGE, r->at + strnlen((const char *)p, n));
-	} else if (n > r->left) {
-		n = r->left;
+	if (r->state == READ_END && !tar_is_zero(p, n)) {
+		while (!*p++)
+			r->at++;
+		return tar_refuse_at(e, TAR_END_GARBAGE, r->at);
 	}
+	if (r->state != READ_END && n > r->left) n = r->left;
 	*ret_used = n;
 	r->at += n;
 	if (r->state == READ_END) return 0;
