@@ -50,6 +50,11 @@ static int refuse(Err *e, const TarEntry *t, const char *why)
 	return err_set(e, ERR_CONFIG, EINVAL, "tar: cannot write \"%.256s\": %s", t->path, why);
 }
 
+static int no_memory(Err *e, const TarEntry *t)
+{
+	return err_sys(e, ENOMEM, "tar: write \"%.256s\"", t->path);
+}
+
 /* ---- what can be written ---- */
 
 static bool is_clean(const char *path)
@@ -158,25 +163,25 @@ static void put_xattr(Buf *b, Buf *name, const TarXattr *x)
 	if (buf_failed(name)) b->failed = true;
 }
 
-static const char *put_xattrs(Buf *b, const TarEntry *t)
+static int put_xattrs(Buf *b, const TarEntry *t, Err *e)
 {
 	enum { NAME_MAX_XATTR = 255, VALUE_MAX_XATTR = 64 << 10 };
 	AUTO_FREE const TarXattr **sorted = NULL;
 	AUTO_BUF name = BUF_INIT(3 * NAME_MAX_XATTR);
-	if (!t->n_xattrs) return NULL;
+	if (!t->n_xattrs) return 0;
 	sorted = reallocarray(NULL, t->n_xattrs, sizeof *sorted);
-	if (!sorted) return "cannot allocate memory";
+	if (!sorted) return no_memory(e, t);
 	for (size_t i = 0; i < t->n_xattrs; i++)
 		sorted[i] = &t->xattrs[i];
 	qsort(sorted, t->n_xattrs, sizeof *sorted, xattr_order);
-	for (size_t i = 0; i < t->n_xattrs; i++) {
+	for (size_t i = 0; i < t->n_xattrs && b->n <= RECORDS_MAX; i++) {
 		size_t n = strlen(sorted[i]->name);
-		if (!n || n > NAME_MAX_XATTR) return "the name of an extended attribute must have 1 to 255 bytes";
-		if (i && streq(sorted[i]->name, sorted[i - 1]->name)) return "an extended attribute twice";
-		if (sorted[i]->n > VALUE_MAX_XATTR) return "the value of an extended attribute is larger than 64 KiB";
+		if (!n || n > NAME_MAX_XATTR) return refuse(e, t, "the name of an extended attribute must have 1 to 255 bytes");
+		if (i && streq(sorted[i]->name, sorted[i - 1]->name)) return refuse(e, t, "an extended attribute twice");
+		if (sorted[i]->n > VALUE_MAX_XATTR) return refuse(e, t, "the value of an extended attribute is larger than 64 KiB");
 		put_xattr(b, &name, sorted[i]);
 	}
-	return NULL;
+	return 0;
 }
 
 /* ---- headers ---- */
@@ -218,7 +223,7 @@ static bool put_field(char *field, size_t n, Str s)
 }
 
 /* The member's own header into block, what does not fit there into w->records, sorted by key (ASCII). */
-static const char *put_header(TarWriter *w, const TarEntry *t, Str path, char block[static TAR_BLOCK_BYTES])
+static int put_header(TarWriter *w, const TarEntry *t, Str path, char block[static TAR_BLOCK_BYTES], Err *e)
 {
 	static const char types[] = { [TAR_FILE] = '0',  [TAR_HARDLINK] = '1', [TAR_SYMLINK] = '2', [TAR_CHAR] = '3',
 				      [TAR_BLOCK] = '4', [TAR_DIR] = '5',      [TAR_FIFO] = '6' };
@@ -226,8 +231,8 @@ static const char *put_header(TarWriter *w, const TarEntry *t, Str path, char bl
 	Str target = link ? str_of(t->link) : STR(""), uname = t->uname ? str_of(t->uname) : STR(""),
 	    gname = t->gname ? str_of(t->gname) : STR("");
 	Buf *b = &w->records;
-	const char *why = put_xattrs(b, t);
-	if (why) return why;
+	int r = put_xattrs(b, t, e);
+	if (r < 0) return r;
 	put_octal(block + 100, 8, t->mode & 07777);
 	put_octal(block + 329, 8, device ? t->major : 0);
 	put_octal(block + 337, 8, device ? t->minor : 0);
@@ -241,7 +246,8 @@ static const char *put_header(TarWriter *w, const TarEntry *t, Str path, char bl
 	if (!put_field(block + 265, OWNER_MAX_BYTES, uname)) put_text(b, "uname", uname.p);
 	put_magic(block, types[t->type]);
 	checksum(block);
-	return buf_failed(b) ? "its pax records are over 1 MiB, or there is no memory" : NULL;
+	if (b->n > RECORDS_MAX) return refuse(e, t, "its pax records are over 1 MiB");
+	return buf_failed(b) ? no_memory(e, t) : 0;
 }
 
 /* The pax header and its records into w->head. */
@@ -274,11 +280,11 @@ static int put_member(TarWriter *w, const TarEntry *t, Err *e)
 	}
 	buf_reset(&w->head);
 	buf_reset(&w->records);
-	const char *why = buf_failed(&dir) ? "no memory" : put_header(w, t, path, block);
-	if (why) return refuse(e, t, why);
+	int r = buf_failed(&dir) ? no_memory(e, t) : put_header(w, t, path, block, e);
+	if (r < 0) return r;
 	if (w->records.n) put_pax(w);
 	buf_put(&w->head, block, sizeof block);
-	if (buf_failed(&w->head)) return err_sys(e, ENOMEM, "tar: write \"%.256s\"", t->path);
+	if (buf_failed(&w->head)) return no_memory(e, t);
 	return put(w, w->head.p, w->head.n, e);
 }
 
@@ -371,7 +377,7 @@ int tar_writer_entry(TarWriter *w, const TarEntry *t, Err *e)
 	char *name = strdup(t->path);
 	free(w->name);
 	w->name = name;
-	if (!name || !keep_extents(w, t)) return fail(w, err_sys(e, ENOMEM, "tar: write \"%.256s\"", t->path), e);
+	if (!name || !keep_extents(w, t)) return fail(w, no_memory(e, t), e);
 	if ((r = put_member(w, t, e)) < 0) return r;
 	w->size = t->size;
 	return 0;
@@ -389,7 +395,7 @@ TarWriter *tar_writer_new(TarSink *sink, void *arg)
 	if (!w) return NULL;
 	w->sink = sink;
 	w->arg = arg;
-	w->records = BUF_INIT(RECORDS_MAX);
+	w->records = BUF_INIT(4 * RECORDS_MAX); /* so that what is over the limit is not taken for a lack of memory */
 	w->head = BUF_INIT(RECORDS_MAX + 4 * TAR_BLOCK_BYTES);
 	return w;
 }

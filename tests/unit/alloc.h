@@ -1,4 +1,4 @@
-/* alloc.h: counts allocations and makes one of them fail. For tests linked with --wrap of malloc, calloc and realloc
+/* alloc.h: counts allocations and makes one of them fail. For tests linked with --wrap of malloc, calloc, realloc and reallocarray
  * (unit_link_args in meson.build). What the C library allocates inside is not seen. */
 #pragma once
 
@@ -11,9 +11,11 @@ static unsigned long allocation_to_fail;
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 
 static bool allocation_fails(void)
 {
@@ -34,4 +36,9 @@ void *__wrap_calloc(size_t n, size_t size)
 void *__wrap_realloc(void *p, size_t n)
 {
 	return allocation_fails() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return allocation_fails() ? NULL : __real_reallocarray(p, n, size);
 }

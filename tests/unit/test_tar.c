@@ -1,5 +1,6 @@
 /* test_tar.c: archives made by hand: what the tar reader says of them, which it refuses and with which words; the canonical writer; and
  * whiteouts. Archives of other programs: tests/tar. */
+#include "alloc.h"
 #include "tar_sample.h"
 
 #include "base/str.h"
@@ -765,6 +766,65 @@ static void test_writer_stops(void **state)
 	assert_string_equal(e.msg, "full");
 }
 
+/* ---- no memory ---- */
+
+static int copy_entry(void *arg, const TarEntry *t, Err *e)
+{
+	return tar_writer_entry(arg, t, e);
+}
+
+static int copy_data(void *arg, const TarEntry *t, const void *p, size_t n, Err *e)
+{
+	return tar_writer_data(arg, p, n, e);
+}
+
+static int to_nowhere(void *arg, const void *p, size_t n, Err *e)
+{
+	return 0;
+}
+
+static int copy(const Buf *archive, Err *e)
+{
+	AUTO_TAR_WRITER *w = tar_writer_new(to_nowhere, NULL);
+	TarVisitor v = { copy_entry, copy_data, w };
+	AUTO_TAR_READER *r = w ? tar_reader_new(&v, NULL) : NULL;
+	if (!r) return err_sys(e, ENOMEM, "copy");
+	int k = tar_reader_feed(r, archive->p, archive->n, e);
+	if (!k) k = tar_reader_finish(r, e);
+	return k ? k : tar_writer_finish(w, e);
+}
+
+/* Each allocation fails in turn: the copy fails with -ENOMEM and a message, and leaks nothing. */
+static void test_no_memory(void **state)
+{
+	AUTO_BUF b = BUF_INIT(ARCHIVE_MAX), map = BUF_INIT(4096);
+	buf_puts(&map, "GNU.sparse.map=0,1");
+	for (int i = 1; i < 100; i++)
+		buf_printf(&map, ",%d,0", i * 2);
+	for (int i = 100; i < 200; i++)
+		buf_printf(&map, ",%d,1", i * 2);
+	sample_piece(&b, &(Piece){ .name = "l", .type = 'L', .magic = GNU, .data = P255 });
+	sample_piece(&b,
+		     &(Piece){ .name = "a",
+			       .type = '2',
+			       .link = "x",
+			       .pax = { "SCHILY.xattr.a=1", "SCHILY.xattr.b=1", "SCHILY.xattr.c=1", "SCHILY.xattr.d=1", "SCHILY.xattr.e=1",
+					"SCHILY.xattr.f=1", "SCHILY.xattr.g=1", "SCHILY.xattr.h=1", "SCHILY.xattr.i=1" } });
+	sample_piece(&b, &(Piece){ .name = "s", .data = P100 "x", .pax = { buf_str(&map), "GNU.sparse.size=1000" } });
+	sample_piece(&b, &(Piece){ .name = "d", .type = '5' });
+	for (unsigned long k = 1;; k++) {
+		Err e = ERR_INIT;
+		allocation_to_fail = k;
+		int r = copy(&b, &e);
+		bool all_done = allocation_to_fail > 0; /* fewer than k were made */
+		allocation_to_fail = 0;
+		if (all_done && r) fail_msg("%s", e.msg);
+		if (all_done) break;
+		assert_int_equal(r, -ENOMEM);
+		assert_int_equal(e.code, ERR_RESOURCE);
+	}
+}
+
 /* ---- whiteouts ---- */
 
 static void test_whiteout(void **state)
@@ -831,7 +891,8 @@ int main(void)
 		cmocka_unit_test(test_cases),          cmocka_unit_test(test_numbers),      cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_nul_in_records), cmocka_unit_test(test_extensions),   cmocka_unit_test(test_no_copy_and_stop),
 		cmocka_unit_test(test_writer),         cmocka_unit_test(test_writer_bytes), cmocka_unit_test(test_writer_refuses),
-		cmocka_unit_test(test_writer_stops),   cmocka_unit_test(test_whiteout),     cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_writer_stops),   cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_whiteout),
+		cmocka_unit_test(test_forged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
