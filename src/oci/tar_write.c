@@ -208,11 +208,9 @@ static void checksum(char *block)
 
 static void put_magic(char *block, char type)
 {
+	static const char magic[8] = { 'u', 's', 't', 'a', 'r', 0, '0', '0' };
 	block[156] = type;
-	memcpy(block + 257,
-	       "ustar\0"
-	       "00",
-	       8);
+	memcpy(block + 257, magic, sizeof magic);
 }
 
 /* Writes s into a field without a NUL at the end if need be; false when it is too long. */
