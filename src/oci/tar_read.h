@@ -60,7 +60,7 @@ static inline void tar_reader_freep(TarReader **r)
 }
 #define AUTO_TAR_READER AUTO(tar_reader_freep) TarReader
 
-/* tar_reader_feed: the next n bytes. -EBADMSG: not an archive we accept; -E2BIG: over a limit; -ENOMEM; or what a callback returned.
+/* tar_reader_feed: the next n bytes. -EBADMSG: not an archive we accept; -E2BIG, -ENAMETOOLONG: over a limit; -ENOMEM; or what a callback returned.
  * A reader that has failed stays failed. */
 int tar_reader_feed(TarReader *r, const void *p, size_t n, Err *e) MUST_USE;
 

@@ -46,7 +46,7 @@ static const Case cases[] = {
 	{ "v7 has no prefix", { { .name = "a", .magic = "", .prefix = "b" } }, "file a" },
 	{ "ustar prefix", { { .name = "a", .prefix = "b/c" } }, "file b/c/a" },
 	{ "both full", { { .name = P100, .prefix = P100 } }, "file " P100 "/" P100 },
-	{ "star's prefix is shorter", { { .name = "a", .prefix = "b", .star = true } }, "file b/a" },
+	{ "star's prefix is shorter", { { .name = "a", .prefix = P100 P10 P10 P10 "/", .star = true } }, "file " P100 P10 P10 P10 "/a" },
 	{ "GNU has none", { { .name = "a", .prefix = "b", .magic = GNU } }, "file a" },
 	{ "unknown magic with prefix",
 	  { { .name = "a", .prefix = "b", .magic = "ustar 00" } },
@@ -85,8 +85,9 @@ static const Case cases[] = {
 	  "file a @1.123456789; file b @-1.750000000; file c @-3.000000000" },
 	{ "attributes",
 	  { { .name = "a",
-	      .pax = { "SCHILY.xattr.user.b=2", "SCHILY.xattr.user.a=1", "SCHILY.xattr.user.e=", "LIBARCHIVE.xattr.user.b=eA==",
-		       "LIBARCHIVE.xattr.user%2ec=eHk", "SCHILY.xattr.user.b=3", "SCHILY.xattr.user.k%3Dv%25%41=p=q" } } },
+	      .pax = { "SCHILY.xattr.user.b=2", "SCHILY.xattr.user.a=1",
+		       "SCHILY.xattr.user.e=", "LIBARCHIVE.xattr.user.b=eA==", "LIBARCHIVE.xattr.user%2ec=eHk", "SCHILY.xattr.user.b=3",
+		       "LIBARCHIVE.xattr.user.a=eA", "SCHILY.xattr.user.k%3Dv%25%41=p=q" } } },
 	  "file a user.a=1 user.b=3 user.c=xy user.e= user.k=v%%41=p=q" },
 	{ "global ones are ignored", { { .global = 'g', .pax = { "comment=0123", "mtime=5", "uname=x" } }, { .name = "a" } }, "file a" },
 	{ "an empty one", { { .global = 'x' }, { .name = "a" } }, "file a" },
@@ -215,6 +216,9 @@ static const Case cases[] = {
 	{ "truncated long name",
 	  { { .name = "l", .type = 'L', .magic = GNU, .data = "hello", .cut = 1 } },
 	  "tar: byte 1023: the archive is truncated" },
+	{ "truncated long name, after a file",
+	  { { .name = "a" }, { .name = "l", .type = 'L', .magic = GNU, .data = "hello", .cut = 1 } },
+	  "tar: byte 1535: the archive is truncated" },
 	{ "pax header at the end", { { .global = 'x', .pax = { "path=a" } } }, "tar: byte 1024: the archive is truncated" },
 	{ "pax header before the end",
 	  { { .global = 'x', .pax = { "path=a" } }, { .zeros = 2 } },
@@ -230,6 +234,9 @@ static const Case cases[] = {
 	{ "negative size by pax",
 	  { { .name = "a", .pax = { "size=-1" } } },
 	  "tar: byte 512: extended header: \"size\": the value is not a number from 0 to 2^64-1" },
+	{ "negative size, pax or not",
+	  { { .name = "a", .size = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", .pax = { "size=0" } } },
+	  "tar: \"a\": a negative size" },
 	{ "size of 2^64",
 	  { { .name = "a", .pax = { "size=18446744073709551616" } } },
 	  "tar: byte 512: extended header: \"size\": the value is not a number from 0 to 2^64-1" },
@@ -672,7 +679,7 @@ static void test_writer(void **state)
 static void test_writer_bytes(void **state)
 {
 	AUTO_BUF archive = BUF_INIT(ARCHIVE_MAX), says = BUF_INIT(ARCHIVE_MAX), want = BUF_INIT(ARCHIVE_MAX);
-	TarXattr x = { "user.a", "v", 1 };
+	const TarXattr x[] = { { "user.b", "w", 1 }, { "user.a", "v", 1 } };
 	TarEntry t = { .path = "dir/" P100,
 		       .mode = 0600,
 		       .uid = 5,
@@ -680,11 +687,12 @@ static void test_writer_bytes(void **state)
 		       .mtime = 1,
 		       .mtime_ns = 20,
 		       .size = 1,
-		       .xattrs = &x,
-		       .n_xattrs = 1 };
+		       .xattrs = x,
+		       .n_xattrs = 2 };
 	written(&t, "x", &archive, &says);
-	sample_piece(&want,
-		     &(Piece){ .global = 'x', .pax = { "SCHILY.xattr.user.a=v", "gid=3000000", "mtime=1.00000002", "path=dir/" P100 } });
+	sample_piece(&want, &(Piece){ .global = 'x',
+				      .pax = { "SCHILY.xattr.user.a=v", "SCHILY.xattr.user.b=w", "gid=3000000", "mtime=1.00000002",
+					       "path=dir/" P100 } });
 	sample_piece(&want, &(Piece){ .name = "dir/" P10 P10 P10 P10 P10 P10 P10 P10 P10 "012345",
 				      .mode = "0000600",
 				      .uid = "0000005",
@@ -696,6 +704,24 @@ static void test_writer_bytes(void **state)
 	assert_int_equal(archive.n, want.n);
 	assert_memory_equal(archive.p + 512, want.p + 512, archive.n - 512); /* the name of the pax header is our own */
 	assert_string_equal(archive.p, "././@PaxHeader");
+}
+
+/* A record counts the digits of its own length: around 100 and 1000 bytes they become more by being counted. */
+static void test_writer_record_lengths(void **state)
+{
+	char value[1200];
+	for (size_t n = 1; n < sizeof value; n++) {
+		AUTO_BUF archive = BUF_INIT(ARCHIVE_MAX), says = BUF_INIT(ARCHIVE_MAX), want = BUF_INIT(ARCHIVE_MAX),
+			 record = BUF_INIT(ARCHIVE_MAX);
+		memset(value, 'v', n);
+		value[n] = 0;
+		TarXattr x = { "user.a", value, n };
+		TarEntry t = { .path = "a", .xattrs = &x, .n_xattrs = 1 };
+		written(&t, NULL, &archive, &says);
+		buf_printf(&record, "SCHILY.xattr.user.a=%s", value);
+		sample_record(&want, buf_str(&record));
+		assert_memory_equal(archive.p + TAR_BLOCK_BYTES, want.p, want.n);
+	}
 }
 
 static void test_writer_refuses(void **state)
@@ -890,9 +916,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),          cmocka_unit_test(test_numbers),      cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_nul_in_records), cmocka_unit_test(test_extensions),   cmocka_unit_test(test_no_copy_and_stop),
-		cmocka_unit_test(test_writer),         cmocka_unit_test(test_writer_bytes), cmocka_unit_test(test_writer_refuses),
-		cmocka_unit_test(test_writer_stops),   cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_whiteout),
-		cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_writer),         cmocka_unit_test(test_writer_bytes), cmocka_unit_test(test_writer_record_lengths),
+		cmocka_unit_test(test_writer_refuses), cmocka_unit_test(test_writer_stops), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_whiteout),       cmocka_unit_test(test_forged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
