@@ -42,11 +42,11 @@ typedef struct ErofsLimits {
 } ErofsLimits;
 
 #define EROFS_LIMITS_DEFAULT \
-	((ErofsLimits){ .entries = 10000000, \
-		        .memory = (uint64_t)4 << 30, \
+	((ErofsLimits){ .entries = 4000000, \
+		        .memory = 1 << 30, \
 		        .chunks = 4 << 20, \
 		        .xattr_bytes = 256 << 20, \
-		        .index_bytes = (uint64_t)4 << 30, \
+		        .index_bytes = 1 << 30, \
 		        .depth = 4096 })
 
 /* ErofsAttr: what is the same for all names of a file. */
