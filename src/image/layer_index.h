@@ -10,7 +10,8 @@
  *    included. Anything else replaces what was there, with all below it. Hard links made before keep the earlier file.
  *  - Parents that have no entry (yet) are directories 0755 root:root of 1970.
  *  - An entry below something that is no directory is an error, also below a symbolic link: nothing is followed inside a layer.
- *  - The target of a hard link must come before it and be neither a directory nor a whiteout. A link to itself is an error.
+ *  - The target of a hard link must come before it and be neither a directory nor a whiteout nor below the link's own path. What else the
+ *    entry of a hard link says is ignored.
  *  - A character device 0/0 is how overlayfs writes a whiteout: in a tar it is an error.
  *  - Extended attributes user.*, trusted.*, security.* and ACLs are kept; dropped (and counted) are trusted.overlay.*, user.overlay.*, which
  *    would steer overlayfs, security.selinux and security.ima, security.evm, which belong to the host, and those that EROFS has no
@@ -43,6 +44,7 @@ typedef struct LayerIndexStats {
 	uint64_t parents;                                           /* directories made for want of an entry, and never given one */
 	uint64_t replaced;                                          /* paths that came again */
 	uint64_t dropped_xattrs;
+	bool root_opaque; /* the layers below are hidden entirely; overlayfs must not be given them */
 	uint64_t memory; /* bytes held at the end */
 	ErofsWriteStats index;
 } LayerIndexStats;

@@ -115,6 +115,8 @@ void erofs_node_clear(ErofsTree *t, ErofsNode *dir);
 /* erofs_node_set_attr: changes everything but the type, which must be the same: -EINVAL. */
 int erofs_node_set_attr(ErofsTree *t, ErofsNode *node, const ErofsAttr *a, Err *e) MUST_USE;
 int erofs_node_set_target(ErofsTree *t, ErofsNode *node, Str target, Err *e) MUST_USE;
+/* erofs_node_set_opaque: hides, in an overlay, what lies below dir in other layers. overlayfs does not look at the root's mark: who mounts
+ * layers leaves those below an opaque root out; erofs_merge does. */
 void erofs_node_set_opaque(ErofsTree *t, ErofsNode *dir, bool opaque);
 
 /* erofs_node_set_extents: size and contents of a regular file; what no extent covers is a hole. Extents rise and do not overlap. -EINVAL,
@@ -137,6 +139,9 @@ ErofsNode *erofs_node_child(const ErofsNode *dir);
 ErofsNode *erofs_node_next(const ErofsNode *node);
 /* erofs_node_walk: the next node of a walk through all below top, parents first, NULL at the end. descend false: not into node. */
 ErofsNode *erofs_node_walk(const ErofsNode *top, const ErofsNode *node, bool descend);
+/* erofs_node_tag: a byte for whoever builds the tree; 0 at first, not written. */
+uint8_t erofs_node_tag(const ErofsNode *node);
+void erofs_node_set_tag(ErofsNode *node, uint8_t tag);
 /* erofs_node_extent, _xattr: the i-th. The name is written into name with its prefix. */
 ErofsExtent erofs_node_extent(const ErofsNode *node, size_t i);
 enum { EROFS_XATTR_NAME_SIZE = 288 };

@@ -206,7 +206,7 @@ struct ErofsNode {
 	ErofsInode *inode;
 	uint32_t hash;
 	uint16_t depth; /* of the root: 0 */
-	uint8_t name_n;
+	uint8_t name_n, tag;
 	char name[];
 };
 

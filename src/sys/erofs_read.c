@@ -428,7 +428,7 @@ static int read_super(Reader *r, uint64_t *ret_root)
 int erofs_load_bytes(const void *p, size_t n, const ErofsLimits *limits, ErofsTree **ret, Err *e)
 {
 	AUTO_EROFS_TREE *t = NULL;
-	uint64_t root;
+	uint64_t root = 0;
 	if (erofs_tree_new(limits, &t) < 0) return err_sys(e, ENOMEM, "index");
 	Reader r = { .p = p, .n = n, .t = t, .e = e };
 	int res = read_super(&r, &root);

@@ -372,6 +372,16 @@ ErofsNode *erofs_node_next(const ErofsNode *node)
 	return node->next;
 }
 
+uint8_t erofs_node_tag(const ErofsNode *node)
+{
+	return node->tag;
+}
+
+void erofs_node_set_tag(ErofsNode *node, uint8_t tag)
+{
+	node->tag = tag;
+}
+
 ErofsNode *erofs_node_walk(const ErofsNode *top, const ErofsNode *node, bool descend)
 {
 	ErofsNode *child = descend ? erofs_node_child(node) : NULL;

@@ -240,13 +240,13 @@ static void put_chunk(Writer *w, uint64_t block, uint32_t device)
 
 static void put_chunks(Writer *w, const ErofsInode *i, uint64_t n)
 {
-	size_t at = 0;
+	const ErofsRun end = { .at = UINT64_MAX };
+	size_t next = 0;
+	ErofsRun run = i->n_runs ? erofs_inode_run(i, next++) : end;
 	for (uint64_t c = 0; c < n; c++) {
 		uint64_t first = c << i->u.file.chunk_bits;
-		ErofsRun run = { 0 };
-		while (at < i->n_runs && (run = erofs_inode_run(i, at)).at + run.n <= first)
-			at++;
-		if (at < i->n_runs && run.at <= first)
+		if (run.at != end.at && run.at + run.n <= first) run = next < i->n_runs ? erofs_inode_run(i, next++) : end;
+		if (run.at <= first)
 			put_chunk(w, run.block + (first - run.at), run.device);
 		else
 			put_chunk(w, EROFS_NO_BLOCK, 0);
