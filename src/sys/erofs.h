@@ -7,7 +7,8 @@
  * Invariants
  *  - A node is a name in a directory. Names of one file (hard links) are nodes that share one inode. A directory has one name.
  *  - Whiteouts and opaque directories are kept as such, not as what they look like on disk: a character device 0/0
- *    and the attribute trusted.overlay.opaque=y. erofs_write and erofs_load translate.
+ *    and the attribute trusted.overlay.opaque=y; and on a directory with whiteouts in it trusted.overlay.origin, without which overlayfs
+ *    lists them where it has no second directory to merge. erofs_write and erofs_load translate.
  *  - The same tree gives the same bytes, in whatever order it was built.
  *  - A tree never holds more than its limits; beyond them functions fail with -EDQUOT and name the limit.
  *  - Ownership: the tree owns its nodes and copies what it is given. Nodes live as long as their tree; not longer than
@@ -25,7 +26,7 @@ enum {
 	EROFS_NAME_MAX = 255,
 	EROFS_TARGET_MAX = 4095,      /* of a symbolic link, as PATH_MAX has it */
 	EROFS_DEVICES_MAX = 1000,     /* more than overlayfs takes layers */
-	EROFS_XATTRS_MAX = 255,       /* of one inode; h_shared_count has eight bits */
+	EROFS_XATTRS_MAX = 253,       /* of one inode; h_shared_count has eight bits, and two marks may be added */
 	EROFS_XATTR_VALUE_MAX = 65535 /* e_value_size has sixteen bits */
 };
 

@@ -181,7 +181,7 @@ struct ErofsInode {
 	union {
 		struct {
 			ErofsNode *first, *last;
-			uint32_t subdirs; /* entries that are directories */
+			uint32_t subdirs, whiteouts; /* of the entries */
 		} dir;
 		const char *target;
 		struct {
@@ -222,7 +222,8 @@ struct ErofsTree {
 	uint64_t key[2];         /* of the hashes: an attacker does not know it */
 	uint64_t *device_blocks; /* per device */
 	uint32_t devices;
-	ErofsXattr *opaque; /* trusted.overlay.opaque=y, for erofs_write */
+	ErofsXattr *opaque;  /* trusted.overlay.opaque=y, for erofs_write */
+	ErofsXattr *origin;  /* trusted.overlay.origin= */
 };
 
 /* erofs_quota: -EDQUOT with "index: more than N what". */
@@ -275,6 +276,14 @@ static inline uint64_t inode_chunks(const ErofsInode *i)
 	uint64_t blocks = blocks_of(i->size);
 	return blocks ? ((blocks - 1) >> i->u.file.chunk_bits) + 1 : 0;
 }
+
+/* ErofsXattrs: those an inode has on disk, marks of directories among them. Start with erofs_xattrs(). */
+typedef struct ErofsXattrs {
+	const ErofsXattrRef *next;
+	ErofsXattr *marks[2];
+} ErofsXattrs;
+ErofsXattrs erofs_xattrs(const ErofsTree *t, const ErofsInode *i);
+ErofsXattr *erofs_xattrs_next(ErofsXattrs *it);
 
 /* ErofsEntries: a directory as it is on disk, "." and ".." in their places among the names. */
 typedef struct ErofsEntries {

@@ -147,13 +147,12 @@ static uint64_t dir_size(const ErofsNode *dir)
 
 /* ---- inodes ---- */
 
-/* What ErofsXattrRefs an inode has on disk: its own and the mark of an opaque directory. */
 static size_t xattrs_size(const ErofsTree *t, const ErofsInode *i)
 {
 	size_t n = 0;
-	ErofsXattrRef mark = { .next = i->xattrs, .x = t->opaque };
-	for (const ErofsXattrRef *ref = i->opaque ? &mark : i->xattrs; ref; ref = ref->next)
-		n += ref->x->place == EROFS_NO_BLOCK ? xattr_size(ref->x) : 4;
+	ErofsXattrs it = erofs_xattrs(t, i);
+	for (const ErofsXattr *x; (x = erofs_xattrs_next(&it));)
+		n += x->place == EROFS_NO_BLOCK ? xattr_size(x) : 4;
 	return n ? EROFS_XATTR_HEADER + n : 0;
 }
 
@@ -240,12 +239,10 @@ static int survey(void *arg, ErofsNode *node)
 	if (i->nid == 1) return 0; /* a further name */
 	i->nid = 1;
 	p->l->inodes++;
-	for (const ErofsXattrRef *ref = i->xattrs; ref; ref = ref->next)
-		ref->x->users++;
-	if (inode_is_dir(i)) {
-		i->size = dir_size(node);
-		if (i->opaque) p->t->opaque->users++;
-	}
+	ErofsXattrs it = erofs_xattrs(p->t, i);
+	for (ErofsXattr *x; (x = erofs_xattrs_next(&it));)
+		x->users++;
+	if (inode_is_dir(i)) i->size = dir_size(node);
 	if (S_ISLNK(i->mode) && !i->size) return err_set(p->e, ERR_INTERNAL, EINVAL, "symbolic link %s has no target", node->name);
 	if (p->majority == 0) {
 		p->l->epoch = i->mtime;
@@ -262,9 +259,8 @@ static int share(void *arg, ErofsNode *node)
 	ErofsInode *i = node->inode;
 	if (i->nid == 0) return 0;
 	i->nid = 0;
-	ErofsXattrRef mark = { .next = i->xattrs, .x = p->t->opaque };
-	for (const ErofsXattrRef *ref = i->opaque ? &mark : i->xattrs; ref; ref = ref->next) {
-		ErofsXattr *x = ref->x;
+	ErofsXattrs it = erofs_xattrs(p->t, i);
+	for (ErofsXattr *x; (x = erofs_xattrs_next(&it));) {
 		if (x->place != EROFS_NO_BLOCK || (x->users < 2 && xattr_size(x) < SHARE_FROM)) continue;
 		x->place = p->shared;
 		p->shared += xattr_size(x);
@@ -293,19 +289,19 @@ static int set_nid(void *arg, ErofsNode *node)
 	return 0;
 }
 
-static int make_opaque(ErofsTree *t, Err *e)
+static int make_mark(ErofsTree *t, ErofsXattr **mark, const char *name, Str value, Err *e)
 {
 	Str rest;
-	if (t->opaque) return 0;
-	uint8_t prefix = erofs_xattr_split(STR("trusted.overlay.opaque"), &rest);
-	return erofs_xattr_intern(t, prefix, rest, STR("y"), &t->opaque, e);
+	uint8_t prefix = erofs_xattr_split(str_of(name), &rest);
+	return *mark ? 0 : erofs_xattr_intern(t, prefix, rest, value, mark, e);
 }
 
 int erofs_layout(ErofsTree *t, ErofsLayout *ret, Err *e)
 {
 	ErofsLayout l = { 0 };
 	Placing p = { .t = t, .l = &l, .e = e };
-	int r = make_opaque(t, e);
+	int r = make_mark(t, &t->opaque, "trusted.overlay.opaque", STR("y"), e);
+	if (r >= 0) r = make_mark(t, &t->origin, "trusted.overlay.origin", STR(""), e);
 	if (r < 0) return r;
 	if (sort_tree(t) < 0) return err_sys(e, ENOMEM, "index");
 	reset_xattrs(t);

@@ -93,9 +93,10 @@ static int64_t read_xattr(Reader *r, uint64_t nid, ErofsInode *i, const uint8_t 
 	const char *prefix = erofs_xattr_prefix(p[1]);
 	if (!prefix) return unsupported(r, "an attribute with an unknown prefix");
 	if (ends_with(prefix, ".") != !!name.n || memchr(name.p, 0, name.n)) return bad(r, nid, "an attribute has no proper name");
-	if (p[1] == erofs_xattr_split(STR("trusted.overlay.opaque"), &(Str){ 0 }) && str_eq(name, "overlay.opaque")) {
-		if (!str_eq(value, "y") || !inode_is_dir(i)) return unsupported(r, "trusted.overlay.opaque other than y of a directory");
-		i->opaque = true;
+	if (p[1] == erofs_xattr_split(STR("trusted.overlay.opaque"), &(Str){ 0 }) && (str_eq(name, "overlay.opaque") || str_eq(name, "overlay.origin"))) {
+		bool opaque = str_eq(name, "overlay.opaque");
+		if (!str_eq(value, opaque ? "y" : "") || !inode_is_dir(i)) return unsupported(r, "a mark of overlayfs other than ours");
+		if (opaque) i->opaque = true; /* the other one is made again where there are whiteouts */
 		return (int64_t)size;
 	}
 	ErofsXattr *x;

@@ -216,6 +216,7 @@ int erofs_node_attach(ErofsTree *t, ErofsNode *dir, Str name, ErofsInode *inode,
 		d->u.dir.first = node;
 	d->u.dir.last = node;
 	d->u.dir.subdirs += inode_is_dir(inode);
+	d->u.dir.whiteouts += inode->whiteout;
 	inode->names++;
 	table_put(t->table, t->table_n, node);
 	t->table_used++;
@@ -300,7 +301,7 @@ void erofs_node_clear(ErofsTree *t, ErofsNode *dir)
 	for (ErofsNode *n = erofs_node_child(dir); n; n = erofs_node_walk(dir, n, true))
 		forget(t, n);
 	dir->inode->u.dir.first = dir->inode->u.dir.last = NULL;
-	dir->inode->u.dir.subdirs = 0;
+	dir->inode->u.dir.subdirs = dir->inode->u.dir.whiteouts = 0;
 }
 
 void erofs_node_remove(ErofsTree *t, ErofsNode *node)
@@ -310,6 +311,7 @@ void erofs_node_remove(ErofsTree *t, ErofsNode *node)
 		erofs_node_clear(t, node);
 		d->u.dir.subdirs--;
 	}
+	d->u.dir.whiteouts -= node->inode->whiteout;
 	forget(t, node);
 	if (node->prev)
 		node->prev->next = node->next;

@@ -108,25 +108,23 @@ static void put_xattr(Writer *w, const ErofsXattr *x)
 /* The header, the numbers of the shared ones, the others in full. */
 static void put_xattrs(Writer *w, const ErofsInode *i)
 {
-	uint8_t head[EROFS_XATTR_HEADER + 4 * EROFS_XATTRS_MAX] = { 0 };
+	uint8_t head[EROFS_XATTR_HEADER + 4 * (EROFS_XATTRS_MAX + 2)] = { 0 };
 	size_t shared = 0;
-	ErofsXattrRef mark = { .next = i->xattrs, .x = w->t->opaque };
-	const ErofsXattrRef *first = i->opaque ? &mark : i->xattrs;
-	for (const ErofsXattrRef *ref = first; ref; ref = ref->next)
-		if (ref->x->place != EROFS_NO_BLOCK) le_put32(head + EROFS_XATTR_HEADER + 4 * shared++, (uint32_t)(ref->x->place / 4));
+	ErofsXattrs it = erofs_xattrs(w->t, i), again = it;
+	for (const ErofsXattr *x; (x = erofs_xattrs_next(&it));)
+		if (x->place != EROFS_NO_BLOCK) le_put32(head + EROFS_XATTR_HEADER + 4 * shared++, (uint32_t)(x->place / 4));
 	head[4] = (uint8_t)shared;
 	put(w, head, EROFS_XATTR_HEADER + 4 * shared);
-	for (const ErofsXattrRef *ref = first; ref; ref = ref->next)
-		if (ref->x->place == EROFS_NO_BLOCK) put_xattr(w, ref->x);
+	for (const ErofsXattr *x; (x = erofs_xattrs_next(&again));)
+		if (x->place == EROFS_NO_BLOCK) put_xattr(w, x);
 }
 
 static int put_shared(void *arg, ErofsNode *node)
 {
 	Writer *w = arg;
-	const ErofsInode *i = node->inode;
-	ErofsXattrRef mark = { .next = i->xattrs, .x = w->t->opaque };
-	for (const ErofsXattrRef *ref = i->opaque ? &mark : i->xattrs; ref; ref = ref->next)
-		if (ref->x->place != EROFS_NO_BLOCK && w->l.shared + ref->x->place == w->pos) put_xattr(w, ref->x);
+	ErofsXattrs it = erofs_xattrs(w->t, node->inode);
+	for (const ErofsXattr *x; (x = erofs_xattrs_next(&it));)
+		if (x->place != EROFS_NO_BLOCK && w->l.shared + x->place == w->pos) put_xattr(w, x);
 	return w->error;
 }
 

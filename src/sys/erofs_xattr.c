@@ -92,8 +92,7 @@ int erofs_xattr_add(ErofsTree *t, ErofsInode *inode, ErofsXattr *x, Err *e)
 		if (order < 0) at = &ref->next;
 		n++;
 	}
-	if (n >= EROFS_XATTRS_MAX - 1) /* one is left for the mark of opaque directories */
-		return err_set(e, ERR_UNSUPPORTED, E2BIG, "more than %d extended attributes", EROFS_XATTRS_MAX - 1);
+	if (n >= EROFS_XATTRS_MAX) return err_set(e, ERR_UNSUPPORTED, E2BIG, "more than %d extended attributes", EROFS_XATTRS_MAX);
 	ErofsXattrRef *ref = arena_alloc(&t->arena, sizeof *ref);
 	if (!ref) return erofs_no_memory(t, e);
 	*ref = (ErofsXattrRef){ .next = *at, .x = x };
@@ -107,10 +106,30 @@ int erofs_node_set_xattr(ErofsTree *t, ErofsNode *node, const char *name, const 
 	ErofsXattr *x;
 	uint8_t prefix = erofs_xattr_split(str_of(name), &rest);
 	if (!prefix) return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP, "attribute %.64s: EROFS has no place for it", name);
-	if (streq(name, "trusted.overlay.opaque")) return err_set(e, ERR_SECURITY, EINVAL, "attribute %s: it says what only a whiteout may say", name);
+	if (streq(name, "trusted.overlay.opaque") || streq(name, "trusted.overlay.origin"))
+		return err_set(e, ERR_SECURITY, EINVAL, "attribute %s: it says what only a whiteout may say", name);
 	int r = erofs_xattr_intern(t, prefix, rest, (Str){ value, n }, &x, e);
 	if (r >= 0) r = erofs_xattr_add(t, node->inode, x, e);
 	return r < 0 ? err_wrap(e, "attribute %.64s", name) : 0;
+}
+
+ErofsXattrs erofs_xattrs(const ErofsTree *t, const ErofsInode *i)
+{
+	ErofsXattrs it = { .next = i->xattrs };
+	if (!inode_is_dir(i)) return it;
+	if (i->opaque) it.marks[0] = t->opaque;
+	if (i->u.dir.whiteouts) it.marks[1] = t->origin;
+	return it;
+}
+
+ErofsXattr *erofs_xattrs_next(ErofsXattrs *it)
+{
+	for (size_t i = 0; i < ARRAY_LEN(it->marks); i++)
+		if (it->marks[i]) return take(it->marks[i]);
+	if (!it->next) return NULL;
+	ErofsXattr *x = it->next->x;
+	it->next = it->next->next;
+	return x;
 }
 
 void erofs_node_clear_xattrs(ErofsTree *t, ErofsNode *node)
