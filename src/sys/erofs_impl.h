@@ -182,8 +182,14 @@ struct ErofsInode {
 		struct {
 			ErofsNode *first, *last;
 			uint32_t subdirs, whiteouts; /* of the entries */
+			uint64_t block;              /* on disk: of its full blocks, counted from the first of all */
+			const ErofsNode *tail;       /* the first entry behind them */
+			uint8_t tail_dots;           /* how many of "." and ".." lie in them */
 		} dir;
-		const char *target;
+		struct {
+			const char *target;
+			uint64_t block; /* on disk, when it is too long for the inode */
+		} link;
 		struct {
 			uint64_t block; /* one run over the whole file */
 			ErofsRun *runs; /* else */
@@ -195,10 +201,11 @@ struct ErofsInode {
 		} dev;
 	} u;
 	uint64_t nid; /* on disk; 0: none yet */
-	union {       /* erofs_merge: what it became in the new tree */
-		ErofsInode *inode;
-		ErofsNode *dir;
-	} merged;
+	union {
+		ErofsInode *merged;    /* erofs_merge: what it became in the new tree */
+		ErofsNode *merged_dir; /* the same of a directory */
+		ErofsNode *next_dir;   /* erofs_layout: the directory that follows in the order of the inodes */
+	} x;
 };
 
 struct ErofsNode {
@@ -291,6 +298,7 @@ typedef struct ErofsEntries {
 	unsigned dots; /* how many of the two have been given */
 } ErofsEntries;
 ErofsEntries erofs_entries(const ErofsNode *dir);
+ErofsEntries erofs_entries_tail(const ErofsNode *dir); /* those behind the full blocks */
 bool erofs_entries_next(ErofsEntries *it, Str *ret_name, const ErofsInode **ret_inode);
 /* erofs_entries_block: how many entries from it on fit one block, and the bytes they take. */
 size_t erofs_entries_block(ErofsEntries it, size_t *ret_bytes);
@@ -298,7 +306,8 @@ size_t erofs_entries_block(ErofsEntries it, size_t *ret_bytes);
 /* ErofsLayout: where everything goes; made before a byte is written. */
 typedef struct ErofsLayout {
 	uint64_t meta;   /* first inode, bytes */
-	uint64_t blocks; /* first block of directories and long targets, bytes */
+	uint64_t blocks; /* first block of directories, bytes */
+	uint64_t links;  /* first block of targets too long for their inodes, bytes */
 	uint64_t shared; /* shared attributes, bytes */
 	uint64_t end;
 	uint64_t inodes, compact, n_shared;

@@ -1,13 +1,16 @@
 /* erofs_layout.c: where in the index everything goes.
  *
- * The file, in this order: 1024 free bytes, the super block, the device table, the inodes, the blocks of directories and of long
+ * The file, in this order: 1024 free bytes, the super block, the device table, the inodes, the blocks of directories, those of long
  * link targets, the shared attributes. Inodes come first because the super block has but 16 bits for the number of the root's;
  * those of one directory's entries lie together, which is what `ls -l` and a path walk read. Sizes are all known from the tree, so
  * two passes over it, one to place and one to write, need no memory of their own.
  */
 #include "sys/erofs_impl.h"
 
-enum { SHARE_FROM = 256 }; /* an attribute larger than this is stored outside of the inode even when it is the only one */
+enum {
+	SHARE_FROM = 256, /* an attribute of so many bytes is stored outside of the inode even when it is the only one */
+	SURVEYED = 1,     /* in place of a number; no inode can have it, there is the super block */
+};
 
 int erofs_names_compare(Str a, Str b)
 {
@@ -70,20 +73,10 @@ static int sort_dir(Sorter *s, ErofsInode *d)
 	return 0;
 }
 
-static int sort_tree(ErofsTree *t)
-{
-	Sorter s = { 0 };
-	int r = 0;
-	for (ErofsNode *n = t->root; n && r >= 0; n = erofs_node_walk(t->root, n, true))
-		if (inode_is_dir(n->inode)) r = sort_dir(&s, n->inode);
-	free(s.items);
-	return r;
-}
-
 int erofs_each(const ErofsTree *t, int (*fn)(void *arg, ErofsNode *node), void *arg)
 {
 	int r = fn(arg, t->root);
-	for (ErofsNode *dir = t->root; dir && r >= 0; dir = erofs_node_walk(t->root, dir, true))
+	for (ErofsNode *dir = t->root; dir && r >= 0; dir = dir->inode->x.next_dir)
 		for (ErofsNode *n = erofs_node_child(dir); n && r >= 0; n = n->next)
 			r = fn(arg, n);
 	return r;
@@ -127,22 +120,31 @@ size_t erofs_entries_block(ErofsEntries it, size_t *ret_bytes)
 	return n;
 }
 
-/* The size of a directory's file: full blocks and what its last one holds. */
-static uint64_t dir_size(const ErofsNode *dir)
+ErofsEntries erofs_entries_tail(const ErofsNode *dir)
 {
-	ErofsEntries it = erofs_entries(dir);
-	uint64_t size = 0;
+	return (ErofsEntries){ .dir = dir, .next = dir->inode->u.dir.tail, .dots = dir->inode->u.dir.tail_dots };
+}
+
+/* The size of a directory's file: full blocks and what its last one holds; and where that one starts. */
+static void measure_dir(ErofsNode *dir)
+{
+	ErofsEntries it = erofs_entries(dir), before = it, tail = it;
+	ErofsInode *i = dir->inode;
 	size_t bytes = 0;
 	Str name;
 	const ErofsInode *inode;
-	while (erofs_entries_next(&it, &name, &inode)) {
+	i->size = 0;
+	for (; erofs_entries_next(&it, &name, &inode); before = it) {
 		if (bytes + EROFS_DIRENT + name.n > EROFS_BLOCK) {
-			size += EROFS_BLOCK;
+			i->size += EROFS_BLOCK;
 			bytes = 0;
+			tail = before;
 		}
 		bytes += EROFS_DIRENT + name.n;
 	}
-	return size + bytes;
+	i->size += bytes;
+	i->u.dir.tail = tail.next;
+	i->u.dir.tail_dots = (uint8_t)tail.dots;
 }
 
 /* ---- inodes ---- */
@@ -213,7 +215,7 @@ static void reset_xattrs(ErofsTree *t)
 typedef struct Placing {
 	ErofsTree *t;
 	ErofsLayout *l;
-	uint64_t pos, blocks, shared;
+	uint64_t pos, blocks, links, shared;
 	int64_t majority; /* Boyer and Moore's vote for the time */
 	Err *e;
 } Placing;
@@ -231,37 +233,65 @@ static int check_runs(const Placing *p, const ErofsInode *i, bool *wide)
 	return 0;
 }
 
-/* First pass: what the second needs to know of all inodes. */
-static int survey(void *arg, ErofsNode *node)
+/* What the placing of one needs to know of all. */
+static int survey(Placing *p, ErofsNode *node)
 {
-	Placing *p = arg;
 	ErofsInode *i = node->inode;
-	if (i->nid == 1) return 0; /* a further name */
-	i->nid = 1;
+	if (i->nid == SURVEYED) return 0; /* a further name */
+	i->nid = SURVEYED;
 	p->l->inodes++;
 	ErofsXattrs it = erofs_xattrs(p->t, i);
 	for (ErofsXattr *x; (x = erofs_xattrs_next(&it));)
 		x->users++;
-	if (inode_is_dir(i)) i->size = dir_size(node);
-	if (S_ISLNK(i->mode) && !i->size) return err_set(p->e, ERR_INTERNAL, EINVAL, "symbolic link %s has no target", node->name);
 	if (p->majority == 0) {
 		p->l->epoch = i->mtime;
 		p->l->epoch_ns = i->mtime_ns;
 	}
 	p->majority += i->mtime == p->l->epoch && i->mtime_ns == p->l->epoch_ns ? 1 : -1;
+	if (S_ISLNK(i->mode) && !i->size) return err_set(p->e, ERR_INTERNAL, EINVAL, "symbolic link %s has no target", node->name);
 	return inode_is_file(i) ? check_runs(p, i, &p->l->wide) : 0;
+}
+
+/* First pass: sorts all directories and chains them, and surveys. Numbers are from the write before, if there was one. */
+static int survey_tree(Placing *p)
+{
+	ErofsTree *t = p->t;
+	Sorter s = { 0 };
+	ErofsNode *last = NULL;
+	int r = 0;
+	for (ErofsNode *n = t->root; n && r >= 0; n = erofs_node_walk(t->root, n, true)) {
+		r = survey(p, n);
+		if (r < 0 || !inode_is_dir(n->inode)) continue;
+		if (sort_dir(&s, n->inode) < 0) r = err_sys(p->e, ENOMEM, "index");
+		measure_dir(n);
+		if (last) last->inode->x.next_dir = n;
+		last = n;
+		n->inode->x.next_dir = NULL;
+	}
+	free(s.items);
+	return r;
+}
+
+static bool is_shared(const ErofsXattr *x)
+{
+	return x->users > 1 || (x->users && xattr_size(x) >= SHARE_FROM);
+}
+
+static bool any_shared(const ErofsTree *t)
+{
+	for (size_t i = 0; i < t->xattrs_n; i++)
+		for (const ErofsXattr *x = t->xattrs[i]; x; x = x->next)
+			if (is_shared(x)) return true;
+	return false;
 }
 
 /* Between them: which attributes are shared. In the order of the walk, so that equal trees give equal bytes. */
 static int share(void *arg, ErofsNode *node)
 {
 	Placing *p = arg;
-	ErofsInode *i = node->inode;
-	if (i->nid == 0) return 0;
-	i->nid = 0;
-	ErofsXattrs it = erofs_xattrs(p->t, i);
+	ErofsXattrs it = erofs_xattrs(p->t, node->inode);
 	for (ErofsXattr *x; (x = erofs_xattrs_next(&it));) {
-		if (x->place != EROFS_NO_BLOCK || (x->users < 2 && xattr_size(x) < SHARE_FROM)) continue;
+		if (x->place != EROFS_NO_BLOCK || !is_shared(x)) continue;
 		x->place = p->shared;
 		p->shared += xattr_size(x);
 		p->l->n_shared++;
@@ -273,19 +303,16 @@ static int place(void *arg, ErofsNode *node)
 {
 	Placing *p = arg;
 	ErofsInode *i = node->inode;
-	if (i->nid) return 0;
+	if (i->nid != SURVEYED) return 0;
 	ErofsShape s = erofs_shape(p->t, p->l, i);
 	uint64_t pos = erofs_shape_place(&s, i, p->pos);
 	i->nid = pos / EROFS_SLOT;
 	p->pos = pos + shape_size(&s);
-	p->blocks += s.blocks;
+	if (S_ISLNK(i->mode)) {
+		i->u.link.block = p->links;
+		p->links += s.blocks;
+	}
 	p->l->compact += s.base == EROFS_COMPACT_SIZE;
-	return 0;
-}
-
-static int set_nid(void *arg, ErofsNode *node)
-{
-	node->inode->nid = *(const uint64_t *)arg;
 	return 0;
 }
 
@@ -296,6 +323,32 @@ static int make_mark(ErofsTree *t, ErofsXattr **mark, const char *name, Str valu
 	return *mark ? 0 : erofs_xattr_intern(t, prefix, rest, value, mark, e);
 }
 
+static int lay_out(Placing *p)
+{
+	ErofsTree *t = p->t;
+	ErofsLayout *l = p->l;
+	reset_xattrs(t);
+	int r = survey_tree(p);
+	if (r >= 0 && any_shared(t)) r = erofs_each(t, share, p);
+	if (r < 0) return r;
+	for (uint32_t i = 0; i < t->devices; i++)
+		l->wide |= t->device_blocks[i] > UINT32_MAX;
+	l->meta = EROFS_SUPER_OFFSET + EROFS_BLOCK + (uint64_t)t->devices * EROFS_DEVICE_SIZE;
+	p->pos = l->meta;
+	if ((r = erofs_each(t, place, p)) < 0) return r;
+	for (const ErofsNode *dir = t->root; dir; dir = dir->inode->x.next_dir) {
+		dir->inode->u.dir.block = p->blocks;
+		p->blocks += erofs_shape(t, l, dir->inode).blocks;
+	}
+	l->blocks = align_to(p->pos, EROFS_BLOCK);
+	l->links = l->blocks + p->blocks * EROFS_BLOCK;
+	l->shared = l->links + p->links * EROFS_BLOCK;
+	l->end = align_to(l->shared + p->shared, EROFS_BLOCK);
+	if (l->end / EROFS_BLOCK >= UINT32_MAX || p->shared / 4 > UINT32_MAX)
+		return err_set(p->e, ERR_RESOURCE, EFBIG, "an index of %llu bytes is too large", (unsigned long long)l->end);
+	return 0;
+}
+
 int erofs_layout(ErofsTree *t, ErofsLayout *ret, Err *e)
 {
 	ErofsLayout l = { 0 };
@@ -303,21 +356,11 @@ int erofs_layout(ErofsTree *t, ErofsLayout *ret, Err *e)
 	int r = make_mark(t, &t->opaque, "trusted.overlay.opaque", STR("y"), e);
 	if (r >= 0) r = make_mark(t, &t->origin, "trusted.overlay.origin", STR(""), e);
 	if (r < 0) return r;
-	if (sort_tree(t) < 0) return err_sys(e, ENOMEM, "index");
-	reset_xattrs(t);
-	if ((r = erofs_each(t, set_nid, &(uint64_t){ 0 })) < 0) return r;
-	if ((r = erofs_each(t, survey, &p)) < 0) return r;
-	if ((r = erofs_each(t, share, &p)) < 0) return r;
-	for (uint32_t i = 0; i < t->devices; i++)
-		l.wide |= t->device_blocks[i] > UINT32_MAX;
-	l.meta = EROFS_SUPER_OFFSET + EROFS_BLOCK + (uint64_t)t->devices * EROFS_DEVICE_SIZE;
-	p.pos = l.meta;
-	if ((r = erofs_each(t, place, &p)) < 0) return r;
-	l.blocks = align_to(p.pos, EROFS_BLOCK);
-	l.shared = l.blocks + p.blocks * EROFS_BLOCK;
-	l.end = align_to(l.shared + p.shared, EROFS_BLOCK);
-	if (l.end / EROFS_BLOCK >= UINT32_MAX || p.shared / 4 > UINT32_MAX)
-		return err_set(e, ERR_RESOURCE, EFBIG, "an index of %llu bytes is too large", (unsigned long long)l.end);
+	if ((r = lay_out(&p)) < 0) {
+		for (ErofsNode *n = t->root; n; n = erofs_node_walk(t->root, n, true))
+			n->inode->nid = 0; /* some are SURVEYED */
+		return r;
+	}
 	*ret = l;
 	return 0;
 }

@@ -46,33 +46,33 @@ static int copy_inode(const Merging *m, ErofsInode *from)
 	if (S_ISREG(from->mode)) {
 		r = copy_runs(m, from, to);
 	} else if (S_ISLNK(from->mode)) {
-		to->u.target = arena_strdup(&m->to->arena, from->u.target);
+		to->u.link.target = arena_strdup(&m->to->arena, from->u.link.target);
 		to->size = from->size;
-		if (!to->u.target) r = erofs_no_memory(m->to, m->e);
+		if (!to->u.link.target) r = erofs_no_memory(m->to, m->e);
 	} else if (!S_ISDIR(from->mode)) {
 		to->u.dev = from->u.dev;
 	}
-	from->merged.inode = to;
+	from->x.merged = to;
 	return r;
 }
 
 /* One entry of a layer, over what the layers below have made of its directory. */
 static int merge_node(const Merging *m, ErofsNode *node)
 {
-	ErofsNode *dir = node->parent->inode->merged.dir, *made;
+	ErofsNode *dir = node->parent->inode->x.merged_dir, *made;
 	ErofsInode *i = node->inode;
 	Str name = erofs_node_name(node);
 	ErofsNode *below = erofs_node_find(m->to, dir, name);
 	if (below && inode_is_dir(i) && inode_is_dir(below->inode)) {
 		if (i->opaque) erofs_node_clear(m->to, below);
-		i->merged.dir = below;
+		i->x.merged_dir = below;
 		return copy_attrs(m, i, below->inode);
 	}
 	if (below) erofs_node_remove(m->to, below);
 	if (i->whiteout) return 0;
-	int r = i->merged.inode ? 0 : copy_inode(m, i);
-	if (r >= 0) r = erofs_node_attach(m->to, dir, name, i->merged.inode, &made, m->e);
-	if (r >= 0 && inode_is_dir(i)) i->merged.dir = made;
+	int r = i->x.merged ? 0 : copy_inode(m, i);
+	if (r >= 0) r = erofs_node_attach(m->to, dir, name, i->x.merged, &made, m->e);
+	if (r >= 0 && inode_is_dir(i)) i->x.merged_dir = made;
 	return r;
 }
 
@@ -80,10 +80,10 @@ static int merge_layer(const Merging *m, ErofsTree *layer)
 {
 	int r = 0;
 	for (ErofsNode *n = layer->root; n; n = erofs_node_walk(layer->root, n, true))
-		n->inode->merged.inode = NULL;
+		n->inode->x.merged = NULL;
 	ErofsInode *root = layer->root->inode;
 	if (root->opaque) erofs_node_clear(m->to, m->to->root);
-	root->merged.dir = m->to->root;
+	root->x.merged_dir = m->to->root;
 	r = copy_attrs(m, root, m->to->root->inode);
 	for (ErofsNode *n = erofs_node_child(layer->root); n && r >= 0; n = erofs_node_walk(layer->root, n, true)) {
 		r = merge_node(m, n);

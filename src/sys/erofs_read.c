@@ -196,7 +196,7 @@ static int read_target(Reader *r, uint64_t nid, ErofsInode *i, const Seen *s, ui
 		memcpy(to + k * EROFS_BLOCK, p, n);
 	}
 	if (strlen(to) != size) return bad(r, nid, "a zero byte in a target");
-	i->u.target = to;
+	i->u.link.target = to;
 	i->size = size;
 	return 0;
 }
@@ -370,9 +370,11 @@ static int read_tree(Reader *r, uint64_t root)
 	for (ErofsNode *n = r->t->root; n && res >= 0; n = erofs_node_walk(r->t->root, n, true))
 		if (inode_is_dir(n->inode)) res = read_dir(r, n);
 	for (size_t i = 0; i < r->seen_n && res >= 0; i++) {
-		const ErofsInode *inode = r->seen[i].inode;
-		if (inode && !inode_is_dir(inode) && inode->names != r->seen[i].nlink)
+		ErofsInode *inode = r->seen[i].inode;
+		if (!inode) continue;
+		if (!inode_is_dir(inode) && inode->names != r->seen[i].nlink)
 			res = bad(r, inode->nid, "%u names, but nlink %u", inode->names, r->seen[i].nlink);
+		inode->nid = 0; /* it will get another one */
 	}
 	return res;
 }

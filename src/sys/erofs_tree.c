@@ -4,7 +4,7 @@
 #include <sys/random.h>
 #include <sys/sysmacros.h>
 
-enum { TABLE_FIRST = 256, XATTRS_FIRST = 64 };
+enum { TABLE_FIRST = 1024, XATTRS_FIRST = 64 };
 
 /* What stands in the table where a node was removed. */
 static ErofsNode removed;
@@ -341,7 +341,7 @@ int erofs_node_set_target(ErofsTree *t, ErofsNode *node, Str target, Err *e)
 		return err_set(e, ERR_CONFIG, EINVAL, "a target of %zu bytes: 1 to %d are allowed, and no zeros", target.n, EROFS_TARGET_MAX);
 	const char *copy = arena_str(&t->arena, target);
 	if (!copy) return erofs_no_memory(t, e);
-	node->inode->u.target = copy;
+	node->inode->u.link.target = copy;
 	node->inode->size = target.n;
 	return 0;
 }
@@ -404,7 +404,7 @@ void erofs_node_stat(const ErofsTree *t, const ErofsNode *node, ErofsStat *ret)
 		.inode = (uintptr_t)i,
 		.whiteout = i->whiteout,
 		.opaque = i->opaque,
-		.target = S_ISLNK(i->mode) ? i->u.target : NULL,
+		.target = S_ISLNK(i->mode) ? i->u.link.target : NULL,
 		.n_extents = inode_is_file(i) ? i->n_runs : 0,
 	};
 	if (S_ISCHR(i->mode) || S_ISBLK(i->mode)) {

@@ -16,8 +16,6 @@ typedef struct Writer {
 	uint64_t pos;     /* of the next byte */
 	uint64_t flushed; /* of the first byte in the buffer */
 	uint64_t digest[2];
-	uint64_t next_block; /* outside of the inodes: handed out so far */
-	uint64_t last_nid;
 	uint32_t ino;
 	int error;
 	uint8_t *buffer;
@@ -171,20 +169,6 @@ static size_t dir_block(ErofsEntries *it, uint8_t to[EROFS_BLOCK])
 	return bytes;
 }
 
-/* The last, partial block, found by skipping the others. */
-static size_t dir_tail(const ErofsNode *dir, uint64_t blocks, uint8_t to[EROFS_BLOCK])
-{
-	ErofsEntries it = erofs_entries(dir);
-	Str name;
-	const ErofsInode *inode;
-	while (blocks--) {
-		size_t bytes;
-		for (size_t n = erofs_entries_block(it, &bytes); n && erofs_entries_next(&it, &name, &inode);)
-			n--;
-	}
-	return dir_block(&it, to);
-}
-
 /* ---- inodes ---- */
 
 static uint32_t device_number(const ErofsInode *i)
@@ -192,12 +176,12 @@ static uint32_t device_number(const ErofsInode *i)
 	return (i->u.dev.minor & 0xff) | i->u.dev.major << 8 | (i->u.dev.minor & ~0xffu) << 12;
 }
 
-static uint32_t inode_u(Writer *w, const ErofsInode *i, const ErofsShape *s)
+static uint32_t inode_u(const Writer *w, const ErofsInode *i, const ErofsShape *s)
 {
 	if (s->layout == LAYOUT_CHUNKS) return i->u.file.chunk_bits | CHUNK_INDEXES | (w->l.wide ? CHUNK_48BIT : 0);
 	if (S_ISCHR(i->mode) || S_ISBLK(i->mode)) return device_number(i);
-	uint64_t block = s->blocks ? w->l.blocks / EROFS_BLOCK + w->next_block : 0;
-	w->next_block += s->blocks;
+	if (!s->blocks) return 0;
+	uint64_t block = inode_is_dir(i) ? w->l.blocks / EROFS_BLOCK + i->u.dir.block : w->l.links / EROFS_BLOCK + i->u.link.block;
 	return (uint32_t)block;
 }
 
@@ -265,32 +249,34 @@ static int put_inode(void *arg, ErofsNode *node)
 		pad_to(w, i->nid * EROFS_SLOT + s.chunks_at);
 		put_chunks(w, i, s.chunks);
 	} else if (S_ISLNK(i->mode)) {
-		put(w, i->u.target, s.tail);
+		put(w, i->u.link.target, s.tail);
 	} else if (s.tail) {
-		size_t n = dir_tail(node, s.blocks, tail);
-		put(w, tail, n);
+		ErofsEntries it = erofs_entries_tail(node);
+		put(w, tail, dir_block(&it, tail));
 	}
 	return w->error;
 }
 
-/* The blocks of an inode outside of it, in the order inode_u() counted them. */
-static int put_blocks(void *arg, ErofsNode *node)
+static void put_dir_blocks(Writer *w)
 {
-	Writer *w = arg;
-	const ErofsInode *i = node->inode;
 	uint8_t block[EROFS_BLOCK];
-	if (i->nid <= w->last_nid) return 0; /* the numbers rise: a further name */
-	w->last_nid = i->nid;
-	ErofsShape s = erofs_shape(w->t, &w->l, i);
-	if (S_ISLNK(i->mode) && s.blocks) {
-		put(w, i->u.target, i->size);
-		pad_to(w, align_to(w->pos, EROFS_BLOCK));
-	} else if (inode_is_dir(i)) {
-		ErofsEntries it = erofs_entries(node);
-		for (uint64_t n = 0; n < s.blocks; n++) {
+	for (const ErofsNode *dir = w->t->root; dir; dir = dir->inode->x.next_dir) {
+		ErofsEntries it = erofs_entries(dir);
+		for (uint64_t n = erofs_shape(w->t, &w->l, dir->inode).blocks; n; n--) {
 			dir_block(&it, block);
 			put(w, block, sizeof block);
 		}
+	}
+}
+
+static int put_long_target(void *arg, ErofsNode *node)
+{
+	Writer *w = arg;
+	const ErofsInode *i = node->inode;
+	if (!S_ISLNK(i->mode) || w->l.links + i->u.link.block * EROFS_BLOCK != w->pos) return 0; /* a further name */
+	if (erofs_shape(w->t, &w->l, i).blocks) {
+		put(w, i->u.link.target, i->size);
+		pad_to(w, align_to(w->pos, EROFS_BLOCK));
 	}
 	return w->error;
 }
@@ -345,8 +331,9 @@ static int put_all(Writer *w, const ErofsWriteOptions *o)
 	put_devices(w, o);
 	if ((r = erofs_each(w->t, put_inode, w)) < 0) return r;
 	pad_to(w, w->l.blocks);
-	if ((r = erofs_each(w->t, put_blocks, w)) < 0) return r;
-	if ((r = erofs_each(w->t, put_shared, w)) < 0) return r;
+	put_dir_blocks(w);
+	if (w->l.links < w->l.shared && (r = erofs_each(w->t, put_long_target, w)) < 0) return r;
+	if (w->l.n_shared && (r = erofs_each(w->t, put_shared, w)) < 0) return r;
 	pad_to(w, w->l.end);
 	flush(w);
 	return w->error;

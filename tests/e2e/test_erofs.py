@@ -174,7 +174,7 @@ def test_fifty_thousand_files_are_what_tar_unpacks(tmp_path):
     tar = layer.done()
     idx, stats = index(tar)
     assert stats["files"] == 50000
-    assert stats["compact"] > 50000  # npm gives all files one time
+    assert stats["compact"] >= 50000  # npm gives all files one time
     assert stats["memory"] < 20 << 20
     # directories without an entry: tar gives them the time of day
     got, want = mounted(tmp_path, idx, tar), unpacked(tmp_path, tar)
