@@ -401,17 +401,19 @@ static int read_devices(Reader *r, const uint8_t *sb)
 static int check_sum(Reader *r, const uint8_t *sb)
 {
 	uint8_t block[EROFS_BLOCK];
-	if (!(le_get32(sb + SB_COMPAT) & COMPAT_CHECKSUM)) return 0;
+	bool has = le_get32(sb + SB_COMPAT) & COMPAT_CHECKSUM;
 	memcpy(block, sb, sizeof block);
 	le_put32(block + SB_CHECKSUM, 0);
-	if (erofs_crc32c(UINT32_MAX, block, sizeof block) == le_get32(sb + SB_CHECKSUM)) return 0;
-	return err_set(r->e, ERR_CONFIG, EBADMSG, "the checksum of the super block is wrong");
+	if (has && erofs_crc32c(UINT32_MAX, block, sizeof block) == le_get32(sb + SB_CHECKSUM)) return 0;
+	return err_set(r->e, ERR_CONFIG, EBADMSG, "the checksum of the super block is missing or wrong");
 }
 
 static int read_super(Reader *r, uint64_t *ret_root)
 {
 	const uint8_t *sb = at(r, EROFS_SUPER_OFFSET, EROFS_BLOCK);
 	if (!sb || le_get32(sb + SB_MAGIC) != EROFS_MAGIC) return err_set(r->e, ERR_CONFIG, EBADMSG, "no EROFS super block");
+	int res = check_sum(r, sb);
+	if (res < 0) return res;
 	uint32_t needs = le_get32(sb + SB_INCOMPAT);
 	if (sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS || sb[SB_DIR_BITS]) return unsupported(r, "blocks of other than 512 bytes");
 	if (needs & ~(uint32_t)(INCOMPAT_CHUNKED | INCOMPAT_DEVICES | INCOMPAT_48BIT) || sb[SB_PREFIXES]) return unsupported(r, "an unknown feature");
@@ -424,8 +426,7 @@ static int read_super(Reader *r, uint64_t *ret_root)
 	r->xattrs = (uint64_t)le_get32(sb + SB_XATTR_BLOCK) * EROFS_BLOCK;
 	*ret_root = le_get16(sb + SB_ROOT_NID);
 	if (r->wide && le_get64(sb + SB_ROOT_NID8)) *ret_root = le_get64(sb + SB_ROOT_NID8);
-	int res = check_sum(r, sb);
-	return res < 0 ? res : read_devices(r, sb);
+	return read_devices(r, sb);
 }
 
 int erofs_load_bytes(const void *p, size_t n, const ErofsLimits *limits, ErofsTree **ret, Err *e)
