@@ -31,7 +31,8 @@ static int enter_dir(LayerIndex *l, ErofsNode *dir, Str name, ErofsNode **ret, E
 	ErofsStat st = { 0 };
 	if (found) erofs_node_stat(l->tree, found, &st);
 	if (found && !st.whiteout) {
-		if (!S_ISDIR(st.attr.mode)) return err_set(e, ERR_SECURITY, ENOTDIR, "\"%.*s\" above it is no directory", (int)name.n, name.p);
+		if (!S_ISDIR(st.attr.mode))
+			return err_set(e, ERR_SECURITY, ENOTDIR, "\"%.*s\" above it is no directory", (int)name.n, name.p);
 		*ret = found;
 		return 0;
 	}
@@ -115,19 +116,19 @@ static int set_xattrs(LayerIndex *l, ErofsNode *node, const TarEntry *t, Err *e)
 /* ---- entries ---- */
 
 static const uint32_t modes[] = {
-	[TAR_FILE] = S_IFREG, [TAR_HARDLINK] = S_IFREG, [TAR_SYMLINK] = S_IFLNK, [TAR_CHAR] = S_IFCHR,
-	[TAR_BLOCK] = S_IFBLK, [TAR_DIR] = S_IFDIR,     [TAR_FIFO] = S_IFIFO,
+	[TAR_FILE] = S_IFREG,  [TAR_HARDLINK] = S_IFREG, [TAR_SYMLINK] = S_IFLNK, [TAR_CHAR] = S_IFCHR,
+	[TAR_BLOCK] = S_IFBLK, [TAR_DIR] = S_IFDIR,      [TAR_FIFO] = S_IFIFO,
 };
 
 static ErofsAttr attr_of(const TarEntry *t)
 {
 	return (ErofsAttr){ .mode = modes[t->type] | t->mode,
-		            .uid = t->uid,
-		            .gid = t->gid,
-		            .mtime = t->mtime,
-		            .mtime_ns = t->mtime_ns,
-		            .major = t->major,
-		            .minor = t->minor };
+			    .uid = t->uid,
+			    .gid = t->gid,
+			    .mtime = t->mtime,
+			    .mtime_ns = t->mtime_ns,
+			    .major = t->major,
+			    .minor = t->minor };
 }
 
 /* The contents of a file: where its bytes lie in the tar. */

@@ -35,17 +35,17 @@ typedef struct LayerIndexOptions {
 } LayerIndexOptions;
 
 typedef struct LayerIndexStats {
-	uint64_t tar_bytes;  /* fed */
-	uint64_t data_bytes; /* of them contents */
-	uint64_t size;       /* of all regular files as a reader sees them */
-	uint64_t entries;    /* of the tree, the root included */
+	uint64_t tar_bytes;                                         /* fed */
+	uint64_t data_bytes;                                        /* of them contents */
+	uint64_t size;                                              /* of all regular files as a reader sees them */
+	uint64_t entries;                                           /* of the tree, the root included */
 	uint64_t files, directories, symlinks, hardlinks, specials; /* entries of the tar */
 	uint64_t whiteouts, opaques;                                /* markers of the tar */
 	uint64_t parents;                                           /* directories made for want of an entry, and never given one */
 	uint64_t replaced;                                          /* paths that came again */
 	uint64_t dropped_xattrs;
 	bool root_opaque; /* the layers below are hidden entirely; overlayfs must not be given them */
-	uint64_t memory; /* bytes held at the end */
+	uint64_t memory;  /* bytes held at the end */
 	ErofsWriteStats index;
 } LayerIndexStats;
 

@@ -44,11 +44,11 @@ typedef struct ErofsLimits {
 
 #define EROFS_LIMITS_DEFAULT \
 	((ErofsLimits){ .entries = 4000000, \
-		        .memory = 1 << 30, \
-		        .chunks = 4 << 20, \
-		        .xattr_bytes = 256 << 20, \
-		        .index_bytes = 1 << 30, \
-		        .depth = 4096 })
+			.memory = 1 << 30, \
+			.chunks = 4 << 20, \
+			.xattr_bytes = 256 << 20, \
+			.index_bytes = 1 << 30, \
+			.depth = 4096 })
 
 /* ErofsAttr: what is the same for all names of a file. */
 typedef struct ErofsAttr {
@@ -151,8 +151,8 @@ void erofs_node_xattr(const ErofsNode *node, size_t i, char name[EROFS_XATTR_NAM
 /* ---- on disk ---- */
 
 typedef struct ErofsWriteOptions {
-	const uint8_t *uuid;            /* 16 bytes; NULL: made of the content */
-	const uint8_t (*tags)[64];      /* one per device, for the device table; NULL: zeros */
+	const uint8_t *uuid;       /* 16 bytes; NULL: made of the content */
+	const uint8_t (*tags)[64]; /* one per device, for the device table; NULL: zeros */
 } ErofsWriteOptions;
 
 typedef struct ErofsWriteStats {

@@ -60,12 +60,13 @@ static int check_extent(const ErofsExtent *x, uint64_t from, uint64_t size, Err 
 	uint64_t end;
 	if (!x->n || x->at < from || __builtin_add_overflow(x->at, x->n, &end) || end > size)
 		return err_set(e, ERR_CONFIG, EINVAL, "a piece at byte %llu of the file is empty, out of order or behind the end",
-		               (unsigned long long)x->at);
+			       (unsigned long long)x->at);
 	if (x->at % EROFS_BLOCK || x->offset % EROFS_BLOCK || (x->n % EROFS_BLOCK && end != size))
 		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP, "a piece at byte %llu of the file does not lie on %d-byte boundaries",
-		               (unsigned long long)x->at, EROFS_BLOCK);
+			       (unsigned long long)x->at, EROFS_BLOCK);
 	if (!x->device || x->device > EROFS_DEVICES_MAX || x->offset > INT64_MAX - x->n)
-		return err_set(e, ERR_CONFIG, EINVAL, "a piece of the file lies at byte %llu of device %u", (unsigned long long)x->offset, x->device);
+		return err_set(e, ERR_CONFIG, EINVAL, "a piece of the file lies at byte %llu of device %u", (unsigned long long)x->offset,
+			       x->device);
 	return 0;
 }
 
@@ -84,7 +85,9 @@ int erofs_node_set_extents(ErofsTree *t, ErofsNode *node, uint64_t size, const E
 		int r = check_extent(&x[i], from, size, e);
 		if (r < 0) return r;
 		from = x[i].at + x[i].n;
-		ErofsRun run = { .at = x[i].at / EROFS_BLOCK, .n = blocks_of(x[i].n), .block = x[i].offset / EROFS_BLOCK, .device = x[i].device };
+		ErofsRun run = {
+			.at = x[i].at / EROFS_BLOCK, .n = blocks_of(x[i].n), .block = x[i].offset / EROFS_BLOCK, .device = x[i].device
+		};
 		ErofsRun *last = out ? &runs[out - 1] : NULL;
 		if (last && last->device == run.device && last->at + last->n == run.at && last->block + last->n == run.block)
 			last->n += run.n;

@@ -30,26 +30,26 @@ enum {
 #define EROFS_MAGIC 0xe0f5e1e2u
 
 enum { /* the super block, from EROFS_SUPER_OFFSET */
-	SB_MAGIC = 0,
-	SB_CHECKSUM = 4,
-	SB_COMPAT = 8,
-	SB_BLOCK_BITS = 12,
-	SB_EXT_SLOTS = 13,
-	SB_ROOT_NID = 14,
-	SB_INODES = 16,
-	SB_EPOCH = 24,
-	SB_NSEC = 32,
-	SB_BLOCKS = 36,
-	SB_META_BLOCK = 40,
-	SB_XATTR_BLOCK = 44,
-	SB_UUID = 48,
-	SB_INCOMPAT = 80,
-	SB_DEVICES = 86,
-	SB_DEVICE_SLOT = 88,
-	SB_DIR_BITS = 90,
-	SB_PREFIXES = 91,
-	SB_PACKED_NID = 96,
-	SB_ROOT_NID8 = 112,
+       SB_MAGIC = 0,
+       SB_CHECKSUM = 4,
+       SB_COMPAT = 8,
+       SB_BLOCK_BITS = 12,
+       SB_EXT_SLOTS = 13,
+       SB_ROOT_NID = 14,
+       SB_INODES = 16,
+       SB_EPOCH = 24,
+       SB_NSEC = 32,
+       SB_BLOCKS = 36,
+       SB_META_BLOCK = 40,
+       SB_XATTR_BLOCK = 44,
+       SB_UUID = 48,
+       SB_INCOMPAT = 80,
+       SB_DEVICES = 86,
+       SB_DEVICE_SLOT = 88,
+       SB_DIR_BITS = 90,
+       SB_PREFIXES = 91,
+       SB_PACKED_NID = 96,
+       SB_ROOT_NID8 = 112,
 };
 
 enum {
@@ -61,21 +61,21 @@ enum {
 };
 
 enum { /* an inode; the first fields are common to both forms */
-	INODE_FORMAT = 0,
-	INODE_XATTRS = 2,
-	INODE_MODE = 4,
-	INODE_NLINK16 = 6, /* compact */
-	INODE_SIZE = 8,    /* 32 bits, 64 bits */
-	COMPACT_MTIME = 12,
-	INODE_U = 16, /* first block, device number or chunk format */
-	INODE_INO = 20,
-	COMPACT_UID = 24,
-	COMPACT_GID = 26,
-	EXTENDED_UID = 24,
-	EXTENDED_GID = 28,
-	EXTENDED_MTIME = 32,
-	EXTENDED_NSEC = 40,
-	EXTENDED_NLINK = 44,
+       INODE_FORMAT = 0,
+       INODE_XATTRS = 2,
+       INODE_MODE = 4,
+       INODE_NLINK16 = 6, /* compact */
+       INODE_SIZE = 8,    /* 32 bits, 64 bits */
+       COMPACT_MTIME = 12,
+       INODE_U = 16, /* first block, device number or chunk format */
+       INODE_INO = 20,
+       COMPACT_UID = 24,
+       COMPACT_GID = 26,
+       EXTENDED_UID = 24,
+       EXTENDED_GID = 28,
+       EXTENDED_MTIME = 32,
+       EXTENDED_NSEC = 40,
+       EXTENDED_NLINK = 44,
 };
 
 enum { LAYOUT_PLAIN = 0, LAYOUT_INLINE = 2, LAYOUT_CHUNKS = 4 };
@@ -229,8 +229,8 @@ struct ErofsTree {
 	uint64_t key[2];         /* of the hashes: an attacker does not know it */
 	uint64_t *device_blocks; /* per device */
 	uint32_t devices;
-	ErofsXattr *opaque;  /* trusted.overlay.opaque=y, for erofs_write */
-	ErofsXattr *origin;  /* trusted.overlay.origin= */
+	ErofsXattr *opaque; /* trusted.overlay.opaque=y, for erofs_write */
+	ErofsXattr *origin; /* trusted.overlay.origin= */
 };
 
 /* erofs_quota: -EDQUOT with "index: more than N what". */

@@ -161,8 +161,8 @@ static size_t xattrs_size(const ErofsTree *t, const ErofsInode *i)
 static bool is_compact(const ErofsLayout *l, const ErofsInode *i)
 {
 	/* COMPACT_MTIME is only known to Linux 6.15 and later: before, every compact inode has the time of the super block */
-	return i->mtime == l->epoch && i->mtime_ns == l->epoch_ns && i->uid <= UINT16_MAX && i->gid <= UINT16_MAX && i->size <= UINT32_MAX &&
-	       inode_nlink(i) <= UINT16_MAX;
+	return i->mtime == l->epoch && i->mtime_ns == l->epoch_ns && i->uid <= UINT16_MAX && i->gid <= UINT16_MAX &&
+	       i->size <= UINT32_MAX && inode_nlink(i) <= UINT16_MAX;
 }
 
 ErofsShape erofs_shape(const ErofsTree *t, const ErofsLayout *l, const ErofsInode *i)
@@ -227,7 +227,7 @@ static int check_runs(const Placing *p, const ErofsInode *i, bool *wide)
 		uint64_t has = run.device <= p->t->devices ? p->t->device_blocks[run.device - 1] : 0;
 		if (run.n > has || run.block > has - run.n)
 			return err_set(p->e, ERR_CONFIG, EINVAL, "contents at block %llu end behind device %u, which has %llu blocks",
-			               (unsigned long long)run.block, run.device, (unsigned long long)has);
+				       (unsigned long long)run.block, run.device, (unsigned long long)has);
 		if (run.block + run.n >= UINT32_MAX) *wide = true;
 	}
 	return 0;

@@ -42,8 +42,9 @@ static int fail(int context, int r, Err *e)
 	char said[KERNEL_MESSAGE];
 	kernel_message(context, said);
 	if (r == -ENOTBLK)
-		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP,
-		               "mount erofs: this kernel, or the file system the index lies on, has no file-backed mounts (Linux 6.12, not tmpfs)");
+		return err_set(
+			e, ERR_UNSUPPORTED, EOPNOTSUPP,
+			"mount erofs: this kernel, or the file system the index lies on, has no file-backed mounts (Linux 6.12, not tmpfs)");
 	if (said[0]) return err_sys(e, -r, "mount erofs: %s", said);
 	return err_sys(e, -r, "mount erofs");
 }

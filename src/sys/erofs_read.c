@@ -11,10 +11,10 @@
 /* Seen: an inode of the index, by number. */
 typedef struct Seen {
 	ErofsInode *inode;
-	uint32_t nlink;  /* as it says itself */
-	bool no_dot;     /* a directory without "." */
+	uint32_t nlink;     /* as it says itself */
+	bool no_dot;        /* a directory without "." */
 	uint64_t inline_at; /* where its inline bytes start */
-	uint64_t block;  /* where its blocks start */
+	uint64_t block;     /* where its blocks start */
 	bool is_inline;
 } Seen;
 
@@ -93,7 +93,8 @@ static int64_t read_xattr(Reader *r, uint64_t nid, ErofsInode *i, const uint8_t 
 	const char *prefix = erofs_xattr_prefix(p[1]);
 	if (!prefix) return unsupported(r, "an attribute with an unknown prefix");
 	if (ends_with(prefix, ".") != !!name.n || memchr(name.p, 0, name.n)) return bad(r, nid, "an attribute has no proper name");
-	if (p[1] == erofs_xattr_split(STR("trusted.overlay.opaque"), &(Str){ 0 }) && (str_eq(name, "overlay.opaque") || str_eq(name, "overlay.origin"))) {
+	if (p[1] == erofs_xattr_split(STR("trusted.overlay.opaque"), &(Str){ 0 }) &&
+	    (str_eq(name, "overlay.opaque") || str_eq(name, "overlay.origin"))) {
 		bool opaque = str_eq(name, "overlay.opaque");
 		if (!str_eq(value, opaque ? "y" : "") || !inode_is_dir(i)) return unsupported(r, "a mark of overlayfs other than ours");
 		if (opaque) i->opaque = true; /* the other one is made again where there are whiteouts */
@@ -151,7 +152,8 @@ static int read_chunks(Reader *r, uint64_t nid, ErofsInode *i, uint64_t size, ui
 {
 	AUTO_FREE ErofsRun *runs = NULL;
 	size_t n_runs = 0, cap = 0;
-	if (format & ~(uint32_t)(CHUNK_BITS_MASK | CHUNK_INDEXES | (r->wide ? CHUNK_48BIT : 0))) return bad(r, nid, "an unknown kind of chunks");
+	if (format & ~(uint32_t)(CHUNK_BITS_MASK | CHUNK_INDEXES | (r->wide ? CHUNK_48BIT : 0)))
+		return bad(r, nid, "an unknown kind of chunks");
 	if (!(format & CHUNK_INDEXES)) return unsupported(r, "chunks without a device");
 	uint64_t blocks = blocks_of(size), mask = format & CHUNK_48BIT ? ((uint64_t)1 << 48) - 1 : UINT32_MAX;
 	unsigned bits = format & CHUNK_BITS_MASK;
@@ -289,8 +291,8 @@ static int read_inode(Reader *r, uint64_t nid, Seen *s)
 static uint8_t type_of(const ErofsInode *i)
 {
 	static const uint8_t types[] = { [S_IFREG >> 12] = FT_REGULAR, [S_IFDIR >> 12] = FT_DIRECTORY, [S_IFCHR >> 12] = FT_CHAR,
-		                         [S_IFBLK >> 12] = FT_BLOCK,   [S_IFIFO >> 12] = FT_FIFO,      [S_IFSOCK >> 12] = FT_SOCKET,
-		                         [S_IFLNK >> 12] = FT_SYMLINK };
+					 [S_IFBLK >> 12] = FT_BLOCK,   [S_IFIFO >> 12] = FT_FIFO,      [S_IFSOCK >> 12] = FT_SOCKET,
+					 [S_IFLNK >> 12] = FT_SYMLINK };
 	unsigned type = i->mode >> 12;
 	return type < ARRAY_LEN(types) ? types[type] : FT_UNKNOWN;
 }
@@ -298,19 +300,21 @@ static uint8_t type_of(const ErofsInode *i)
 typedef struct Dir {
 	ErofsNode *node;
 	uint64_t nid;
-	Str last;       /* the name before */
-	unsigned dots;  /* bit 0: "." was there, bit 1: ".." */
+	Str last;      /* the name before */
+	unsigned dots; /* bit 0: "." was there, bit 1: ".." */
 } Dir;
 
 static int read_entry(Reader *r, Dir *d, Str name, uint64_t nid, uint8_t type)
 {
-	if (!name.n || name.n > EROFS_NAME_MAX || memchr(name.p, 0, name.n) || memchr(name.p, '/', name.n)) return bad(r, d->nid, "an improper name");
+	if (!name.n || name.n > EROFS_NAME_MAX || memchr(name.p, 0, name.n) || memchr(name.p, '/', name.n))
+		return bad(r, d->nid, "an improper name");
 	if (d->last.p && erofs_names_compare(d->last, name) >= 0) return bad(r, d->nid, "names out of order");
 	d->last = name;
 	if (str_eq(name, ".") || str_eq(name, "..")) {
 		const ErofsNode *up = name.n == 2 && d->node->parent ? d->node->parent : d->node;
 		d->dots |= (unsigned)name.n;
-		return nid == up->inode->nid ? 0 : bad(r, d->nid, "\"%.*s\" leads to inode %llu", (int)name.n, name.p, (unsigned long long)nid);
+		return nid == up->inode->nid ? 0
+					     : bad(r, d->nid, "\"%.*s\" leads to inode %llu", (int)name.n, name.p, (unsigned long long)nid);
 	}
 	Seen *s = seen_get(r, nid);
 	if (!s) return err_sys(r->e, ENOMEM, "index");
@@ -385,7 +389,8 @@ static int read_devices(Reader *r, const uint8_t *sb)
 {
 	uint64_t offset = (uint64_t)le_get16(sb + SB_DEVICE_SLOT) * EROFS_DEVICE_SIZE;
 	r->devices = le_get16(sb + SB_DEVICES);
-	if (!r->devices || r->devices > EROFS_DEVICES_MAX) return err_set(r->e, ERR_UNSUPPORTED, EOPNOTSUPP, "an index with %u devices", r->devices);
+	if (!r->devices || r->devices > EROFS_DEVICES_MAX)
+		return err_set(r->e, ERR_UNSUPPORTED, EOPNOTSUPP, "an index with %u devices", r->devices);
 	const uint8_t *p = at(r, offset, (uint64_t)r->devices * EROFS_DEVICE_SIZE);
 	if (!p) return err_set(r->e, ERR_CONFIG, EBADMSG, "the device table lies behind the end");
 	while (r->device_mask < r->devices)
@@ -416,7 +421,8 @@ static int read_super(Reader *r, uint64_t *ret_root)
 	if (res < 0) return res;
 	uint32_t needs = le_get32(sb + SB_INCOMPAT);
 	if (sb[SB_BLOCK_BITS] != EROFS_BLOCK_BITS || sb[SB_DIR_BITS]) return unsupported(r, "blocks of other than 512 bytes");
-	if (needs & ~(uint32_t)(INCOMPAT_CHUNKED | INCOMPAT_DEVICES | INCOMPAT_48BIT) || sb[SB_PREFIXES]) return unsupported(r, "an unknown feature");
+	if (needs & ~(uint32_t)(INCOMPAT_CHUNKED | INCOMPAT_DEVICES | INCOMPAT_48BIT) || sb[SB_PREFIXES])
+		return unsupported(r, "an unknown feature");
 	if (!(needs & INCOMPAT_DEVICES)) return unsupported(r, "no device table");
 	if (le_get64(sb + SB_PACKED_NID)) return unsupported(r, "a packed inode");
 	r->wide = needs & INCOMPAT_48BIT;

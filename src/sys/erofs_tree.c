@@ -173,7 +173,8 @@ int erofs_tree_set_device(ErofsTree *t, uint32_t device, uint64_t size, Err *e)
 {
 	if (!device || device > EROFS_DEVICES_MAX)
 		return err_set(e, ERR_RESOURCE, EDQUOT, "device %u: an index has devices 1 to %d", device, EROFS_DEVICES_MAX);
-	if (blocks_of(size) >> 47) return err_set(e, ERR_RESOURCE, EFBIG, "device %u: %llu bytes are too many", device, (unsigned long long)size);
+	if (blocks_of(size) >> 47)
+		return err_set(e, ERR_RESOURCE, EFBIG, "device %u: %llu bytes are too many", device, (unsigned long long)size);
 	t->device_blocks[device - 1] = blocks_of(size);
 	if (device > t->devices) t->devices = device;
 	return 0;
@@ -191,7 +192,8 @@ static int check_name(const ErofsNode *dir, Str name, Err *e)
 	if (!inode_is_dir(dir->inode)) return err_set(e, ERR_CONFIG, ENOTDIR, "a name below what is no directory");
 	if (!name.n || name.n > EROFS_NAME_MAX)
 		return err_set(e, ERR_CONFIG, ENAMETOOLONG, "a name of %zu bytes: 1 to %d are allowed", name.n, EROFS_NAME_MAX);
-	if (memchr(name.p, '/', name.n) || memchr(name.p, 0, name.n)) return err_set(e, ERR_CONFIG, EINVAL, "a slash or a zero byte in a name");
+	if (memchr(name.p, '/', name.n) || memchr(name.p, 0, name.n))
+		return err_set(e, ERR_CONFIG, EINVAL, "a slash or a zero byte in a name");
 	if (str_eq(name, ".") || str_eq(name, "..")) return err_set(e, ERR_CONFIG, EINVAL, "\".\" and \"..\" are no names");
 	return 0;
 }
@@ -338,7 +340,8 @@ int erofs_node_set_target(ErofsTree *t, ErofsNode *node, Str target, Err *e)
 {
 	if (!S_ISLNK(node->inode->mode)) return err_set(e, ERR_CONFIG, EINVAL, "only a symbolic link has a target");
 	if (!target.n || target.n > EROFS_TARGET_MAX || memchr(target.p, 0, target.n))
-		return err_set(e, ERR_CONFIG, EINVAL, "a target of %zu bytes: 1 to %d are allowed, and no zeros", target.n, EROFS_TARGET_MAX);
+		return err_set(e, ERR_CONFIG, EINVAL, "a target of %zu bytes: 1 to %d are allowed, and no zeros", target.n,
+			       EROFS_TARGET_MAX);
 	const char *copy = arena_str(&t->arena, target);
 	if (!copy) return erofs_no_memory(t, e);
 	node->inode->u.link.target = copy;

@@ -46,8 +46,9 @@ static void grow_buckets(ErofsTree *t)
 int erofs_xattr_intern(ErofsTree *t, uint8_t prefix, Str name, Str value, ErofsXattr **ret, Err *e)
 {
 	if (name.n > EROFS_NAME_MAX || value.n > EROFS_XATTR_VALUE_MAX)
-		return err_set(e, ERR_UNSUPPORTED, E2BIG, "an attribute of %zu bytes in name and %zu in value: at most %d and %d are possible", name.n,
-		               value.n, EROFS_NAME_MAX, EROFS_XATTR_VALUE_MAX);
+		return err_set(e, ERR_UNSUPPORTED, E2BIG,
+			       "an attribute of %zu bytes in name and %zu in value: at most %d and %d are possible", name.n, value.n,
+			       EROFS_NAME_MAX, EROFS_XATTR_VALUE_MAX);
 	uint64_t bytes = EROFS_XATTR_ENTRY + name.n + value.n;
 	if (t->xattr_bytes > t->limits.xattr_bytes || bytes > t->limits.xattr_bytes - t->xattr_bytes)
 		return erofs_quota(e, t->limits.xattr_bytes, "bytes of extended attributes");

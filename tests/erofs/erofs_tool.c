@@ -38,9 +38,10 @@ static void print_stats(const LayerIndexStats *s)
 	       "\"hardlinks\": %llu, \"specials\": %llu, \"whiteouts\": %llu, \"opaques\": %llu, \"parents\": %llu, \"replaced\": %llu, "
 	       "\"dropped_xattrs\": %llu, \"root_opaque\": %d, \"memory\": %llu, \"bytes\": %llu, \"inodes\": %llu, \"compact\": %llu, "
 	       "\"shared_xattrs\": %llu, \"max_rss_kb\": %ld, \"user_us\": %ld, \"system_us\": %ld}\n",
-	       (unsigned long long)s->tar_bytes, (unsigned long long)s->data_bytes, (unsigned long long)s->size, (unsigned long long)s->entries,
-	       (unsigned long long)s->files, (unsigned long long)s->directories, (unsigned long long)s->symlinks, (unsigned long long)s->hardlinks,
-	       (unsigned long long)s->specials, (unsigned long long)s->whiteouts, (unsigned long long)s->opaques, (unsigned long long)s->parents,
+	       (unsigned long long)s->tar_bytes, (unsigned long long)s->data_bytes, (unsigned long long)s->size,
+	       (unsigned long long)s->entries, (unsigned long long)s->files, (unsigned long long)s->directories,
+	       (unsigned long long)s->symlinks, (unsigned long long)s->hardlinks, (unsigned long long)s->specials,
+	       (unsigned long long)s->whiteouts, (unsigned long long)s->opaques, (unsigned long long)s->parents,
 	       (unsigned long long)s->replaced, (unsigned long long)s->dropped_xattrs, s->root_opaque, (unsigned long long)s->memory,
 	       (unsigned long long)s->index.bytes, (unsigned long long)s->index.inodes, (unsigned long long)s->index.compact,
 	       (unsigned long long)s->index.shared_xattrs, u.ru_maxrss, u.ru_utime.tv_sec * 1000000 + u.ru_utime.tv_usec,
@@ -127,8 +128,9 @@ static const struct {
 	int min, max;
 	int (*run)(int argc, char **argv, Err *e);
 } commands[] = {
-	{ "index", 2, 3, cmd_index },   { "merge", 2, EROFS_DEVICES_MAX, cmd_merge }, { "rewrite", 2, 2, cmd_rewrite },
-	{ "mount", 2, EROFS_DEVICES_MAX, cmd_mount }, { "probe", 1, 1, cmd_probe },
+	{ "index", 2, 3, cmd_index },     { "merge", 2, EROFS_DEVICES_MAX, cmd_merge },
+	{ "rewrite", 2, 2, cmd_rewrite }, { "mount", 2, EROFS_DEVICES_MAX, cmd_mount },
+	{ "probe", 1, 1, cmd_probe },
 };
 
 int main(int argc, char **argv)

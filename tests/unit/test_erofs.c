@@ -88,20 +88,20 @@ static void the_head_is_as_the_format_has_it(void **state)
 	const uint8_t *sb = p + 1024;
 	assert_int_equal(n % 512, 0);
 	assert_int_equal(le_get32(sb), 0xe0f5e1e2);
-	assert_int_equal(sb[12], 9);                    /* blkszbits */
-	assert_int_equal(le_get32(sb + 80), 4 | 8);     /* chunked files, device table */
-	assert_int_equal(le_get16(sb + 86), 2);         /* extra devices */
+	assert_int_equal(sb[12], 9);                /* blkszbits */
+	assert_int_equal(le_get32(sb + 80), 4 | 8); /* chunked files, device table */
+	assert_int_equal(le_get16(sb + 86), 2);     /* extra devices */
 	assert_int_equal(le_get16(sb + 88) * 128, 1536);
 	assert_int_equal(le_get32(p + 1536 + 128 + 64), 2048);
-	assert_int_equal(le_get32(sb + 36) * 512, n);   /* blocks */
+	assert_int_equal(le_get32(sb + 36) * 512, n); /* blocks */
 	assert_int_equal(le_get16(sb + 14) * 32, 1536 + 2 * 128);
-	assert_int_equal(le_get64(sb + 16), 1);         /* inodes */
+	assert_int_equal(le_get64(sb + 16), 1); /* inodes */
 	/* the checksum the kernel computes: over the block of the super block, its own field zero */
 	uint32_t sum = le_get32(sb + 4);
 	le_put32(p + 1024 + 4, 0);
 	assert_int_equal(erofs_crc32c(UINT32_MAX, sb, 512), sum);
 	assert_int_equal(~erofs_crc32c(UINT32_MAX, "123456789", 9), 0xe3069283); /* RFC 3720, the usual check value */
-	assert_int_equal(sb[48 + 6] >> 4, 8); /* UUID version */
+	assert_int_equal(sb[48 + 6] >> 4, 8);                                    /* UUID version */
 }
 
 static void inodes_are_compact_when_they_can(void **state)
@@ -144,9 +144,14 @@ static void a_file_is_one_chunk(void **state)
 	static const struct {
 		uint64_t size;
 		unsigned bits, chunks;
-	} cases[] = { { 1, 0, 1 },    { 512, 0, 1 },   { 513, 1, 1 },
-		      { 1025, 2, 1 }, { 4096, 3, 1 },  { ((uint64_t)1 << 40) - 1, 31, 1 },
-		      { (uint64_t)1 << 40, 31, 1 }, { ((uint64_t)1 << 40) + 1, 31, 2 } };
+	} cases[] = { { 1, 0, 1 },
+		      { 512, 0, 1 },
+		      { 513, 1, 1 },
+		      { 1025, 2, 1 },
+		      { 4096, 3, 1 },
+		      { ((uint64_t)1 << 40) - 1, 31, 1 },
+		      { (uint64_t)1 << 40, 31, 1 },
+		      { ((uint64_t)1 << 40) + 1, 31, 2 } };
 	AUTO_EROFS_TREE *t = new_tree();
 	Err e = ERR_INIT;
 	size_t n;
@@ -312,9 +317,15 @@ static void attributes_are_shared_when_it_pays(void **state)
 	AUTO_FREE uint8_t *p = image(t, &n);
 	const uint8_t *x = inode_at(p, t, "a") + 32, *shared = p + le_get32(p + 1024 + SB_XATTR_BLOCK) * 512;
 	assert_int_equal(x[4], 2); /* user.same, trusted.large */
-	assert_memory_equal(shared + 4 * le_get32(x + 12), "\4\1\1\0same" "v", 9);
+	assert_memory_equal(shared + 4 * le_get32(x + 12),
+			    "\4\1\1\0same"
+			    "v",
+			    9);
 	assert_memory_equal(shared + 4 * le_get32(x + 16), "\5\4\350\3large\1", 10);
-	assert_memory_equal(x + 20, "\12\6\3\0capability" "own", 17);
+	assert_memory_equal(x + 20,
+			    "\12\6\3\0capability"
+			    "own",
+			    17);
 	assert_int_equal(le_get16(inode_at(p, t, "a") + 2), 1 + 2 + 5);
 	x = inode_at(p, t, "b") + 32;
 	assert_int_equal(x[4], 1);
@@ -335,7 +346,9 @@ static void attributes_are_checked(void **state)
 	AUTO_FREE char *large = calloc(1, 65536);
 	char name[300] = "user.";
 	Err e = ERR_INIT;
-	const char *no_place[] = { "", "user", "user.", "system.nfs4_acl", "system.posix_acl_accessx", "com.apple.x", "trusted.", "lustre.x" };
+	const char *no_place[] = {
+		"", "user", "user.", "system.nfs4_acl", "system.posix_acl_accessx", "com.apple.x", "trusted.", "lustre.x"
+	};
 	for (size_t i = 0; i < ARRAY_LEN(no_place); i++)
 		assert_int_equal(erofs_node_set_xattr(t, a, no_place[i], "", 0, &e), -EOPNOTSUPP);
 	assert_int_equal(erofs_node_set_xattr(t, a, "user.max", large, 65535, &e), 0);
@@ -378,11 +391,11 @@ static void names_and_types_are_checked(void **state)
 	assert_int_equal(erofs_node_link(t, root, STR("x"), w, NULL, &e), -EPERM);
 	assert_int_equal(erofs_node_set_attr(t, f, &dir_attr, &e), -EINVAL);
 	const ErofsAttr wrong[] = { { .mode = 0644 },
-		                    { .mode = S_IFCHR },
-		                    { .mode = S_IFCHR, .major = 4096 },
-		                    { .mode = S_IFBLK, .minor = 1 << 20 },
-		                    { .mode = S_IFREG, .mtime_ns = 1000000000 },
-		                    { .mode = S_IFREG | 0x10000 } };
+				    { .mode = S_IFCHR },
+				    { .mode = S_IFCHR, .major = 4096 },
+				    { .mode = S_IFBLK, .minor = 1 << 20 },
+				    { .mode = S_IFREG, .mtime_ns = 1000000000 },
+				    { .mode = S_IFREG | 0x10000 } };
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		assert_int_equal(erofs_node_add(t, root, STR("wrong"), &wrong[i], NULL, &e), -EINVAL);
 	ErofsNode *l = add(t, root, "l", &(ErofsAttr){ .mode = S_IFLNK | 0777 });
@@ -434,7 +447,8 @@ static void removed_names_are_gone(void **state)
 {
 	(void)state;
 	AUTO_EROFS_TREE *t = new_tree();
-	ErofsNode *root = erofs_tree_root(t), *d = add(t, root, "d", &dir_attr), *sub = add(t, d, "sub", &dir_attr), *f = add(t, sub, "f", &file_attr);
+	ErofsNode *root = erofs_tree_root(t), *d = add(t, root, "d", &dir_attr), *sub = add(t, d, "sub", &dir_attr),
+		  *f = add(t, sub, "f", &file_attr);
 	Err e = ERR_INIT;
 	ErofsStat st;
 	ErofsNode *link = NULL;
@@ -533,7 +547,8 @@ static int make_sample(ErofsTree **ret, Err *e)
 	char target[1000];
 	memset(target, 't', sizeof target);
 	if ((r = erofs_node_set_target(t, l, (Str){ target, sizeof target }, e)) < 0) return r;
-	if ((r = erofs_node_add(t, root, STR("null"), &(ErofsAttr){ .mode = S_IFCHR | 0666, .major = 1, .minor = 3 }, NULL, e)) < 0) return r;
+	if ((r = erofs_node_add(t, root, STR("null"), &(ErofsAttr){ .mode = S_IFCHR | 0666, .major = 1, .minor = 3 }, NULL, e)) < 0)
+		return r;
 	if ((r = erofs_node_add_whiteout(t, root, STR("w"), NULL, e)) < 0) return r;
 	if ((r = erofs_tree_set_device(t, 1, 1 << 20, e)) < 0) return r;
 	*ret = take(t);
