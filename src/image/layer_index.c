@@ -144,10 +144,12 @@ static int set_contents(LayerIndex *l, ErofsNode *node, const TarEntry *t, Err *
 	uint64_t offset = t->offset;
 	for (size_t i = 0; i < t->n_extents; i++) {
 		const TarExtent *from = &t->extents[i];
-		if (n && x[n - 1].at + x[n - 1].n == from->offset) /* what follows in the file follows in the tar */
+		if (n && x[n - 1].at + x[n - 1].n == from->offset) { /* what follows in the file follows in the tar */
 			x[n - 1].n += from->n;
-		else
-			x[n++] = (ErofsExtent){ .at = from->offset, .n = from->n, .offset = offset, .device = 1 };
+		} else {
+			x[n] = (ErofsExtent){ .at = from->offset, .n = from->n, .offset = offset, .device = 1 };
+			n++;
+		}
 		offset += from->n;
 	}
 	return erofs_node_set_extents(l->tree, node, t->size, x, n, e);

@@ -75,7 +75,7 @@ int erofs_node_set_extents(ErofsTree *t, ErofsNode *node, uint64_t size, const E
 	if (!inode_is_file(node->inode)) return err_set(e, ERR_CONFIG, EINVAL, "only a regular file has contents");
 	if (size > INT64_MAX - EROFS_BLOCK) return err_set(e, ERR_CONFIG, EFBIG, "a file of %llu bytes", (unsigned long long)size);
 	if (n > UINT32_MAX) return erofs_quota(e, UINT32_MAX, "pieces of a file");
-	ErofsRun one;
+	ErofsRun one = { 0 };
 	AUTO_FREE ErofsRun *many = n > 1 ? calloc(n, sizeof *many) : NULL;
 	ErofsRun *runs = n > 1 ? many : &one;
 	if (!runs) return err_sys(e, ENOMEM, "index");

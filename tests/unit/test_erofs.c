@@ -189,12 +189,15 @@ static void holes_take_the_largest_chunks_that_fit(void **state)
 	ErofsExtent end[] = { { .at = 0, .n = 4096, .offset = 512, .device = 1 }, { .at = 65536, .n = 100, .offset = 4608, .device = 1 } };
 	/* neighbours in the file and in the tar: no border */
 	ErofsExtent joined[] = { { .at = 0, .n = 512, .offset = 512, .device = 1 }, { .at = 512, .n = 512, .offset = 1024, .device = 1 } };
+	/* a hole of one block, then data to the end: only the start is a border */
+	ErofsExtent late = { .at = 512, .n = 1536, .offset = 512, .device = 1 };
 	/* neighbours in the file only */
 	ErofsExtent apart[] = { { .at = 0, .n = 512, .offset = 512, .device = 1 }, { .at = 512, .n = 512, .offset = 2048, .device = 1 } };
 	assert_int_equal(erofs_node_set_extents(t, add(t, root, "one", &file_attr), 102400, &one, 1, &e), 0);
 	assert_int_equal(erofs_node_set_extents(t, add(t, root, "end", &file_attr), 65636, end, 2, &e), 0);
 	assert_int_equal(erofs_node_set_extents(t, add(t, root, "joined", &file_attr), 1024, joined, 2, &e), 0);
 	assert_int_equal(erofs_node_set_extents(t, add(t, root, "apart", &file_attr), 1024, apart, 2, &e), 0);
+	assert_int_equal(erofs_node_set_extents(t, add(t, root, "late", &file_attr), 2048, &late, 1, &e), 0);
 	assert_int_equal(erofs_node_set_extents(t, add(t, root, "hole", &file_attr), (uint64_t)1 << 50, NULL, 0, &e), 0);
 	assert_int_equal(erofs_tree_set_device(t, 1, 1 << 20, &e), 0);
 	AUTO_FREE uint8_t *p = image(t, &n);
@@ -208,6 +211,7 @@ static void holes_take_the_largest_chunks_that_fit(void **state)
 	assert_int_equal(le_get32(c + 32 + 8 * 16 + 4), 9);
 	assert_int_equal(le_get16(inode_at(p, t, "joined") + 16) & 0x1f, 1);
 	assert_int_equal(le_get16(inode_at(p, t, "apart") + 16) & 0x1f, 0);
+	assert_int_equal(le_get16(inode_at(p, t, "late") + 16) & 0x1f, 0);
 	assert_int_equal(le_get16(inode_at(p, t, "hole") + 16) & 0x1f, 31);
 	AUTO_EROFS_TREE *again = load(p, n);
 	ErofsExtent x = erofs_node_extent(erofs_node_find(again, erofs_tree_root(again), STR("end")), 1);
