@@ -14,12 +14,12 @@ const char *erofs_xattr_prefix(uint8_t index)
 
 uint8_t erofs_xattr_split(Str name, Str *ret_rest)
 {
-	for (uint8_t i = 1; i < ARRAY_LEN(prefixes); i++) {
+	for (size_t i = 1; i < ARRAY_LEN(prefixes); i++) {
 		if (!prefixes[i] || !str_starts(name, prefixes[i])) continue;
 		size_t n = strlen(prefixes[i]);
 		*ret_rest = (Str){ name.p + n, name.n - n };
 		bool whole = i == PREFIX_ACL_ACCESS || i == PREFIX_ACL_DEFAULT;
-		return whole == !ret_rest->n ? i : 0;
+		return whole == !ret_rest->n ? (uint8_t)i : 0;
 	}
 	return 0;
 }
