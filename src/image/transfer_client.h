@@ -9,7 +9,8 @@
  *  - An event and its strings are valid inside the callback only; transfer_call copies its result into the arena.
  *
  * Invariants
- *  - A TransferClient belongs to one thread. Callbacks run inside transfer_dispatch and transfer_call only.
+ *  - A TransferClient belongs to one thread. Callbacks run inside transfer_dispatch and transfer_call only; they may send and
+ *    cancel, not stop.
  *  - Each request that was sent ends in exactly one TRANSFER_DONE or TRANSFER_FAILED, also when the worker dies or
  *    says something that makes no sense: all that were under way then fail, each naming what was lost.
  */
@@ -40,8 +41,8 @@ void auto_transfer(TransferClient **c);
 
 typedef void TransferFn(void *arg, const TransferEvent *ev);
 
-/* transfer_send: hands a request over; fn (may be NULL) gets its events. req->id and req->fds are set here. Waits while the worker's
- * queue is full. *ret_id (may be NULL) is for transfer_cancel. */
+/* transfer_send: hands a request over; fn (may be NULL) gets its events. req->id and req->fds are set here. -EAGAIN: too
+ * many are under way. *ret_id (may be NULL) is for transfer_cancel. */
 int transfer_send(TransferClient *c, TransferRequest *req, const TransferFds *fds, TransferFn *fn, void *arg, uint64_t *ret_id,
 		  Err *e) MUST_USE;
 
