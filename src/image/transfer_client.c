@@ -65,9 +65,9 @@ static int find_program(const TransferOptions *o, Err *e)
 /* What the worker may know of our environment: proxies, authorities, the resolver's options. LD_PRELOAD and the like stay here. */
 static bool passes(const char *entry)
 {
-	static const char *const names[] = { "http_proxy=",   "https_proxy=",  "all_proxy=",   "no_proxy=",	 "HTTPS_PROXY=",
-					     "ALL_PROXY=",    "NO_PROXY=",     "SSL_CERT_FILE=", "SSL_CERT_DIR=", "RES_OPTIONS=",
-					     "LOCALDOMAIN=",  "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
+	static const char *const names[] = { "http_proxy=",  "https_proxy=",  "all_proxy=",     "no_proxy=",     "HTTPS_PROXY=",
+					     "ALL_PROXY=",   "NO_PROXY=",     "SSL_CERT_FILE=", "SSL_CERT_DIR=", "RES_OPTIONS=",
+					     "LOCALDOMAIN=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (starts_with(entry, names[i])) return true;
 	return false;
@@ -302,7 +302,8 @@ static int lose(TransferClient *c, const char *why, Err *e)
 	while (c->pending) {
 		snprintf(message, sizeof message, "%s: skep-transfer %s", c->pending->what, why ?: how);
 		finish(c, &c->pending,
-		       &(TransferEvent){ .id = c->pending->id, .kind = TRANSFER_FAILED, .code = "IO", .errnum = EPIPE, .message = message });
+		       &(TransferEvent){
+			       .id = c->pending->id, .kind = TRANSFER_FAILED, .code = "IO", .errnum = EPIPE, .message = message });
 	}
 	return -EPIPE;
 }

@@ -44,8 +44,8 @@ const BindName transfer_kind_names[] = {
 };
 
 const BindName compression_names[] = {
-	{ "none", COMPRESSION_NONE },	{ "gzip", COMPRESSION_GZIP }, { "zstd", COMPRESSION_ZSTD }, { "xz", COMPRESSION_XZ },
-	{ "bzip2", COMPRESSION_BZIP2 }, { 0 },
+	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP },   { "zstd", COMPRESSION_ZSTD },
+	{ "xz", COMPRESSION_XZ },     { "bzip2", COMPRESSION_BZIP2 }, { 0 },
 };
 
 BIND_TABLE(endpoint_table, "endpoint", TransferEndpoint, ROW(TransferEndpoint, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
@@ -53,9 +53,9 @@ BIND_TABLE(endpoint_table, "endpoint", TransferEndpoint, ROW(TransferEndpoint, "
 	   END("identityToken", BIND_STRING, identity_token), END("bearerToken", BIND_STRING, bearer_token), END("ca", BIND_STRING, ca),
 	   END("cert", BIND_STRING, cert), END("key", BIND_STRING, key), END("insecure", BIND_BOOL, insecure));
 
-BIND_TABLE(tuning_table, "tuning", TransferTuning, TUNE("attempts", attempts), TUNE("backoffMs", backoff_ms),
-	   TUNE("connectMs", connect_ms), TUNE("stallMs", stall_ms), TUNE("deadlineMs", deadline_ms), TUNE("redirects", redirects),
-	   TUNE("ranges", ranges), TUNE("progressMs", progress_ms));
+BIND_TABLE(tuning_table, "tuning", TransferTuning, TUNE("attempts", attempts), TUNE("backoffMs", backoff_ms), TUNE("connectMs", connect_ms),
+	   TUNE("stallMs", stall_ms), TUNE("deadlineMs", deadline_ms), TUNE("redirects", redirects), TUNE("ranges", ranges),
+	   TUNE("progressMs", progress_ms));
 
 BIND_TABLE(limits_table, "limits", TransferLimits, ROW(TransferLimits, "tarSize", BIND_U64, tar_size),
 	   ROW(TransferLimits, "ratio", BIND_U32, ratio), ROW(TransferLimits, "entries", BIND_U64, entries));

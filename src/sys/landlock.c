@@ -22,10 +22,10 @@ enum {
 	FS_READ_FILE = 1 << 2,
 	FS_READ_DIR = 1 << 3,
 	FS_ALL_1 = (1 << 13) - 1,
-	FS_REFER = 1 << 13,    /* version 2 */
-	FS_TRUNCATE = 1 << 14, /* version 3 */
+	FS_REFER = 1 << 13,     /* version 2 */
+	FS_TRUNCATE = 1 << 14,  /* version 3 */
 	FS_IOCTL_DEV = 1 << 15, /* version 5 */
-	NET_BIND_TCP = 1 << 0, /* version 4 */
+	NET_BIND_TCP = 1 << 0,  /* version 4 */
 	NET_CONNECT_TCP = 1 << 1,
 	CREATE_VERSION = 1,
 	RULE_PATH_BENEATH = 1,

@@ -7,9 +7,9 @@
 
 enum {
 	ENTRIES_MAX = 512,
-	TOKEN_MAX = 128 << 10,  /* of an answer */
-	TOKEN_SECONDS = 60,     /* when the server does not say, as the specification has it */
-	TOKEN_EARLY = 10,       /* seconds; at most half of its life */
+	TOKEN_MAX = 128 << 10, /* of an answer */
+	TOKEN_SECONDS = 60,    /* when the server does not say, as the specification has it */
+	TOKEN_EARLY = 10,      /* seconds; at most half of its life */
 	TOKEN_SECONDS_MAX = 86400,
 	ARENA_BYTES = 1 << 20,
 };
@@ -17,8 +17,8 @@ enum {
 static const int64_t NS_PER_S = 1000000000;
 
 typedef struct Entry {
-	char *key;    /* origin, user, scope */
-	char *header; /* NULL while it is being got the first time */
+	char *key;       /* origin, user, scope */
+	char *header;    /* NULL while it is being got the first time */
 	int64_t expires; /* ns of CLOCK_MONOTONIC; 0: never */
 	bool busy;       /* somebody gets a new one */
 	struct Entry *next;

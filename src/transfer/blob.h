@@ -9,7 +9,7 @@ typedef struct Blob {
 	Job *job;
 	Digest want;
 	Hash *hash;
-	Layer *layer;  /* NULL: none is wanted, or it has failed */
+	Layer *layer;   /* NULL: none is wanted, or it has failed */
 	bool bad_layer; /* layer_error tells why; the digest decides whose fault it is */
 	Err layer_error;
 	int layer_errnum;

@@ -264,7 +264,7 @@ static int get_from(Blob *b, const BlobSource *source, Err *e)
 
 static int get_from_endpoint(Blob *b, const TransferEndpoint *endpoint, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	int r = session_init(&s, b->job, endpoint, "pull", NULL, e);
 	if (r < 0) return r;
 	const BlobSource source = { .session = &s, .url = session_url(&s, "blobs", b->job->req.digest) };
@@ -300,7 +300,8 @@ static int get_from_all(Blob *b, Err *e)
 int op_blob_get(Job *j, Err *e)
 {
 	Blob b = { .job = j, .layer_error = ERR_INIT };
-	if (digest_parse(str_of(j->req.digest), &b.want) < 0) return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
+	if (digest_parse(str_of(j->req.digest), &b.want) < 0)
+		return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
 	int r = hash_new(b.want.algorithm, &b.hash);
 	if (r < 0) return err_sys(e, r, "blob: digest");
 	r = begin(&b, e);

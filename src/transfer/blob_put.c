@@ -113,7 +113,6 @@ static int ask(Upload *u, Err *e)
 	return move(u, &res, e);
 }
 
-
 static void on_sent(void *arg, uint64_t n)
 {
 	Upload *u = arg;
@@ -241,7 +240,7 @@ static const char *mount_scopes(Session *scratch, const StrList *from)
 
 static int put_blob(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 }, scratch = { .arena = ARENA_INIT(64 << 10) };
+	AUTO_SESSION s = { 0 }, scratch = { .arena = ARENA_INIT(64 << 10) };
 	int r = session_init(&s, j, endpoint, "pull,push", mount_scopes(&scratch, &j->req.mount_from), e);
 	if (r < 0) return r;
 	Upload u = { .job = j, .s = &s, .chunk = j->req.chunk };

@@ -73,8 +73,8 @@ static int fetch_once(Fetch *f, HttpResponse *res, Err *e)
 	if (r < 0) return res->retry ? 0 : r;
 	if (s->filled == s->n) return 1;
 	if (http_retry_status(res->status) || res->status == 206) {
-		err_set(e, ERR_IO, ECONNRESET, "the blob's bytes from %" PRIu64 " on do not arrive (status %" PRIu32 ")", s->start + s->filled,
-			res->status);
+		err_set(e, ERR_IO, ECONNRESET, "the blob's bytes from %" PRIu64 " on do not arrive (status %" PRIu32 ")",
+			s->start + s->filled, res->status);
 		return 0;
 	}
 	pthread_mutex_lock(&f->w->lock); /* of the job's error code */

@@ -4,9 +4,9 @@
 #include "base/arena.h"
 
 typedef struct Challenge {
-	bool bearer, basic;                   /* the schemes offered */
+	bool bearer, basic;                  /* the schemes offered */
 	const char *realm, *service, *scope; /* of Bearer; NULL when absent */
-	const char *error;                    /* of Bearer: "insufficient_scope", "invalid_token" */
+	const char *error;                   /* of Bearer: "insufficient_scope", "invalid_token" */
 } Challenge;
 
 /* challenge_parse: a list of challenges; unknown schemes and parameters are skipped. The first Bearer counts. -EINVAL: not such a list;

@@ -232,7 +232,8 @@ static int finish(Compress *c, Err *e)
 	Job *j = c->job;
 	Digest tar, blob;
 	char text[DIGEST_TEXT_MAX];
-	if (hash_final(c->tar_hash, &tar) < 0 || hash_final(c->out.hash, &blob) < 0) return err_set(e, ERR_INTERNAL, EIO, "digests of the layer");
+	if (hash_final(c->tar_hash, &tar) < 0 || hash_final(c->out.hash, &blob) < 0)
+		return err_set(e, ERR_INTERNAL, EIO, "digests of the layer");
 	if (j->req.diff_id && !streq(j->req.diff_id, digest_format(&tar, text)))
 		return err_set(e, ERR_SECURITY, EILSEQ, "the tar is %s, but %s was expected", text, j->req.diff_id);
 	j->result.diff_id = job_string(j, digest_format(&tar, text));

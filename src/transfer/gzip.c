@@ -54,8 +54,7 @@ static int begin_member(Gzip *g, CodecIo *io, Err *e)
 		io->n_in--;
 	}
 	if (!io->n_in) return 0;
-	if (g->padding || (g->members && *io->in != 0x1f))
-		return err_set(e, ERR_IO, EBADMSG, "gzip: garbage after the end of the stream");
+	if (g->padding || (g->members && *io->in != 0x1f)) return err_set(e, ERR_IO, EBADMSG, "gzip: garbage after the end of the stream");
 	isal_inflate_reset(&g->s);
 	g->s.crc_flag = ISAL_GZIP;
 	g->inside = true;

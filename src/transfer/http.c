@@ -13,8 +13,8 @@ enum {
 	IDLE_MAX = 16, /* handles kept, each with its connections */
 	HEADERS_MAX = 64 << 10,
 	RECEIVE_BUFFER = 64 << 10,
-	SLOWEST = 1024,      /* bytes per second */
-	PATIENCE = 10,       /* times stall_ms for the answer to a whole body: the registry may be hashing it */
+	SLOWEST = 1024, /* bytes per second */
+	PATIENCE = 10,  /* times stall_ms for the answer to a whole body: the registry may be hashing it */
 };
 
 typedef struct Handle {
@@ -90,7 +90,7 @@ static void handle_free(Handle *k)
 {
 	if (!k) return;
 	if (k->curl) curl_easy_cleanup(k->curl);
-	curl_free(k->origin);
+	free(k->origin);
 	free(k);
 }
 
@@ -110,15 +110,15 @@ void http_free(Http *h)
 	curl_global_cleanup();
 }
 
-/* origin: "https://host:443"; curl_free it; NULL when url is none of http or https. */
+/* origin: "https://host:443"; free it; NULL when url is none of http or https. */
 static char *origin(const char *url)
 {
 	char *scheme = NULL, *host = NULL, *port = NULL, *text = NULL;
 	CURLU *u = curl_url();
 	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-	    (streq(scheme, "http") || streq(scheme, "https"))) {
-		text = curl_maprintf("%s://%s:%s", scheme, host, port);
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK && (streq(scheme, "http") || streq(scheme, "https"))) {
+		if (asprintf(&text, "%s://%s:%s", scheme, host, port) < 0) text = NULL;
 		for (char *c = text; c && *c; c++)
 			if (*c >= 'A' && *c <= 'Z') *c = (char)(*c + ('a' - 'A'));
 	}
@@ -131,11 +131,9 @@ static char *origin(const char *url)
 
 bool http_same_origin(const char *a, const char *b)
 {
-	char *x = origin(a), *y = origin(b);
-	bool same = x && y && streq(x, y);
-	curl_free(x);
-	curl_free(y);
-	return same;
+	AUTO_FREE char *x = origin(a);
+	AUTO_FREE char *y = origin(b);
+	return x && y && streq(x, y);
 }
 
 /* handle_take: one that has a connection to that origin when there is one. */
@@ -156,8 +154,10 @@ static Handle *handle_take(Http *h, const char *url)
 	if (!k) k = calloc(1, sizeof *k);
 	if (k && !k->curl) k->curl = curl_easy_init();
 	if (k) {
-		curl_free(k->origin);
+		free(k->origin);
 		k->origin = to;
+	} else {
+		free(to);
 	}
 	if (k && k->curl) return k;
 	handle_free(k);
@@ -383,9 +383,8 @@ static struct curl_slist *headers_of(const HttpRequest *req, const char *authori
 	for (size_t i = 0; ok && i < ARRAY_LEN(req->headers) && req->headers[i]; i++)
 		ok = append(&list, req->headers[i]);
 	if (ok && authorization) {
-		char *line = curl_maprintf("Authorization: %s", authorization);
-		ok = line && append(&list, line);
-		curl_free(line);
+		AUTO_FREE char *line = NULL;
+		ok = asprintf(&line, "Authorization: %s", authorization) >= 0 && append(&list, line);
 	}
 	if (ok) return list;
 	curl_slist_free_all(list);

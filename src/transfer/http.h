@@ -24,7 +24,7 @@ typedef enum {
 	HTTP_CONTENT_LENGTH,
 	HTTP_CONTENT_RANGE,
 	HTTP_CONTENT_TYPE,
-	HTTP_DIGEST, /* Docker-Content-Digest */
+	HTTP_DIGEST,  /* Docker-Content-Digest */
 	HTTP_FILTERS, /* OCI-Filters-Applied */
 	HTTP_LINK,
 	HTTP_LOCATION,
@@ -64,7 +64,7 @@ typedef struct HttpRequest {
 	int body_fd;
 	uint64_t body_offset, body_size;
 	bool has_body;
-	bool blob; /* HTTP/1.1, a connection of its own */
+	bool blob;      /* HTTP/1.1, a connection of its own */
 	HttpSink *sink; /* NULL: a 2xx body is dropped */
 	void *arg;
 	uint64_t limit; /* bytes of a 2xx body */

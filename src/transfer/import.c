@@ -34,7 +34,8 @@ static int read_all(Import *im, char *buffer, Err *e)
 		if (n < 0) return err_sys(e, errno, "read the layer at byte %" PRIu64, im->copy.n);
 		if (n == 0) return 0;
 		if (im->job->req.size && (uint64_t)n > im->job->req.size - im->copy.n)
-			return err_set(e, ERR_SECURITY, EPROTO, "the layer has more than the expected %" PRIu64 " bytes", im->job->req.size);
+			return err_set(e, ERR_SECURITY, EPROTO, "the layer has more than the expected %" PRIu64 " bytes",
+				       im->job->req.size);
 		int r = take_in(im, buffer, (size_t)n, e);
 		if (r < 0) return r;
 	}

@@ -39,11 +39,9 @@ int compression_sniff(const uint8_t *p, size_t n)
 		uint8_t n;
 		int compression;
 	} known[] = {
-		{ { 0x1f, 0x8b, 0x08 }, 0xff, 3, COMPRESSION_GZIP },
-		{ { 0x28, 0xb5, 0x2f, 0xfd }, 0xff, 4, COMPRESSION_ZSTD },
+		{ { 0x1f, 0x8b, 0x08 }, 0xff, 3, COMPRESSION_GZIP },          { { 0x28, 0xb5, 0x2f, 0xfd }, 0xff, 4, COMPRESSION_ZSTD },
 		{ { 0x50, 0x2a, 0x4d, 0x18 }, 0xf0, 4, COMPRESSION_ZSTD }, /* begins with a skippable frame */
-		{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 0xff, 6, COMPRESSION_XZ },
-		{ { 'B', 'Z', 'h' }, 0xff, 3, COMPRESSION_BZIP2 },
+		{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 0xff, 6, COMPRESSION_XZ }, { { 'B', 'Z', 'h' }, 0xff, 3, COMPRESSION_BZIP2 },
 	};
 	bool open = false;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -86,8 +84,9 @@ static int check_limits(const Inflate *i, Err *e)
 	if (l->tar_size && i->out > l->tar_size)
 		return err_set(e, ERR_RESOURCE, EFBIG, "inflate: more than the allowed %" PRIu64 " bytes come out", l->tar_size);
 	if (l->ratio && i->out > RATIO_FROM && i->out / l->ratio > i->in)
-		return err_set(e, ERR_SECURITY, EFBIG, "inflate: %" PRIu64 " bytes became %" PRIu64 ": more than the allowed %" PRIu32 " to 1", i->in,
-			       i->out, l->ratio);
+		return err_set(e, ERR_SECURITY, EFBIG,
+			       "inflate: %" PRIu64 " bytes became %" PRIu64 ": more than the allowed %" PRIu32 " to 1", i->in, i->out,
+			       l->ratio);
 	return 0;
 }
 
@@ -129,7 +128,8 @@ static int pump(Inflate *i, const uint8_t *p, size_t n, Err *e)
 static int settle(Inflate *i, int found, Err *e)
 {
 	if (i->declared != COMPRESSION_AUTO && i->declared != COMPRESSION_NONE && i->declared != COMPRESSION_GZIP && i->declared != found)
-		return err_set(e, ERR_CONFIG, EBADMSG, "inflate: declared as %s, but the bytes are %s", bind_name(compression_names, i->declared),
+		return err_set(e, ERR_CONFIG, EBADMSG, "inflate: declared as %s, but the bytes are %s",
+			       bind_name(compression_names, i->declared),
 			       found == COMPRESSION_NONE ? "none of the known formats" : bind_name(compression_names, found));
 	i->found = found;
 	i->type = codec_of(found);

@@ -57,7 +57,8 @@ int job_new(char *text, size_t n, const int *fds, size_t n_fds, Job **ret, Err *
 {
 	Job *j = make();
 	char *own = j ? arena_str(&j->arena, (Str){ text, n }) : NULL; /* the strings of a request point into its text */
-	int r = own ? transfer_request_parse(own, n, n_fds, &j->req, &j->arena, e) : err_set(e, ERR_RESOURCE, ENOMEM, "request: out of memory");
+	int r = own ? transfer_request_parse(own, n, n_fds, &j->req, &j->arena, e)
+		    : err_set(e, ERR_RESOURCE, ENOMEM, "request: out of memory");
 	if (r < 0) {
 		for (size_t i = 0; i < n_fds; i++)
 			fd_close(fds[i]);
@@ -134,7 +135,8 @@ void job_progress(Job *j, uint64_t bytes, uint64_t total, uint64_t tar_bytes)
 	int64_t now = time_monotonic();
 	if (now < j->next_progress) return;
 	j->next_progress = now + j->req.tuning.progress_ms * NS_PER_MS;
-	j->out(j->out_arg, &(TransferEvent){ .id = j->req.id, .kind = TRANSFER_PROGRESS, .bytes = bytes, .total = total, .tar_bytes = tar_bytes });
+	j->out(j->out_arg,
+	       &(TransferEvent){ .id = j->req.id, .kind = TRANSFER_PROGRESS, .bytes = bytes, .total = total, .tar_bytes = tar_bytes });
 }
 
 void job_location(Job *j, const char *location, uint64_t bytes)
@@ -171,8 +173,8 @@ static void tell_failure(Job *j, int r, const Err *e)
 {
 	char message[ERR_MESSAGE_MAX + 512];
 	const char *object = object_of(j), *repository = j->req.repository ?: "";
-	snprintf(message, sizeof message, "%s%s%.250s%s%.160s: %s", bind_name(transfer_op_names, j->req.op), *repository ? " " : "", repository,
-		 *object ? " " : "", object, e->msg);
+	snprintf(message, sizeof message, "%s%s%.250s%s%.160s: %s", bind_name(transfer_op_names, j->req.op), *repository ? " " : "",
+		 repository, *object ? " " : "", object, e->msg);
 	j->out(j->out_arg, &(TransferEvent){
 				   .id = j->req.id,
 				   .kind = TRANSFER_FAILED,

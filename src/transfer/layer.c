@@ -101,7 +101,8 @@ static int check_entries(const Layer *l, Err *e)
 {
 	uint64_t max = l->spec.limits->entries;
 	if (max && l->stats.entries > max)
-		return err_set(e, ERR_RESOURCE, EFBIG, "layer: %" PRIu64 " entries, at most %" PRIu64 " are allowed", l->stats.entries, max);
+		return err_set(e, ERR_RESOURCE, EFBIG, "layer: %" PRIu64 " entries, at most %" PRIu64 " are allowed", l->stats.entries,
+			       max);
 	return 0;
 }
 

@@ -122,7 +122,7 @@ static int get_pages(Listing *l, Session *s, const char *url, HttpResponse *res,
 
 static int list_names(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
 	bool tags = j->req.op == TRANSFER_TAGS;
 	Listing l = { .job = j, .out = { .fd = j->body }, .limit = j->req.limit ?: LIST_MAX, .page = name_page };
@@ -166,7 +166,7 @@ static int write_index(Job *j, Listing *l, Err *e)
  * referrers. */
 static int list_referrers(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
 	Listing l = { .job = j, .out = { .fd = j->body }, .limit = j->req.limit ?: LIST_MAX, .page = referrer_page };
 	l.index = BUF_INIT(LIST_MAX);

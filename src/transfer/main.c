@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	sigaction(SIGHUP, &ignore, NULL);
 	sigaction(SIGQUIT, &ignore, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
-	mallopt(M_ARENA_MAX, 2);           /* memory is bounded by what is in flight, not by threads */
+	mallopt(M_ARENA_MAX, 2);              /* memory is bounded by what is in flight, not by threads */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* large buffers go back when they are freed */
 	int r = sandbox_enter(o.offline, &e);
 	if (r >= 0) r = serve(&o, &e);

@@ -72,7 +72,7 @@ static int head(Job *j, Session *s, const char *kind, const char *name, Err *e)
 
 static int get_manifest(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
 	AUTO_HASH *hash = NULL;
 	Digest got;
@@ -102,7 +102,7 @@ int op_manifest_get(Job *j, Err *e)
 
 static int head_manifest(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	int r = session_init(&s, j, endpoint, "pull", NULL, e);
 	return r < 0 ? r : head(j, &s, "manifests", j->req.reference, e);
 }
@@ -114,7 +114,7 @@ int op_manifest_head(Job *j, Err *e)
 
 static int head_blob(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	int r = session_init(&s, j, endpoint, "pull", NULL, e);
 	return r < 0 ? r : head(j, &s, "blobs", j->req.digest, e);
 }
@@ -153,7 +153,7 @@ static int put_one(Job *j, Session *s, const char *name, Err *e)
 /* Tags after the digest: a reader of a tag never sees what is not stored yet. */
 static int put_manifest(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	int r = session_init(&s, j, endpoint, "pull,push", NULL, e);
 	bool named = j->req.reference && *j->req.reference;
 	if (r >= 0 && (named || !j->req.tags.n)) r = put_one(j, &s, named ? j->req.reference : j->req.digest, e);
@@ -170,16 +170,18 @@ int op_manifest_put(Job *j, Err *e)
 {
 	Digest want, got;
 	uint64_t size = 0;
-	if (digest_parse(str_of(j->req.digest), &want) < 0) return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
+	if (digest_parse(str_of(j->req.digest), &want) < 0)
+		return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
 	int r = hash_file(j->input, want.algorithm, &got, &size);
 	if (r < 0) return err_sys(e, r, "read the manifest");
-	if (size != j->req.size || !digest_equal(&want, &got)) return err_set(e, ERR_CONFIG, EILSEQ, "the manifest is not what its digest says");
+	if (size != j->req.size || !digest_equal(&want, &got))
+		return err_set(e, ERR_CONFIG, EILSEQ, "the manifest is not what its digest says");
 	return job_endpoints(j, put_manifest, NULL, e);
 }
 
 static int delete_one(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
 	bool blob = j->req.op == TRANSFER_BLOB_DELETE;
 	int r = session_init(&s, j, endpoint, "delete", NULL, e);
@@ -206,7 +208,7 @@ int op_blob_delete(Job *j, Err *e)
 
 static int ping(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 {
-	AUTO_SESSION Session s = { 0 };
+	AUTO_SESSION s = { 0 };
 	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
 	int r = session_init(&s, j, endpoint, NULL, NULL, e);
 	if (r < 0) return r;

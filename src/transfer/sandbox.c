@@ -52,27 +52,102 @@ static const LandlockRule files[] = {
 
 static const char *const calls[] = {
 	/* memory and threads */
-	"brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "membarrier", "futex", "clone", "clone3", "set_robust_list", "rseq", "exit",
-	"exit_group", "sched_yield", "sched_getaffinity", "getcpu", "set_tid_address", "gettid", "getpid", "tgkill", "prlimit64", "getrlimit",
-	"sysinfo", "uname", "getrandom", "arch_prctl", "restart_syscall",
+	"brk",
+	"mmap",
+	"munmap",
+	"mprotect",
+	"mremap",
+	"madvise",
+	"membarrier",
+	"futex",
+	"clone",
+	"clone3",
+	"set_robust_list",
+	"rseq",
+	"exit",
+	"exit_group",
+	"sched_yield",
+	"sched_getaffinity",
+	"getcpu",
+	"set_tid_address",
+	"gettid",
+	"getpid",
+	"tgkill",
+	"prlimit64",
+	"getrlimit",
+	"sysinfo",
+	"uname",
+	"getrandom",
+	"arch_prctl",
+	"restart_syscall",
 	/* signals */
-	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
+	"rt_sigaction",
+	"rt_sigprocmask",
+	"rt_sigreturn",
+	"sigaltstack",
 	/* files and descriptors */
-	"read", "readv", "pread64", "write", "writev", "pwrite64", "close", "lseek", "fstat", "stat", "lstat", "newfstatat", "statx", "fstatfs",
-	"open", "openat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "getcwd", "fcntl", "ftruncate",
-	"fallocate", "fdatasync", "fsync", "sync_file_range", "fadvise64", "eventfd2", "pipe", "pipe2",
+	"read",
+	"readv",
+	"pread64",
+	"write",
+	"writev",
+	"pwrite64",
+	"close",
+	"lseek",
+	"fstat",
+	"stat",
+	"lstat",
+	"newfstatat",
+	"statx",
+	"fstatfs",
+	"open",
+	"openat",
+	"access",
+	"faccessat",
+	"faccessat2",
+	"readlink",
+	"readlinkat",
+	"getdents64",
+	"getcwd",
+	"fcntl",
+	"ftruncate",
+	"fallocate",
+	"fdatasync",
+	"fsync",
+	"sync_file_range",
+	"fadvise64",
+	"eventfd2",
+	"pipe",
+	"pipe2",
 	/* waiting and time */
-	"poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "clock_gettime", "clock_getres",
-	"clock_nanosleep", "nanosleep", "gettimeofday", "time",
+	"poll",
+	"ppoll",
+	"select",
+	"pselect6",
+	"epoll_create1",
+	"epoll_ctl",
+	"epoll_wait",
+	"epoll_pwait",
+	"clock_gettime",
+	"clock_getres",
+	"clock_nanosleep",
+	"nanosleep",
+	"gettimeofday",
+	"time",
 	/* who we are */
-	"getuid", "geteuid", "getgid", "getegid", "getppid",
+	"getuid",
+	"geteuid",
+	"getgid",
+	"getegid",
+	"getppid",
 	/* the socket that requests come from */
-	"recvmsg", "sendmsg",
+	"recvmsg",
+	"sendmsg",
 };
 
 static const char *const network_calls[] = {
-	"socketpair", "connect", "bind", "sendto", "recvfrom", "sendmmsg", "recvmmsg", "shutdown", "getsockname", "getpeername", "getsockopt",
-	"setsockopt", "ioctl",
+	"socketpair", "connect",     "bind",        "sendto",     "recvfrom",   "sendmmsg", "recvmmsg",
+	"shutdown",   "getsockname", "getpeername", "getsockopt", "setsockopt", "ioctl",
 };
 
 static int drop_privileges(Err *e)
@@ -83,8 +158,8 @@ static int drop_privileges(Err *e)
 		if (setresgid(NOBODY, NOBODY, NOBODY) < 0) return err_sys(e, errno, "drop privileges: setresgid");
 		if (setresuid(NOBODY, NOBODY, NOBODY) < 0) return err_sys(e, errno, "drop privileges: setresuid");
 	}
-	(void)cap_set_ambient(0);
-	int r = cap_set(&none);
+	int r = cap_set_ambient(0);
+	if (r >= 0) r = cap_set(&none);
 	if (r < 0) return err_sys(e, r, "drop privileges: capset");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "drop privileges: no_new_privs");
 	const struct rlimit no_core = { 0, 0 }; /* it would hold passwords */
@@ -103,7 +178,8 @@ static int install_filter(bool offline, Err *e)
 	SeccompArg args[ARRAY_LEN(families)];
 	const char *socket_call[] = { "socket" };
 	size_t n = 1;
-	if (!offline) rules[n++] = (SeccompRule){ .names = { (const char **)network_calls, ARRAY_LEN(network_calls) }, .action = SECCOMP_ALLOW };
+	if (!offline)
+		rules[n++] = (SeccompRule){ .names = { (const char **)network_calls, ARRAY_LEN(network_calls) }, .action = SECCOMP_ALLOW };
 	for (size_t i = 0; !offline && i < ARRAY_LEN(families); i++) {
 		args[i] = (SeccompArg){ .index = 0, .value = families[i], .op = SECCOMP_EQ };
 		rules[n++] = (SeccompRule){ .names = { socket_call, 1 }, .action = SECCOMP_ALLOW, .args = { &args[i], 1 } };

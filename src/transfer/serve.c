@@ -38,7 +38,9 @@ static void tell(void *arg, const TransferEvent *ev)
 	AUTO_BUF b = BUF_INIT(2 * TRANSFER_MESSAGE_MAX);
 	Err e = ERR_INIT;
 	if (transfer_message(&transfer_event_table, ev, &b, &e) < 0) {
-		const TransferEvent failed = { .id = ev->id, .kind = TRANSFER_FAILED, .code = "INTERNAL", .errnum = EMSGSIZE, .message = e.msg };
+		const TransferEvent failed = {
+			.id = ev->id, .kind = TRANSFER_FAILED, .code = "INTERNAL", .errnum = EMSGSIZE, .message = e.msg
+		};
 		buf_reset(&b);
 		if (transfer_message(&transfer_event_table, &failed, &b, &e) < 0) _exit(1);
 	}

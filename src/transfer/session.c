@@ -62,7 +62,8 @@ int session_pause(Session *s, const HttpResponse *res, uint32_t attempt, Err *e)
 	uint64_t ms = (uint64_t)s->job->req.tuning.backoff_ms << (attempt < 16 ? attempt - 1 : 15), seconds = 0;
 	uint32_t jitter = 0;
 	if (ms > BACKOFF_MAX) ms = BACKOFF_MAX;
-	if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) == sizeof jitter) ms = ms / 2 + jitter % (ms / 2 + 1); /* many clients, one outage */
+	if (getrandom(&jitter, sizeof jitter, GRND_NONBLOCK) == sizeof jitter)
+		ms = ms / 2 + jitter % (ms / 2 + 1); /* many clients, one outage */
 	if (res->headers[HTTP_RETRY_AFTER] && str_to_u64(str_of(res->headers[HTTP_RETRY_AFTER]), &seconds) == 0)
 		ms = (seconds < RETRY_AFTER_MAX ? seconds : RETRY_AFTER_MAX) * 1000;
 	return job_sleep(s->job, ms, e);

@@ -6,9 +6,9 @@
 #include "transfer/inflate.h"
 
 enum {
-	WINDOW_LOG_MAX = 27,        /* 128 MiB: what `zstd --long` makes, and its own reader accepts unasked */
+	WINDOW_LOG_MAX = 27, /* 128 MiB: what `zstd --long` makes, and its own reader accepts unasked */
 	WRITER_BUFFER = 128 << 10,
-	WRITER_JOB = 4 << 20,       /* bytes a thread compresses at once: bounds memory */
+	WRITER_JOB = 4 << 20, /* bytes a thread compresses at once: bounds memory */
 };
 
 /* ---- reading ---- */
@@ -98,8 +98,8 @@ int zstd_writer_new(int level, unsigned threads, ZstdOut *out, void *arg, ZstdWr
 	w->out = out;
 	w->arg = arg;
 	/* without threads (not even one) it would cut the input elsewhere and so write other bytes */
-	if (!set(w, ZSTD_c_compressionLevel, level) || !set(w, ZSTD_c_checksumFlag, 1) || !set(w, ZSTD_c_nbWorkers, threads ? (int)threads : 1) ||
-	    !set(w, ZSTD_c_jobSize, WRITER_JOB)) {
+	if (!set(w, ZSTD_c_compressionLevel, level) || !set(w, ZSTD_c_checksumFlag, 1) ||
+	    !set(w, ZSTD_c_nbWorkers, threads ? (int)threads : 1) || !set(w, ZSTD_c_jobSize, WRITER_JOB)) {
 		zstd_writer_free(w);
 		return err_set(e, ERR_UNSUPPORTED, EINVAL, "zstd: level %d cannot be had from this library", level);
 	}
