@@ -5,7 +5,7 @@
 
 static bool is_token(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr("!#$%&'*+-.^_`|~/=:", c));
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static void skip(const char **p, const char *set)
@@ -13,11 +13,10 @@ static void skip(const char **p, const char *set)
 	*p += strspn(*p, set);
 }
 
-/* A token; '=' belongs to it only at its end (token68 of Basic and Negotiate), '/' and ':' only in unquoted values. */
 static Str take_name(const char **p)
 {
 	const char *from = *p;
-	while (is_token(**p) && !strchr("=/:", **p))
+	while (is_token(**p))
 		(*p)++;
 	return (Str){ from, (size_t)(*p - from) };
 }
@@ -42,10 +41,10 @@ static const char *take_quoted(const char **p, Arena *a)
 static const char *take_value(const char **p, Arena *a)
 {
 	if (**p == '"') return take_quoted(p, a);
+	size_t n = strcspn(*p, " \t,\""); /* not quoted: more than a token may have, as some write URLs so */
 	const char *from = *p;
-	while (is_token(**p))
-		(*p)++;
-	return *p == from ? NULL : arena_str(a, (Str){ from, (size_t)(*p - from) });
+	*p += n;
+	return n ? arena_str(a, (Str){ from, n }) : NULL;
 }
 
 static bool is_name(Str name, const char *wanted)
