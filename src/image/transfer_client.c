@@ -99,6 +99,7 @@ static NORETURN void worker_exec(int program, int sock, char *const argv[], char
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	int null = open("/dev/null", O_RDWR); /* kept open on 0 and 1; stderr is ours */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0) _exit(126);
+	if (program == WORKER_FD) program = fcntl(program, F_DUPFD_CLOEXEC, WORKER_FD + 1); /* its number is wanted */
 	if (sock == WORKER_FD ? fcntl(sock, F_SETFD, 0) < 0 : dup2(sock, WORKER_FD) < 0) _exit(126);
 	(void)syscall(SYS_close_range, (unsigned)WORKER_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC); /* ours are close-on-exec from birth */
 	execveat(program, "", argv, env, AT_EMPTY_PATH);
@@ -117,7 +118,7 @@ static int start_worker(TransferClient *c, const TransferOptions *o, Err *e)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return err_sys(e, errno, "start skep-transfer: socketpair");
 	AUTO_FD int ours = pair[0];
 	AUTO_FD int theirs = pair[1];
-	if (theirs < WORKER_FD || program == WORKER_FD) /* a caller without standard streams */
+	if (theirs < WORKER_FD || program < WORKER_FD) /* a caller without standard streams */
 		return err_set(e, ERR_STATE, EBADF, "start skep-transfer: standard input, output and error must be open");
 	pid_t pid = fork();
 	if (pid < 0) return err_sys(e, errno, "start skep-transfer: fork");

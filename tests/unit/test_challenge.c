@@ -19,8 +19,8 @@ static void headers_of_registries(void **state)
 		bool bearer, basic;
 		const char *realm, *service, *scope;
 	} cases[] = {
-		{ "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:library/debian:pull\"", 0, true,
-		  false, "https://auth.docker.io/token", "registry.docker.io", "repository:library/debian:pull" },
+		{ "Bearer realm=\"https://auth.docker.io/token\",service=\"registry.docker.io\",scope=\"repository:library/debian:pull\"",
+		  0, true, false, "https://auth.docker.io/token", "registry.docker.io", "repository:library/debian:pull" },
 		{ "Basic realm=\"Registry Realm\"", 0, false, true, NULL, NULL, NULL },
 		{ "bearer REALM = \"r\" , Service=\"a\\\"b\\\\\"", 0, true, false, "r", "a\"b\\", NULL },
 		{ "Basic realm=\"x\", Bearer realm=\"y\", scope=\"\"", 0, true, true, "y", NULL, "" },
