@@ -55,7 +55,7 @@ typedef struct TransferEndpoint {
 	const char *username, *password;
 	const char *identity_token; /* OAuth2 refresh token, as docker login stores it; wins over username and password */
 	const char *bearer_token;   /* sent as it is ("registrytoken") */
-	const char *ca;             /* PEM, in place of the system's authorities; NULL: those */
+	const char *ca;             /* PEM: authorities beside the system's */
 	const char *cert, *key;     /* PEM: client certificate and its key */
 	bool insecure;              /* the server's certificate is not verified */
 } TransferEndpoint;
