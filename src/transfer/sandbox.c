@@ -175,9 +175,10 @@ static int install_filter(bool offline, Err *e)
 	SeccompRule rules[2 + ARRAY_LEN(families)] = {
 		{ .names = { (const char **)calls, ARRAY_LEN(calls) }, .action = SECCOMP_ALLOW },
 	};
-	SeccompArg args[ARRAY_LEN(families)];
+	SeccompArg *args = arena_array(&a, ARRAY_LEN(families), sizeof *args);
 	const char *socket_call[] = { "socket" };
 	size_t n = 1;
+	if (!args) return err_set(e, ERR_RESOURCE, ENOMEM, "sandbox: out of memory");
 	if (!offline)
 		rules[n++] = (SeccompRule){ .names = { (const char **)network_calls, ARRAY_LEN(network_calls) }, .action = SECCOMP_ALLOW };
 	for (size_t i = 0; !offline && i < ARRAY_LEN(families); i++) {
