@@ -57,8 +57,11 @@ int job_new(char *text, size_t n, const int *fds, size_t n_fds, Job **ret, Err *
 {
 	Job *j = make();
 	char *own = j ? arena_str(&j->arena, (Str){ text, n }) : NULL; /* the strings of a request point into its text */
-	int r = own ? transfer_request_parse(own, n, n_fds, &j->req, &j->arena, e)
-		    : err_set(e, ERR_RESOURCE, ENOMEM, "request: out of memory");
+	int r = -ENOMEM;
+	if (own)
+		r = transfer_request_parse(own, n, n_fds, &j->req, &j->arena, e);
+	else
+		err_set(e, ERR_RESOURCE, ENOMEM, "request: out of memory");
 	if (r < 0) {
 		for (size_t i = 0; i < n_fds; i++)
 			fd_close(fds[i]);

@@ -82,6 +82,7 @@ int ring_put(Ring *r, const void *p, size_t n)
 		size_t room = 0;
 		int x = ring_room(r, &to, &room);
 		if (x < 0) return x;
+		assert(to);
 		size_t k = n < room ? n : room;
 		memcpy(to, from, k);
 		ring_done(r, k);
