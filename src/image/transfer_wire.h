@@ -40,13 +40,13 @@ typedef enum {
 typedef enum { TRANSFER_BODY = 1, TRANSFER_TAR, TRANSFER_INDEX, TRANSFER_INPUT } TransferRole;
 
 typedef enum {
-	COMPRESSION_AUTO, /* by its first bytes */
-	COMPRESSION_NONE,
-	COMPRESSION_GZIP,
-	COMPRESSION_ZSTD,
-	COMPRESSION_XZ,    /* read only */
-	COMPRESSION_BZIP2, /* read only */
-} Compression;
+	CODEC_AUTO, /* by its first bytes */
+	CODEC_NONE,
+	CODEC_GZIP,
+	CODEC_ZSTD,
+	CODEC_XZ,    /* read only */
+	CODEC_BZIP2, /* read only */
+} Codec;
 
 /* TransferEndpoint: one registry to ask. Credentials go to the origin of url and to the token server that it names, nowhere else. */
 typedef struct TransferEndpoint {
@@ -94,7 +94,7 @@ typedef struct TransferRequest {
 	uint64_t chunk;       /* BLOB_PUT: bytes of one PATCH; 0: one PUT */
 	const char *location; /* BLOB_PUT: of an interrupted upload, from a TRANSFER_LOCATION event */
 	const char *diff_id;  /* BLOB_GET, LAYER_IMPORT: what the tar must hash to; NULL: whatever it does */
-	int compression;      /* Compression: expected, or wanted by LAYER_COMPRESS (GZIP or ZSTD) */
+	int compression;      /* Codec: expected, or wanted by LAYER_COMPRESS (GZIP or ZSTD) */
 	int32_t level;        /* LAYER_COMPRESS: 0 is the default; gzip 1 to 9, zstd 1 to 19 */
 	TransferLimits limits;
 	TransferTuning tuning;
@@ -123,7 +123,9 @@ typedef struct TransferEvent {
 	uint64_t size;            /* of the same */
 	const char *diff_id;
 	uint64_t tar_size, entries;
-	int compression;       /* Compression found */
+	uint64_t files_size;   /* of the files in the layer, as a reader sees them */
+	bool opaque;           /* the layer hides all below it */
+	int compression;       /* Codec found */
 	uint64_t resumed;      /* bytes that were there before */
 	bool existed, mounted; /* BLOB_PUT: nothing had to be sent */
 	const char *subject;   /* MANIFEST_PUT: OCI-Subject, when the registry handles referrers itself */
@@ -138,7 +140,7 @@ typedef struct TransferEvent {
 } TransferEvent;
 
 extern const BindTable transfer_request_table, transfer_event_table;
-extern const BindName transfer_op_names[], transfer_role_names[], transfer_kind_names[], compression_names[];
+extern const BindName transfer_op_names[], transfer_role_names[], transfer_kind_names[], codec_names[];
 
 /* transfer_message: the message that says obj. -EMSGSIZE when it is too long. */
 int transfer_message(const BindTable *t, const void *obj, Buf *to, Err *e) MUST_USE;

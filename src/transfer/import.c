@@ -74,6 +74,8 @@ static int run(Import *im, Err *e)
 	j->result.diff_id = job_string(j, digest_format(&layer.diff_id, text));
 	j->result.tar_size = layer.tar_size;
 	j->result.entries = layer.entries;
+	j->result.files_size = layer.files_size;
+	j->result.opaque = layer.opaque;
 	j->result.compression = layer.compression;
 	return j->result.diff_id ? 0 : err_set(e, ERR_RESOURCE, ENOMEM, "layer: out of memory");
 }

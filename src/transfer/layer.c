@@ -241,6 +241,8 @@ int layer_finish(Layer *l, LayerResult *ret, Err *e)
 		.diff_id = l->diff_id,
 		.tar_size = atomic_load(&l->written),
 		.entries = l->stats.entries,
+		.files_size = l->stats.size,
+		.opaque = l->stats.root_opaque,
 		.compression = inflate_compression(l->inflate),
 	};
 	return 0;
