@@ -3,14 +3,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/command.h"
+#include "cli/runtime/commands.h"
 
 enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 
 int state_run(Invocation *in, Err *e)
 {
 	AUTO_CONTAINER c = { .dir = -1 };
-	int r = container_load(&in->runtime, in->args.items[0], in->arena, &c, e);
+	int r = container_load(runtime_of(in), in->args.items[0], in->arena, &c, e);
 	if (r < 0) return r;
 	AUTO_BUF out = BUF_INIT(OUTPUT_MAX);
 	JsonWriter w = JSON_WRITER(&out);
@@ -53,7 +53,7 @@ static int list_one(Invocation *in, const char *id, JsonWriter *w, Row *row)
 {
 	AUTO_CONTAINER c = { .dir = -1 };
 	Err ignored = ERR_INIT;
-	if (container_load(&in->runtime, id, in->arena, &c, &ignored) < 0) return 0;
+	if (container_load(runtime_of(in), id, in->arena, &c, &ignored) < 0) return 0;
 	ContainerStatus s = container_status(&c);
 	if (w) container_state_write(&c, s, true, w);
 	*row = (Row){
@@ -74,7 +74,7 @@ int list_run(Invocation *in, Err *e)
 	bool json = format && streq(format, "json");
 	if (format && !json && !streq(format, "table"))
 		return err_set(e, ERR_USAGE, EINVAL, "invalid format option: \"%.32s\"; allowed: table, json", format);
-	int r = container_list(&in->runtime, global_value(in, "root") != NULL, in->arena, &ids, e);
+	int r = container_list(runtime_of(in), global_value(in, "root") != NULL, in->arena, &ids, e);
 	if (r < 0) return r;
 	AUTO_BUF out = BUF_INIT(OUTPUT_MAX);
 	if (option_switch(in, "quiet")) {
@@ -167,7 +167,7 @@ int ps_run(Invocation *in, Err *e)
 	U32List pids;
 	if (format && !streq(format, "json") && !streq(format, "table"))
 		return err_set(e, ERR_USAGE, EINVAL, "invalid format option: \"%.32s\"; allowed: table, json", format);
-	int r = container_load(&in->runtime, in->args.items[0], in->arena, &c, e);
+	int r = container_load(runtime_of(in), in->args.items[0], in->arena, &c, e);
 	if (r < 0 || (r = cgroup_pids(&c.state.cgroup, in->arena, &pids, e)) < 0) return r;
 	AUTO_BUF out = BUF_INIT(OUTPUT_MAX);
 	if (format && streq(format, "json")) {

@@ -1,7 +1,7 @@
 /* cmd_update.c: update. */
 #include <fcntl.h>
 
-#include "cli/command.h"
+#include "cli/runtime/commands.h"
 
 enum { RESOURCES_MAX = 4 * 1024 * 1024 };
 
@@ -93,7 +93,7 @@ int update_run(Invocation *in, Err *e)
 	CgroupResources r = { 0 };
 	const char *file = option_value(in, "resources");
 	IntelRdt rdt = { .l3_cache_schema = option_value(in, "l3-cache-schema"), .mem_bw_schema = option_value(in, "mem-bw-schema") };
-	int x = container_load(&in->runtime, in->args.items[0], in->arena, &c, e);
+	int x = container_load(runtime_of(in), in->args.items[0], in->arena, &c, e);
 	if (x < 0) return x;
 	if ((x = file ? from_file(in, file, &r, e) : from_options(in, &r, e)) < 0) return x;
 	return container_update(&c, &r, rdt.l3_cache_schema || rdt.mem_bw_schema ? &rdt : NULL, e);

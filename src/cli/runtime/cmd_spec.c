@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "cli/command.h"
+#include "cli/runtime/commands.h"
 
 int spec_run(Invocation *in, Err *e)
 {

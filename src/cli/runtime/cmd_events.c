@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
-#include "cli/command.h"
+#include "cli/runtime/commands.h"
 #include "sys/proc.h"
 
 enum { OUTPUT_MAX = 16 * 1024 * 1024 };
@@ -81,7 +81,7 @@ int events_run(Invocation *in, Err *e)
 	int64_t interval = INT64_C(5000000000);
 	const char *text = option_value(in, "interval");
 	int r = text ? parse_duration(text, &interval, e) : 0;
-	if (r < 0 || (r = container_load(&in->runtime, in->args.items[0], in->arena, &c, e)) < 0) return r;
+	if (r < 0 || (r = container_load(runtime_of(in), in->args.items[0], in->arena, &c, e)) < 0) return r;
 	AUTO_FD int pidfd = container_pidfd(&c);
 	if (pidfd < 0 || container_status(&c) == STATUS_STOPPED)
 		return err_set(e, ERR_STATE, ESRCH, "container with id %s is not running", c.state.id);

@@ -1,7 +1,7 @@
 /* cmd_exec.c: exec. */
 #include <fcntl.h>
 
-#include "cli/command.h"
+#include "cli/runtime/commands.h"
 #include "runtime/foreground.h"
 
 enum { PROCESS_MAX = 16 * 1024 * 1024 };
@@ -114,8 +114,8 @@ int exec_run(Invocation *in, Err *e)
 	StrMap subs;
 	unsigned preserve;
 	const char *file = option_value(in, "process");
-	int r = container_load(&in->runtime, in->args.items[0], in->arena, &c, e);
-	if (r < 0 || (r = option_number(in, "preserve-fds", &preserve, e)) < 0 || (r = sub_cgroups(in, &subs, e)) < 0) return r;
+	int r = container_load(runtime_of(in), in->args.items[0], in->arena, &c, e);
+	if (r < 0 || (r = preserved_fds(in, &preserve, e)) < 0 || (r = sub_cgroups(in, &subs, e)) < 0) return r;
 	if (file)
 		r = read_process(in, file, &process, e);
 	else if ((r = container_spec(&c, &spec, e)) >= 0)
