@@ -112,6 +112,11 @@ struct Invocation {
 	Arena *arena;
 	Log log;
 	void *app; /* the program's own */
+	/* usage: set by parse_docker when the command line is wrong: the exit status, and what the user may have meant (or NULL) */
+	struct {
+		int status;
+		const char *suggestion;
+	} usage;
 };
 
 /* version.c, generated: the release and the commit that were built. */
@@ -145,6 +150,13 @@ const char *invocation_name(int argc, char **argv, const char *otherwise);
 
 int parse_runc(Invocation *in, int argc, char **argv, bool *ret_help, Err *e) MUST_USE;
 void help_runc(const Invocation *in, const Command *c, Buf *b);
+int parse_docker(Invocation *in, int argc, char **argv, bool *ret_help, Err *e) MUST_USE;
+void help_docker(const Invocation *in, const Command *c, Buf *b);
+/* help_docker_usage: what docker prints below the reason when a command line is wrong. */
+void help_docker_usage(const Invocation *in, Buf *b);
+/* help_each_child: calls fn with the words that can follow group ("": the program), as completions and help show them: the last part
+ * of each path, aliases too when they stand there. Hidden commands are left out. */
+void help_each_child(const Program *p, const char *group, void (*fn)(Buf *b, Str word, const Command *c), Buf *b);
 
 /* generate.c: a command of every program: "man", "bash", "zsh", "fish" on standard output. */
 int generate_run(Invocation *in, Err *e);

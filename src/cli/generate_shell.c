@@ -31,32 +31,6 @@ static void put_all_patterns(const Program *p, Buf *b)
 	}
 }
 
-/* The last word of path when it stands directly below group ("" is the program), else an empty string. */
-static Str child_word(Str path, const char *group)
-{
-	size_t n = strlen(group);
-	Str word = path;
-	if (n) {
-		if (!str_starts(path, group) || path.n <= n || path.p[n] != ' ') return (Str){ path.p, 0 };
-		word = (Str){ path.p + n + 1, path.n - n - 1 };
-	}
-	return memchr(word.p, ' ', word.n) ? (Str){ path.p, 0 } : word;
-}
-
-/* Calls fn with the words that can follow group. */
-static void each_child(const Program *p, const char *group, void (*fn)(Buf *b, Str word, const Command *c), Buf *b)
-{
-	for (size_t i = 0; i < p->n_commands; i++) {
-		const Command *c = &p->commands[i];
-		Str rest = str_of(c->aliases), path = str_of(c->name);
-		if (c->hidden) continue;
-		do {
-			Str word = child_word(path, group);
-			if (word.n) fn(b, word, c);
-		} while (str_next(&rest, ',', &path));
-	}
-}
-
 /* The name of the shell function: "_skep_runtime". */
 static void put_function(Buf *b, const char *program)
 {
@@ -102,7 +76,7 @@ void generate_bash(const Program *p, Buf *b)
 	buf_puts(b, ") cmd=\"${cmd:+$cmd }$word\" ;;\n\t\tesac\n\tdone\n");
 	bash_choices(p, b);
 	buf_puts(b, "\tcase $cmd in\n\t'') COMPREPLY=($(compgen -W '");
-	each_child(p, "", put_word, b);
+	help_each_child(p, "", put_word, b);
 	put_names(b, p->options);
 	buf_puts(b, "' -- \"$cur\")) ;;\n");
 	for (size_t i = 0; i < p->n_commands; i++) {
@@ -111,7 +85,7 @@ void generate_bash(const Program *p, Buf *b)
 		buf_putc(b, '\t');
 		each_path(c, put_pattern, b);
 		buf_puts(b, ") COMPREPLY=($(compgen -W \"");
-		if (!c->run) each_child(p, c->name, put_word, b);
+		if (!c->run) help_each_child(p, c->name, put_word, b);
 		put_names(b, c->options);
 		if (c->candidates) buf_printf(b, " $(\"${COMP_WORDS[0]}\" %s 2>/dev/null)", c->candidates);
 		buf_puts(b, "\" -- \"$cur\")) ;;\n");
@@ -170,7 +144,7 @@ static void zsh_description(Buf *b, Str word, const Command *c)
 static void zsh_children(const Program *p, const char *group, const Option *options, Buf *b)
 {
 	buf_puts(b, "\t\tcommands=(");
-	each_child(p, group, zsh_description, b);
+	help_each_child(p, group, zsh_description, b);
 	buf_puts(b, ")\n\t\t_arguments");
 	zsh_options(b, options);
 	buf_puts(b, " \\\n\t\t\t'1:command:{_describe command commands}' ;;\n");
@@ -227,7 +201,7 @@ static void fish_condition(const Program *p, const Command *c, Str path, Buf *b)
 		buf_printf(b, "%s__fish_seen_subcommand_from %.*s", first ? "" : "; and ", (int)word.n, word.p);
 	if (!c->run) {
 		buf_puts(b, "; and not __fish_seen_subcommand_from ");
-		each_child(p, c->name, put_word, b);
+		help_each_child(p, c->name, put_word, b);
 	}
 	buf_putc(b, '\'');
 }

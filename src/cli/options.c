@@ -15,6 +15,31 @@ const Command *command_find(const Program *p, const char *path)
 	return NULL;
 }
 
+/* The last word of path when it stands directly below group ("" is the program), else an empty string. */
+static Str child_word(Str path, const char *group)
+{
+	size_t n = strlen(group);
+	Str word = path;
+	if (n) {
+		if (!str_starts(path, group) || path.n <= n || path.p[n] != ' ') return (Str){ path.p, 0 };
+		word = (Str){ path.p + n + 1, path.n - n - 1 };
+	}
+	return memchr(word.p, ' ', word.n) ? (Str){ path.p, 0 } : word;
+}
+
+void help_each_child(const Program *p, const char *group, void (*fn)(Buf *b, Str word, const Command *c), Buf *b)
+{
+	for (size_t i = 0; i < p->n_commands; i++) {
+		const Command *c = &p->commands[i];
+		Str rest = str_of(c->aliases), path = str_of(c->name);
+		if (c->hidden) continue;
+		do {
+			Str word = child_word(path, group);
+			if (word.n) fn(b, word, c);
+		} while (str_next(&rest, ',', &path));
+	}
+}
+
 const char *invocation_name(int argc, char **argv, const char *otherwise)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -49,30 +74,6 @@ int option_values_new(const Option *options, Arena *a, OptionValue **ret, Err *e
 		values[i].set = false;
 	}
 	*ret = values;
-	return 0;
-}
-
-static int list_add(Arena *a, StrList *l, const char *value)
-{
-	const char **items = arena_array(a, l->n + 2, sizeof *items);
-	if (!items) return -ENOMEM;
-	if (l->n) memcpy(items, l->items, l->n * sizeof *items);
-	items[l->n++] = value;
-	l->items = items;
-	return 0;
-}
-
-int argument_add(Invocation *in, const char *text, Err *e)
-{
-	return list_add(in->arena, &in->args, text) < 0 ? err_sys(e, ENOMEM, "command line") : 0;
-}
-
-int option_set(const Option *o, OptionValue *v, const char *text, Arena *a, Err *e)
-{
-	if (o->kind == OPTION_SWITCH) v->number = streq(text, "true");
-	if (o->kind == OPTION_LIST && list_add(a, &v->list, text) < 0) return err_sys(e, ENOMEM, "command line");
-	v->text = text;
-	v->set = true;
 	return 0;
 }
 

@@ -1,0 +1,177 @@
+/* option_value.c: values of options by kind: docker's words for what is wrong with one. */
+#include "base/duration.h"
+#include "base/size.h"
+#include "cli/command.h"
+
+/* How much of a value a message quotes. */
+enum { SHOWN = 200 };
+
+static int bad_number(const char *fn, const char *text, const char *why, Err *e)
+{
+	return err_set(e, ERR_USAGE, EINVAL, "strconv.%s: parsing \"%.*s\": %s", fn, SHOWN, text, why);
+}
+
+static int set_switch(OptionValue *v, const char *text, Err *e)
+{
+	static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" }, *const no[] = {
+		"false", "0", "f", "F", "FALSE", "False"
+	};
+	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+		if (!streq(text, yes[i]) && !streq(text, no[i])) continue;
+		v->number = streq(text, yes[i]);
+		return 0;
+	}
+	return bad_number("ParseBool", text, "invalid syntax", e);
+}
+
+/* The magnitude in base 10, or as a prefix says: 0x, 0o, 0b, 0. */
+static int parse_magnitude(Str s, uint64_t *ret)
+{
+	unsigned base = 10;
+	if (s.n > 1 && s.p[0] == '0') {
+		char c = (char)(s.p[1] | 0x20);
+		base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
+		size_t skip = c == 'x' || c == 'b' || c == 'o' ? 2 : 1;
+		s = (Str){ s.p + skip, s.n - skip };
+	}
+	return str_to_u64_base(s, base, ret);
+}
+
+static int set_integer(const Option *o, OptionValue *v, const char *text, Err *e)
+{
+	const char *fn = o->kind == OPTION_UINT ? "ParseUint" : "ParseInt";
+	bool range = o->min || o->max, negative = text[0] == '-' && o->kind == OPTION_INT;
+	int64_t min = o->kind == OPTION_UINT ? 0 : range ? o->min : INT64_MIN, max = range ? o->max : INT64_MAX, n;
+	Str s = str_of(text);
+	uint64_t u;
+	if (o->kind == OPTION_INT && (text[0] == '-' || text[0] == '+')) s = (Str){ s.p + 1, s.n - 1 };
+	int r = parse_magnitude(s, &u);
+	if (r == -EINVAL) return bad_number(fn, text, "invalid syntax", e);
+	if (r < 0 || u > (uint64_t)INT64_MAX + negative) return bad_number(fn, text, "value out of range", e);
+	n = negative ? (int64_t)(0 - u) : (int64_t)u;
+	if (n < min || n > max) return bad_number(fn, text, "value out of range", e);
+	v->number = n;
+	return 0;
+}
+
+/* Billionths, exactly: a double would make 0.3 a neighbour of it. */
+static int set_decimal(OptionValue *v, const char *text, Err *e)
+{
+	Str whole, fraction;
+	bool point = str_cut(str_of(text), '.', &whole, &fraction);
+	uint64_t n = 0, billionths = 0;
+	while (fraction.n > 9 && fraction.p[fraction.n - 1] == '0')
+		fraction.n--;
+	if ((!whole.n && !fraction.n) || (whole.n && str_to_u64(whole, &n) == -EINVAL) ||
+	    (point && fraction.n && str_to_u64(fraction, &billionths) == -EINVAL))
+		return err_set(e, ERR_USAGE, EINVAL, "failed to parse %.*s as a rational number", SHOWN, text);
+	if (fraction.n > 9) return err_set(e, ERR_USAGE, EINVAL, "value is too precise");
+	for (size_t i = fraction.n; i < 9; i++)
+		billionths *= 10;
+	if (n > INT64_MAX / 1000000000 - 1 || str_to_u64(whole.n ? whole : STR("0"), &n) < 0)
+		return err_set(e, ERR_USAGE, ERANGE, "value out of range: %.*s", SHOWN, text);
+	v->number = (int64_t)(n * 1000000000 + billionths);
+	return 0;
+}
+
+static int set_enum(const Option *o, const char *text, Err *e)
+{
+	AUTO_BUF names = BUF_INIT(512);
+	for (size_t i = 0; o->choices[i]; i++) {
+		if (streq(o->choices[i], text)) return 0;
+		buf_printf(&names, "%s\"%s\"", i ? ", " : "", o->choices[i]);
+	}
+	return err_set(e, ERR_USAGE, EINVAL, "must be one of %s", buf_str(&names));
+}
+
+static int list_add(Arena *a, StrList *l, const char *value, Err *e)
+{
+	const char **items;
+	if (!value) return err_sys(e, ENOMEM, "command line");
+	if ((l->n & (l->n - 1)) == 0) { /* full whenever its length is a power of two */
+		items = arena_array(a, (l->n ? l->n * 2 : 1) + 1, sizeof *items);
+		if (!items) return err_sys(e, ENOMEM, "command line");
+		if (l->n) memcpy(items, l->items, l->n * sizeof *items);
+		l->items = items;
+	}
+	l->items[l->n++] = value;
+	l->items[l->n] = NULL;
+	return 0;
+}
+
+static int add_strings(OptionValue *v, const char *text, Arena *a, Err *e)
+{
+	Str rest = str_of(text), piece;
+	int r = 0;
+	if (!*text) return 0;
+	while (r >= 0 && str_next(&rest, ',', &piece))
+		r = list_add(a, &v->list, arena_str(a, piece), e);
+	return r;
+}
+
+int option_set(const Option *o, OptionValue *v, const char *text, Arena *a, Err *e)
+{
+	int r = 0;
+	switch (o->kind) {
+	case OPTION_VALUE:
+		break;
+	case OPTION_SWITCH:
+		r = set_switch(v, text, e);
+		break;
+	case OPTION_ENUM:
+		r = set_enum(o, text, e);
+		break;
+	case OPTION_INT:
+	case OPTION_UINT:
+		r = set_integer(o, v, text, e);
+		break;
+	case OPTION_DECIMAL:
+		r = set_decimal(v, text, e);
+		break;
+	case OPTION_BYTES:
+		r = size_parse(str_of(text), SIZE_BINARY, &v->number, e);
+		break;
+	case OPTION_DURATION:
+		r = duration_parse(str_of(text), &v->number, e);
+		break;
+	case OPTION_MAP:
+		if (text[0] == '=') return err_set(e, ERR_USAGE, EINVAL, "a name is missing before '='");
+		r = list_add(a, &v->list, text, e);
+		break;
+	case OPTION_LIST:
+		r = list_add(a, &v->list, text, e);
+		break;
+	case OPTION_STRINGS:
+		r = add_strings(v, text, a, e);
+		break;
+	}
+	if (r >= 0 && o->check) r = o->check(text, e);
+	if (r < 0) return r;
+	v->text = text;
+	v->set = true;
+	return 0;
+}
+
+int argument_add(Invocation *in, const char *text, Err *e)
+{
+	return list_add(in->arena, &in->args, text, e);
+}
+
+int option_map(const Invocation *in, const char *name, StrMap *ret)
+{
+	const StrList *l = option_list(in, name);
+	StrPair *items = arena_array(in->arena, l->n + 1, sizeof *items);
+	size_t n = 0, at;
+	if (!items) return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++) {
+		Str key, value;
+		str_cut(str_of(l->items[i]), '=', &key, &value);
+		for (at = 0; at < n; at++)
+			if (str_eq(key, items[at].key)) break;
+		items[at] = (StrPair){ at < n ? items[at].key : arena_str(in->arena, key), value.p };
+		if (!items[at].key) return -ENOMEM;
+		if (at == n) n++;
+	}
+	*ret = (StrMap){ items, n };
+	return 0;
+}
