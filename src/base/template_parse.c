@@ -340,10 +340,17 @@ static int take_parenthesis(Parser *p, Operand *o)
 	return r;
 }
 
+static bool at_number(const Parser *p)
+{
+	char c = peek(p, 0), next = peek(p, 1);
+	if (isdigit((unsigned char)c)) return true;
+	return (c == '+' || c == '-' || c == '.') && (isdigit((unsigned char)next) || (next == '.' && c != '.'));
+}
+
 static int take_operand(Parser *p, const char *context, Operand *o)
 {
 	size_t from = p->at;
-	char c = peek(p, 0), next = peek(p, 1);
+	char c = peek(p, 0);
 	int r = 0;
 	*o = (Operand){ .kind = OPERAND_CONST, .at = p->text.p + from };
 	if (c == '"') {
@@ -358,10 +365,10 @@ static int take_operand(Parser *p, const char *context, Operand *o)
 		if (r >= 0 && !is_declared(p, o->name)) return fail(p, "undefined variable \"%s\"", o->name);
 	} else if (c == '(') {
 		r = take_parenthesis(p, o);
-	} else if (c == '.' && !isdigit((unsigned char)next)) {
+	} else if (c == '.' && !at_number(p)) {
 		o->kind = OPERAND_DOT;
-		if (!is_word(next)) p->at++;
-	} else if (isdigit((unsigned char)c) || ((c == '+' || c == '-' || c == '.') && (isdigit((unsigned char)next) || next == '.'))) {
+		if (!is_word(peek(p, 1))) p->at++;
+	} else if (at_number(p)) {
 		r = take_number(p, &o->value);
 	} else if (is_word(c)) {
 		r = take_word(p, o);

@@ -2,6 +2,8 @@
  * by hand. */
 #pragma once
 
+#include <stdbool.h>
+
 static const char template_data[] =
 	"{\"Big\": 1234567.5, \"Deep\": {\"A\": {\"B\": {\"C\": \"deep\"}}}, \"E\": \"\", \"El\": [], \"Em\": {}, \"F\": 1.5, \"Fa\":"
 	" false, \"ID\": \"sha256:abcdef0123456789\", \"L\": [\"a\", \"b\", \"c\"], \"M\": {\"x\": \"1\", \"y\": \"two\"}, \"Mix\": ["
