@@ -9,8 +9,8 @@ void size_format_digits(double bytes, SizeBase base, int digits, char text[stati
 	static const char *const decimal[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB" };
 	static const char *const binary[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB" };
 	size_t i = 0;
-	for (; bytes >= base && i + 1 < ARRAY_LEN(decimal); i++)
-		bytes /= base;
+	for (; bytes >= (int)base && i + 1 < ARRAY_LEN(decimal); i++)
+		bytes /= (int)base;
 	snprintf(text, SIZE_TEXT_MAX, "%.*g%s", digits, bytes, base == SIZE_DECIMAL ? decimal[i] : binary[i]);
 }
 
@@ -83,7 +83,7 @@ int size_parse(Str s, SizeBase base, int64_t *ret, Err *e)
 	int power = suffix_power(suffix);
 	if (power < 0) return err_set(e, ERR_USAGE, EINVAL, "invalid suffix: '%.*s'", (int)(suffix.n > 200 ? 200 : suffix.n), suffix.p);
 	for (int i = 0; i < power; i++)
-		v *= base;
+		v *= (int)base;
 	if (v >= 9223372036854775808.0) return err_set(e, ERR_USAGE, ERANGE, "size out of range: '%.*s'", shown, s.p);
 	*ret = (int64_t)v;
 	return 0;
