@@ -1,0 +1,22 @@
+/* commands.h: the commands of skep. Names, forms, texts and exit statuses are the docker CLI's where there is such a command. */
+#pragma once
+
+#include "cli/command.h"
+
+extern const Program skep_program;
+
+/* Skep: what the global options say; Invocation.app. */
+typedef struct Skep {
+	const char *root;     /* --root: images, containers, everything that stays */
+	const char *run_root; /* --run-root: what need not survive a boot */
+	const char *config;   /* --config: the client's files; NULL: not given */
+} Skep;
+
+static inline const Skep *skep_of(const Invocation *in)
+{
+	return in->app;
+}
+
+/* The commands, each in the file of its noun. All return the exit status, or -errno with e set. */
+int version_run(Invocation *in, Err *e);
+int info_run(Invocation *in, Err *e);
