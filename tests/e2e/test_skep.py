@@ -49,7 +49,7 @@ def test_directories(skep, tmp_path):
     (["version", "-z"], 125, "unknown shorthand flag: 'z' in -z\n\nUsage:  skep version [OPTIONS]\n\nRun 'skep version --help' for more information\n"),
     (["version", "x"], 1, "skep: 'skep version' accepts no arguments\n\nUsage:  skep version [OPTIONS]\n\n"
                           "Run 'skep version --help' for more information\n"),
-    (["versoin"], 1, "skep: unknown command: skep versoin\n\nDid you mean this?\n\tversion\n\nRun 'skep --help' for more information\n"),
+    (["versionx"], 1, "skep: unknown command: skep versionx\n\nDid you mean this?\n\tversion\n\nRun 'skep --help' for more information\n"),
     (["version", "--format", "{{.Foo"], 64, "template parsing error: template: :1: unclosed action\n"),
     (["-l", "foo", "version"], 1, "Unable to parse logging level: foo\n"),
 ])

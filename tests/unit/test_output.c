@@ -100,7 +100,7 @@ static void screen_code(Screen *s, const char *digits, char code)
 	case 'J':
 		for (size_t r = s->row + 1; r < SCREEN_ROWS; r++)
 			memset(s->cells[r], 0, sizeof s->cells[r]);
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case 'K':
 		memset(s->cells[s->row] + s->column, 0, SCREEN_COLUMNS - s->column);
 		break;
