@@ -231,8 +231,7 @@ static int64_t find_deadline(const HttpConn *c)
 	case CONN_STREAM:
 		return NEVER;
 	case CONN_HTTP2:
-		if (http2_is_waiting(c)) return c->progress + o->body_timeout;
-		return c->exchanges ? NEVER : c->progress + o->idle_timeout;
+		return http2_deadline(c);
 	default:
 		break;
 	}

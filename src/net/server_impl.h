@@ -73,7 +73,7 @@ struct HttpExchange {
 	HttpQueue out;
 	Buf stash;
 	size_t head_size;
-	bool stash_ended, closed, too_large, started;
+	bool stash_ended, too_large, started;
 };
 
 struct HttpStream {
@@ -155,7 +155,7 @@ int http2_begin(HttpConn *c) MUST_USE;
 void http2_run(HttpConn *c);
 bool http2_fill(HttpConn *c); /* tops up out; true: there may be more */
 void http2_goaway(HttpConn *c);
-bool http2_is_waiting(const HttpConn *c); /* for the client: a body, a head, window */
+int64_t http2_deadline(const HttpConn *c);
 void http2_free(Http2 *h);
 void stream_run(HttpConn *c);
 void stream_flushed(HttpConn *c);
