@@ -222,7 +222,7 @@ static void begin(HttpExchange *x, bool ended)
 	int status = 0;
 	x->stash_ended = ended;
 	x->body_length = ended ? 0 : announced_length(x);
-	x->expect = expect && !ended && http_same(expect->value, STR("100-continue"));
+	x->expect = x->expects = expect && !ended && http_same(expect->value, STR("100-continue"));
 	if (x->too_large)
 		status = 431;
 	else if (!x->target || !http_is_host(x->host))
@@ -253,12 +253,32 @@ static void deliver(HttpExchange *x)
 	}
 }
 
+/* The response was complete before its request: what is left of that is not wanted (RFC 9113 8.1). */
+static int cut_short(HttpExchange *x)
+{
+	int r = nghttp2_submit_rst_stream(x->conn->h2->session, NGHTTP2_FLAG_NONE, x->stream, NGHTTP2_NO_ERROR);
+	return r < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+/* A little of it is read all the same: some clients forget the response when their stream is reset. */
+static int drop_data(HttpExchange *x, size_t n)
+{
+	x->dropped += n;
+	if (x->dropped <= HTTP_DRAIN_MAX) return nghttp2_session_consume_stream(x->conn->h2->session, x->stream, n);
+	return x->end_sent ? cut_short(x) : 0;
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *p, size_t n, void *arg)
 {
 	HttpExchange *x = find_exchange(session, stream);
 	(void)flags;
 	nghttp2_session_consume_connection(session, n);
-	if (!x || x->finished || (x->body_asked && !x->body_fn)) return 0; /* its window stays used up: the client stops */
+	if (!x) return 0;
+	if (x->finished) return drop_data(x, n);
+	if (x->body_asked && !x->body_fn) { /* its window stays used up: the client stops */
+		x->unconsumed += n;
+		return 0;
+	}
 	x->received = true;
 	if (x->body_fn && !x->body_paused && !x->stash.n) {
 		note_move(arg);
@@ -287,16 +307,18 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	return 0;
 }
 
-/* A response that is complete before its request: the rest of the request is not wanted (RFC 9113 8.1). */
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	(void)arg;
 	if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) return 0;
 	HttpExchange *x = find_exchange(session, frame->hd.stream_id);
 	if (!x || x->stash_ended) return 0;
-	return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR) < 0
-		       ? NGHTTP2_ERR_CALLBACK_FAILURE
-		       : 0;
+	x->end_sent = true;
+	size_t held = x->stash.n + x->unconsumed;
+	buf_done(&x->stash);
+	x->dropped += held;
+	if ((x->expects && !x->received) || x->dropped > HTTP_DRAIN_MAX || x->body_length > HTTP_DRAIN_MAX) return cut_short(x);
+	return nghttp2_session_consume_stream(session, x->stream, held);
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *arg)
@@ -379,7 +401,8 @@ void http2_goaway(HttpConn *c)
 static bool is_waiting(const HttpExchange *x)
 {
 	bool for_body = x->body_fn && !x->body_paused && !x->body_ended && !x->stash_ended;
-	return !x->started || for_body || http_queue_size(&x->out) || x->file_left;
+	bool dropping = x->finished && !x->stash_ended;
+	return !x->started || for_body || dropping || http_queue_size(&x->out) || x->file_left;
 }
 
 int64_t http2_deadline(const HttpConn *c)

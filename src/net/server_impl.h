@@ -72,7 +72,8 @@ struct HttpExchange {
 	int32_t stream;
 	HttpQueue out;
 	Buf stash;
-	size_t head_size;
+	size_t head_size, dropped, unconsumed;
+	bool expects, end_sent; /* no body before leave is given; all of the response is framed */
 	bool stash_ended, too_large, started;
 };
 
