@@ -330,7 +330,6 @@ static void send_head(HttpExchange *x, bool end)
 	x->no_body |= x->is_head || !http_status_has_body(x->status);
 	if (x->length < 0 && end && !x->no_body) x->length = 0;
 	x->head_sent = true;
-	x->expect = false;
 	x->wire->head(x, end || x->no_body);
 }
 

@@ -1,20 +1,22 @@
 /* http2.c: HTTP/2 on a connection (RFC 9113): exchanges are streams of one nghttp2 session, which frames, compresses and checks; the bytes
  * are moved by conn.c. The only user of nghttp2. See server_impl.h.
  *
- * Memory a client can make us hold: STREAMS_MAX heads of max_header, and of each body nobody asked for yet 64 KiB (the
- * stream's window; it grows to BODY_WINDOW when the body is wanted). The connection's window is given back at
- * once, so a paused stream does not stop its neighbours.
+ * Memory a client can make us hold: STREAMS_MAX heads of max_header, and STASH_TOTAL + CONN_WINDOW bytes of bodies that wait for their
+ * handlers. Up to STASH_TOTAL the connection's window is given back at once, so that a paused stream does not stop its neighbours. A stream's
+ * own window is as much as would be dropped for it, so that a client can always send that and see the response; it grows to
+ * BODY_WINDOW when the body is wanted.
  */
 #include <nghttp2/nghttp2.h>
 #include <unistd.h>
 
 #include "net/server_impl.h"
 
-enum { STREAMS_MAX = 128, BODY_WINDOW = 1 << 20, CONN_WINDOW = 4 << 20, STASH_MAX = 2 << 20, FIELD_OVERHEAD = 32 };
+enum { STREAMS_MAX = 128, BODY_WINDOW = 1 << 20, CONN_WINDOW = 4 << 20, STASH_TOTAL = 4 << 20, STASH_MAX = 2 << 20, FIELD_OVERHEAD = 32 };
 
 struct Http2 {
 	nghttp2_session *session;
-	int64_t moved; /* when something other than bookkeeping last happened: pings do not keep a connection alive */
+	int64_t moved;            /* when something other than bookkeeping last happened: pings do not keep a connection alive */
+	size_t stashed, withheld; /* bytes in stashes; of these, not given back to the connection's window */
 	bool leaving;
 };
 
@@ -235,6 +237,32 @@ static void begin(HttpExchange *x, bool ended)
 		exchange_start(x);
 }
 
+/* Bytes of a body wait for their handler … */
+static void stash(HttpExchange *x, const uint8_t *p, size_t n)
+{
+	Http2 *h = x->conn->h2;
+	buf_put(&x->stash, p, n);
+	if (buf_failed(&x->stash)) {
+		conn_break(x->conn, -ENOMEM);
+		return;
+	}
+	h->stashed += n;
+	if (h->stashed <= STASH_TOTAL)
+		nghttp2_session_consume_connection(h->session, n);
+	else
+		h->withheld += n;
+}
+
+/* … and have been taken, or thrown away. */
+static void unstash(HttpConn *c, size_t n)
+{
+	Http2 *h = c->h2;
+	size_t back = n < h->withheld ? n : h->withheld;
+	h->stashed -= n;
+	h->withheld -= back;
+	if (back) nghttp2_session_consume_connection(h->session, back);
+}
+
 /* What has come of a body goes to its handler, when it is ready for it. */
 static void deliver(HttpExchange *x)
 {
@@ -243,6 +271,7 @@ static void deliver(HttpExchange *x)
 			AUTO_BUF piece = x->stash;
 			x->stash = BUF_INIT(STASH_MAX);
 			size_t n = piece.n;
+			unstash(x->conn, n);
 			(void)exchange_deliver(x, piece.p, n, false);
 			nghttp2_session_consume_stream(x->conn->h2->session, x->stream, n);
 		} else if (x->stash_ended) {
@@ -272,6 +301,12 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 {
 	HttpExchange *x = find_exchange(session, stream);
 	(void)flags;
+	bool wait = x && !x->finished && (x->body_fn ? x->body_paused || x->stash.n : !x->body_asked);
+	if (wait) {
+		x->received = true;
+		stash(x, p, n);
+		return 0;
+	}
 	nghttp2_session_consume_connection(session, n);
 	if (!x) return 0;
 	if (x->finished) return drop_data(x, n);
@@ -279,15 +314,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
 		x->unconsumed += n;
 		return 0;
 	}
-	x->received = true;
-	if (x->body_fn && !x->body_paused && !x->stash.n) {
-		note_move(arg);
-		(void)exchange_deliver(x, p, n, false);
-		nghttp2_session_consume_stream(session, stream, n);
-	} else {
-		buf_put(&x->stash, p, n);
-		if (buf_failed(&x->stash)) return NGHTTP2_ERR_CALLBACK_FAILURE;
-	}
+	note_move(arg);
+	(void)exchange_deliver(x, p, n, false);
+	nghttp2_session_consume_stream(session, stream, n);
 	return 0;
 }
 
@@ -315,6 +344,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	if (!x || x->stash_ended) return 0;
 	x->end_sent = true;
 	size_t held = x->stash.n + x->unconsumed;
+	unstash(x->conn, x->stash.n);
 	buf_done(&x->stash);
 	x->dropped += held;
 	if ((x->expects && !x->received) || x->dropped > HTTP_DRAIN_MAX || x->body_length > HTTP_DRAIN_MAX) return cut_short(x);
@@ -328,6 +358,8 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t er
 	if (!x) return 0;
 	note_move(arg);
 	nghttp2_session_set_stream_user_data(session, stream, NULL);
+	unstash(x->conn, x->stash.n);
+	buf_done(&x->stash);
 	exchange_abort(x, -ECONNRESET);
 	return 0;
 }
@@ -361,6 +393,7 @@ int http2_begin(HttpConn *c)
 {
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS_MAX },
+		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP_DRAIN_MAX },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->server->o.max_header },
 	};
 	c->h2 = calloc(1, sizeof *c->h2);

@@ -260,6 +260,11 @@ int url_resolve(Str base, Str reference, Arena *a, char **ret, Err *e)
 	if (!text)
 		return err_set(e, ERR_RESOURCE, ENOMEM, "URL \"%.*s\": no memory", (int)(reference.n > 256 ? 256 : reference.n),
 			       reference.p);
+	Url seen; /* without a host a path may not begin with "//" (RFC 3986 3.3), and dots that are removed can make it so */
+	r = url_parse(str_of(text), &seen, e);
+	if (r < 0) return r;
+	if (seen.has_authority != (u.has_authority || (!u.scheme.n && b.has_authority)))
+		return refuse(e, reference, "its path would be taken for a host");
 	*ret = text;
 	return 0;
 }

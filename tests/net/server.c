@@ -293,7 +293,6 @@ static void hijack(HttpExchange *x)
 {
 	HttpStream *s;
 	bool take_it = number(x, "take", 0);
-	http_reply(x, 101);
 	(void)http_reply_header(x, "Content-Type", "application/octet-stream");
 	int r = http_hijack(x, 101, "tcp", take_it ? &take_fns : &echo_fns, NULL, &s);
 	if (r == -EBUSY || r == -EOPNOTSUPP) {
