@@ -382,7 +382,6 @@ static int make_session(nghttp2_session **ret, HttpConn *c)
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
 	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
 	nghttp2_option_set_no_auto_window_update(option, 1);
-	nghttp2_option_set_no_closed_streams(option, 1);
 	int r = nghttp2_session_server_new2(ret, callbacks, c, option);
 	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(callbacks);

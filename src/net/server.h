@@ -67,7 +67,8 @@ int http_server_adopt(HttpServer *s, int fd, const void *early, size_t n) MUST_U
 int http_server_port(const HttpServer *s);
 unsigned http_server_connections(const HttpServer *s);
 
-/* http_server_stop: listeners are closed now, idle connections too, the others when their exchanges have ended. */
+/* http_server_stop: listeners are closed now, idle connections too, the others when their exchanges have ended, however long that
+ * takes: who cannot wait sets a timer and calls http_server_free(). */
 void http_server_stop(HttpServer *s);
 /* http_server_free: what is left is aborted (the abort functions are called). NULL is fine. Not from a callback of an exchange. */
 void http_server_free(HttpServer *s);

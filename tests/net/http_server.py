@@ -5,7 +5,7 @@ import subprocess
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SERVER = os.path.join(TOP, os.environ.get("BUILD", "build"), "tests/net/http-test-server")
+SERVER = os.environ.get("RUNTIME", os.path.join(TOP, "build/tests/net/http-test-server"))
 DEADLINE = 20
 
 

@@ -182,6 +182,7 @@ def test_thousands_of_idle_streams(server):
         limit = next(int(line.split()[3]) for line in f if line.startswith("Max open files"))
     if limit < 4100:
         pytest.skip(f"the server may only open {limit} files")
+    measurable = "asan" not in SERVER  # AddressSanitizer has red zones and keeps what is freed
     before = memory(server)
     streams = [server.connect() for _ in range(2000)]
     for s in streams:
@@ -189,7 +190,8 @@ def test_thousands_of_idle_streams(server):
     for s in streams:
         receive_until(s, b"\r\n\r\n")
     each = (memory(server) - before) / 2000
-    assert each < 8192, f"{each:.0f} bytes a stream"
+    print(f"{each:.0f} bytes a stream")
+    assert each < (8192 if measurable else 32768)
     before = memory(server)
     others = [server.connect() for _ in range(2000)]
     for s in others:
@@ -197,7 +199,8 @@ def test_thousands_of_idle_streams(server):
     for s in others:
         receive_until(s, b"hello\n")
     each = (memory(server) - before) / 2000
-    assert each < 2048, f"{each:.0f} bytes a connection"
+    print(f"{each:.0f} bytes a connection")
+    assert each < (2048 if measurable else 32768)
     for s in streams + others:
         s.close()
     server.wait_for("aborts", 2000)
