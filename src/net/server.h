@@ -6,6 +6,8 @@
  *  - The client may go at any time before http_finish(). Then the body function is called with an error (when it had
  *    not seen the end), then the function of http_on_abort(); when they have returned, the exchange is gone. A handler that
  *    goes on after handle() has returned must set one of the two, or it will use what was freed.
+ *  - A client that has shut down its sending side while it waits for an answer counts as gone (but not on a hijacked connection): TCP
+ *    cannot tell the two apart, and a handler that waits for an event must learn of it.
  *  - No function here calls handle(), an abort or a drain function of the caller's own exchange before the caller has returned to
  *    the loop. So a sequence of calls is safe whatever the client does meanwhile; calls on a broken connection do nothing.
  *
