@@ -286,7 +286,7 @@ static void watch_again(HttpConn *c)
 		events |= EPOLLIN;
 	else if (!c->eof && !c->hangup_seen)
 		events |= EPOLLRDHUP;
-	if ((unsent && c->blocked) || (c->tls && tls_wants_write(c->tls))) events |= EPOLLOUT;
+	if (unsent || (c->tls && tls_wants_write(c->tls))) events |= EPOLLOUT;
 	/* EPOLLERR and EPOLLHUP come with any event; urgent data is not expected from anybody */
 	int r = loop_fd_events(&c->watch, events ? events : EPOLLPRI);
 	if (r < 0) conn_break(c, r);

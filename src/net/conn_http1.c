@@ -91,7 +91,8 @@ const HttpWire http1_wire = { head, data, end, reset, go_on, wanted, queued };
 bool http1_fill(HttpConn *c)
 {
 	HttpExchange *x = c->exchanges;
-	if (!x || !x->file_left || http_queue_size(&c->out) >= HTTP_OUT_FILL / 2) return false;
+	if (!x || !x->file_left) return false;
+	if (http_queue_size(&c->out) >= HTTP_OUT_FILL / 2) return true;
 	size_t n = x->file_left < HTTP_OUT_FILL ? (size_t)x->file_left : HTTP_OUT_FILL;
 	char *to = buf_reserve(&c->out.b, n);
 	ssize_t k = to ? TEMP_FAILURE_RETRY(pread(x->file, to, n, x->file_at)) : -1;

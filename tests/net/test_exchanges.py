@@ -80,6 +80,14 @@ def test_file(any_server, data, sized):
     assert any_server.curl(f"/file?path={data}&n=0&sized={sized}", text=False) == b""
 
 
+def test_large_file(any_server, tmp_path):
+    """Far more than the socket takes at once, to a client that is slower than the server."""
+    with open(tmp_path / "large", "wb") as f:
+        f.truncate(60_000_000)
+    size = any_server.curl(f"/file?path={tmp_path}/large", "-o", "/dev/null", "-w", "%{size_download}", "--limit-rate", "40M")
+    assert size == "60000000"
+
+
 def test_head(any_server, data):
     out = any_server.curl(f"/file?path={data}", "-I").lower()
     assert "content-length: 3000000\r\n" in out
