@@ -59,3 +59,72 @@ void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT
 	}
 	snprintf(text + n, (size_t)(TIME_TEXT_MAX - n), "Z");
 }
+
+static int64_t days_from_civil(int year, int month, int day)
+{
+	int64_t y = year - (month <= 2), era = (y >= 0 ? y : y - 399) / 400, yoe = y - era * 400;
+	int64_t doy = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+/* Takes n digits, and after them the character sep (0: none). */
+static bool take_digits(Str *s, size_t n, char sep, int *ret)
+{
+	int v = 0;
+	if (s->n < n + (sep != 0)) return false;
+	for (size_t i = 0; i < n; i++) {
+		if (s->p[i] < '0' || s->p[i] > '9') return false;
+		v = v * 10 + (s->p[i] - '0');
+	}
+	if (sep && (s->p[n] | 0x20) != (sep | 0x20)) return false;
+	n += sep != 0;
+	*s = (Str){ s->p + n, s->n - n };
+	*ret = v;
+	return true;
+}
+
+static bool take_fraction(Str *s, int64_t *ret_ns)
+{
+	*ret_ns = 0;
+	if (!s->n || s->p[0] != '.') return true;
+	size_t i = 1;
+	for (int64_t unit = NS_PER_S / 10; i < s->n && s->p[i] >= '0' && s->p[i] <= '9'; i++, unit /= 10)
+		*ret_ns += (s->p[i] - '0') * unit;
+	if (i == 1) return false;
+	*s = (Str){ s->p + i, s->n - i };
+	return true;
+}
+
+static bool take_offset(Str *s, int64_t *ret_s)
+{
+	int hours, minutes;
+	*ret_s = 0;
+	if (s->n == 1 && (s->p[0] == 'Z' || s->p[0] == 'z')) return true;
+	if (!s->n || (s->p[0] != '+' && s->p[0] != '-')) return false;
+	int64_t sign = s->p[0] == '-' ? -1 : 1;
+	*s = (Str){ s->p + 1, s->n - 1 };
+	if (!take_digits(s, 2, ':', &hours) || !take_digits(s, 2, 0, &minutes) || s->n || hours > 23 || minutes > 59) return false;
+	*ret_s = sign * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+static int days_in(int year, int month)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	return days[month - 1] + (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+}
+
+int time_parse(Str s, int64_t *ret)
+{
+	int year, month, day, hour, minute, second;
+	int64_t ns, offset, seconds;
+	if (!take_digits(&s, 4, '-', &year) || !take_digits(&s, 2, '-', &month) || !take_digits(&s, 2, 'T', &day) ||
+	    !take_digits(&s, 2, ':', &hour) || !take_digits(&s, 2, ':', &minute) || !take_digits(&s, 2, 0, &second))
+		return -EINVAL;
+	if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 60) return -EINVAL;
+	if (!take_fraction(&s, &ns) || !take_offset(&s, &offset)) return -EINVAL;
+	seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+	if (__builtin_mul_overflow(seconds, (int64_t)NS_PER_S, &seconds) || __builtin_add_overflow(seconds, ns, &seconds)) return -ERANGE;
+	*ret = seconds;
+	return 0;
+}

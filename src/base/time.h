@@ -1,7 +1,7 @@
 /* time.h: points in time as the field writes them (RFC 3339, UTC). */
 #pragma once
 
-#include "base/defs.h"
+#include "base/str.h"
 
 enum { TIME_TEXT_MAX = 40 };
 typedef enum { TIME_SECONDS, TIME_NANOSECONDS } TimePrecision;
@@ -12,3 +12,7 @@ int64_t time_monotonic(void);
 
 /* time_format: "2026-01-02T03:04:05Z", with TIME_NANOSECONDS "….123456789Z" (Go's RFC3339Nano, trailing zeros cut). */
 void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT_MAX]);
+
+/* time_parse: what time_format writes, and the rest of RFC 3339: an offset instead of Z, any number of digits of a second (beyond nine
+ * are cut). -EINVAL; -ERANGE before 1678 and after 2261, which ns do not hold. */
+int time_parse(Str s, int64_t *ret) MUST_USE;

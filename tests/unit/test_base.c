@@ -239,9 +239,50 @@ static void utf8_sequences_are_measured(void **state)
 	assert_int_equal(str_utf8(STR("")), 0);
 }
 
+static void times_are_read(void **state)
+{
+	static const struct {
+		const char *text, *back;
+	} good[] = {
+		{ "1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z" },
+		{ "2026-11-26T17:03:04.5Z", "2026-11-26T17:03:04.5Z" },
+		{ "2026-11-26T17:03:04.123456789123Z", "2026-11-26T17:03:04.123456789Z" },
+		{ "2026-11-26t17:03:04+01:30", "2026-11-26T15:33:04Z" },
+		{ "2026-12-31T23:30:00-01:00", "2027-01-01T00:30:00Z" },
+		{ "2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z" },
+		{ "1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z" },
+		{ "1700-03-01T00:00:00Z", "1700-03-01T00:00:00Z" },
+	};
+	static const char *const bad[] = { "",
+					   "2026",
+					   "2026-11-26",
+					   "2026-13-01T00:00:00Z",
+					   "2023-02-29T00:00:00Z",
+					   "1900-02-29T00:00:00Z",
+					   "2026-11-26T24:00:00Z",
+					   "2026-11-26T17:03:04",
+					   "2026-11-26T17:03:04.Z",
+					   "2026-11-26T17:03:04+0130",
+					   "2026-11-26T17:03:04Zx",
+					   "2026-11-26 17:03:04Z",
+					   "+026-11-26T17:03:04Z" };
+	char text[TIME_TEXT_MAX];
+	int64_t t;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(time_parse(str_of(good[i].text), &t), 0);
+		time_format(t, TIME_NANOSECONDS, text);
+		assert_string_equal(text, good[i].back);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(time_parse(str_of(bad[i]), &t), -EINVAL);
+	assert_int_equal(time_parse(STR("0001-01-01T00:00:00Z"), &t), -ERANGE);
+	assert_int_equal(time_parse(STR("9999-12-31T23:59:59Z"), &t), -ERANGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(buffer_stops_at_its_ceiling),
 		cmocka_unit_test(buffer_gives_up_its_front),
 		cmocka_unit_test(slices_are_cut_and_trimmed),
