@@ -1,0 +1,101 @@
+/* content.c: blobs that are there, and files that are being made. */
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "image/store_impl.h"
+
+int content_open(const ImageStore *s, const Digest *d, uint64_t *ret_size, Err *e)
+{
+	char path[STORE_PATH_MAX], text[DIGEST_TEXT_MAX];
+	struct stat st;
+	store_blob_path(d, path);
+	AUTO_FD int fd = openat(s->root, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) return err_sys(e, errno, "open %s in the store %s", digest_format(d, text), s->path);
+	if (ret_size) *ret_size = (uint64_t)st.st_size;
+	return take_fd(fd);
+}
+
+int content_has(const ImageStore *s, const Digest *d, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	return db_get(s->db, "SELECT 1 FROM contents WHERE digest = ?", DB_ARGS(DB_DIGEST(d)), &rows, e);
+}
+
+int content_read(const ImageStore *s, const Digest *d, size_t max, Arena *a, char **ret, size_t *ret_n, Err *e)
+{
+	char text[DIGEST_TEXT_MAX], *p;
+	uint64_t size;
+	Digest found;
+	AUTO_FD int fd = content_open(s, d, &size, e);
+	if (fd < 0) return fd;
+	digest_format(d, text);
+	if (size > max) return err_set(e, ERR_RESOURCE, EFBIG, "%s: %ju bytes, %zu are allowed here", text, (uintmax_t)size, max);
+	AUTO_BUF b = BUF_INIT(max);
+	int r = fd_read_all(fd, &b);
+	if (r < 0) return err_sys(e, r, "read %s", text);
+	if ((r = digest_of(d->algorithm, buf_str(&b), b.n, &found)) < 0) return err_sys(e, r, "hash %s", text);
+	if (!digest_equal(&found, d))
+		return err_set(e, ERR_STATE, EUCLEAN,
+			       "%s in the store %s has other bytes than its digest says: `skep image check --repair` fetches it again",
+			       text, s->path);
+	if (!(p = arena_str(a, (Str){ buf_str(&b), b.n }))) return err_sys(e, ENOMEM, "read %s", text);
+	*ret = p;
+	*ret_n = b.n;
+	return 0;
+}
+
+/* ---- ingest ---- */
+
+/* Locked, and still the file of that name: whoever held it may have put it in place meanwhile. */
+static int lock_file(const ImageStore *s, const char *name, int fd)
+{
+	struct stat mine, there;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) return -errno;
+	if (fstat(fd, &mine) < 0) return -errno;
+	if (fstatat(s->ingest, name, &there, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT ? -ESTALE : -errno;
+	return mine.st_ino == there.st_ino && mine.st_dev == there.st_dev ? 0 : -ESTALE;
+}
+
+int ingest_open(const ImageStore *s, const char *name, Ingest *ret, Err *e)
+{
+	enum { TRIES = 100 };
+	if (strlen(name) >= INGEST_NAME_MAX || strchr(name, '/')) return err_sys(e, ENAMETOOLONG, "ingest/%s", name);
+	for (int i = 0; i < TRIES; i++) {
+		AUTO_FD int fd = openat(s->ingest, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0) return err_sys(e, errno, "create %s/ingest/%s", s->path, name);
+		int r = lock_file(s, name, fd);
+		if (r == -ESTALE) continue;
+		if (r == -EWOULDBLOCK) return err_sys(e, EWOULDBLOCK, "%s/ingest/%s is in the works", s->path, name);
+		if (r < 0) return err_sys(e, r, "lock %s/ingest/%s", s->path, name);
+		*ret = INGEST_NONE;
+		memcpy(ret->name, name, strlen(name) + 1);
+		ret->fd = take_fd(fd);
+		return 0;
+	}
+	return err_sys(e, EWOULDBLOCK, "%s/ingest/%s is in the works", s->path, name);
+}
+
+int ingest_new(const ImageStore *s, Ingest *ret, Err *e)
+{
+	uint64_t random[2];
+	char name[INGEST_NAME_MAX];
+	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return err_sys(e, errno, "getrandom");
+	snprintf(name, sizeof name, "new-%016jx%016jx", (uintmax_t)random[0], (uintmax_t)random[1]);
+	return ingest_open(s, name, ret, e);
+}
+
+void ingest_keep(Ingest *i)
+{
+	i->fd = fd_close(i->fd);
+}
+
+void ingest_drop(const ImageStore *s, Ingest *i)
+{
+	if (i->fd < 0) return;
+	unlinkat(s->ingest, i->name, 0);
+	i->fd = fd_close(i->fd);
+}

@@ -1,0 +1,50 @@
+/* schema.c: the tables of skep.db. A migration that has been released is never changed: add one. */
+#include "image/store_impl.h"
+
+static const char *const migrations[] = {
+	/* blobs that are there */
+	"CREATE TABLE contents(digest TEXT PRIMARY KEY, size INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	/* layers that are there: bytes of the tar, of the index, of the files in it; names; whether it hides all layers below */
+	"CREATE TABLE layers(diff_id TEXT PRIMARY KEY, tar_size INTEGER NOT NULL, index_size INTEGER NOT NULL, size INTEGER NOT NULL,"
+	" entries INTEGER NOT NULL, opaque INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	/* what a layer looks like when it is transferred; the blob may be gone, its digest is worth knowing all the same */
+	"CREATE TABLE forms(blob TEXT PRIMARY KEY, diff_id TEXT NOT NULL, size INTEGER NOT NULL, media_type TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX forms_diff_id ON forms(diff_id);"
+	/* images of one platform; target: the index it was chosen from, or the manifest again */
+	"CREATE TABLE images(manifest TEXT PRIMARY KEY, media_type TEXT NOT NULL, target TEXT NOT NULL, id TEXT NOT NULL, os TEXT, architecture TEXT, variant TEXT,"
+	" created TEXT, size INTEGER NOT NULL, added INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX images_id ON images(id);"
+	"CREATE INDEX images_target ON images(target);"
+	"CREATE TABLE image_contents(manifest TEXT NOT NULL REFERENCES images ON DELETE CASCADE, digest TEXT NOT NULL,"
+	" PRIMARY KEY(manifest, digest)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX image_contents_digest ON image_contents(digest);"
+	"CREATE TABLE image_layers(manifest TEXT NOT NULL REFERENCES images ON DELETE CASCADE, position INTEGER NOT NULL, diff_id TEXT NOT NULL,"
+	" blob TEXT, PRIMARY KEY(manifest, position)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX image_layers_diff_id ON image_layers(diff_id);"
+	"CREATE TABLE names(name TEXT PRIMARY KEY, manifest TEXT NOT NULL REFERENCES images) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX names_manifest ON names(manifest);"
+	/* where it came from or went to: what can be fetched again, from there */
+	"CREATE TABLE repo_digests(repository TEXT NOT NULL, target TEXT NOT NULL, manifest TEXT NOT NULL REFERENCES images ON DELETE CASCADE,"
+	" PRIMARY KEY(repository, target, manifest)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX repo_digests_manifest ON repo_digests(manifest);"
+	/* what a process that works on something has found to be there; it ends with the process */
+	"CREATE TABLE leases(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot TEXT NOT NULL) STRICT;"
+	"CREATE TABLE lease_items(lease INTEGER NOT NULL REFERENCES leases ON DELETE CASCADE, digest TEXT NOT NULL,"
+	" PRIMARY KEY(lease, digest)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX lease_items_digest ON lease_items(digest);"
+	/* files, by path below the state directory, that are being put in place or are to be taken away */
+	"CREATE TABLE doomed(path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+	/* uploads that were interrupted, and where the registry lets them go on */
+	"CREATE TABLE uploads(repository TEXT NOT NULL, digest TEXT NOT NULL, location TEXT NOT NULL, PRIMARY KEY(repository, digest)) STRICT,"
+	" WITHOUT ROWID;"
+	/* how often the names have changed; and how often they had when index.json was written */
+	"CREATE TABLE generation(id INTEGER PRIMARY KEY CHECK (id = 1), names INTEGER NOT NULL, written INTEGER NOT NULL) STRICT;"
+	"INSERT INTO generation VALUES(1, 1, 0);",
+};
+
+const DbSchema image_schema = {
+	.program = "skep",
+	.application_id = 0x536b6570, /* "Skep" */
+	.migrations = migrations,
+	.n = ARRAY_LEN(migrations),
+};

@@ -1,0 +1,33 @@
+/* store_impl.h: what the files of the image store share. */
+#pragma once
+
+#include "image/store.h"
+
+enum { STORE_PATH_MAX = 320 };
+
+extern const DbSchema image_schema;
+
+/* Paths below the state directory. */
+void store_blob_path(const Digest *d, char path[static STORE_PATH_MAX]);  /* "blobs/sha256/<hex>" */
+void store_layer_path(const Digest *d, char path[static STORE_PATH_MAX]); /* "layers/<hex>" */
+
+/* store_lock: LOCK_SH while files are put in place, LOCK_EX while they are taken away. Returns the descriptor that holds it. */
+int store_lock(const ImageStore *s, int how, Err *e) MUST_USE;
+
+/* A digest as a value of a statement: text lives as long as the array. */
+typedef struct DigestText {
+	char text[DIGEST_TEXT_MAX];
+} DigestText;
+static inline DbValue db_digest(const Digest *d, DigestText *t)
+{
+	return db_text(digest_format(d, t->text));
+}
+#define DB_DIGEST(d) db_digest((d), &(DigestText){ { 0 } })
+/* store_row_digest: the digest in a column; -EUCLEAN when the database holds something else. NULL gives none. */
+int store_row_digest(const DbRows *rows, int column, Digest *ret, Err *e) MUST_USE;
+
+/* store_names_changed: in the transaction that changes names: index.json is older from its commit on. */
+static inline int store_names_changed(Db *db, Err *e)
+{
+	return db_run(db, "UPDATE generation SET names = names + 1", DB_NONE, e);
+}
