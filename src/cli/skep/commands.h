@@ -20,3 +20,12 @@ static inline const Skep *skep_of(const Invocation *in)
 /* The commands, each in the file of its noun. All return the exit status, or -errno with e set. */
 int version_run(Invocation *in, Err *e);
 int info_run(Invocation *in, Err *e);
+int image_ls_run(Invocation *in, Err *e);
+int image_tag_run(Invocation *in, Err *e);
+int image_rm_run(Invocation *in, Err *e);
+int image_prune_run(Invocation *in, Err *e);
+int image_inspect_run(Invocation *in, Err *e);
+int image_history_run(Invocation *in, Err *e);
+int pull_run(Invocation *in, Err *e);
+int push_run(Invocation *in, Err *e);
+int df_run(Invocation *in, Err *e);

@@ -1,0 +1,125 @@
+/* endpoints.c: see endpoints.h. */
+#include "cli/skep/endpoints.h"
+
+#include <fcntl.h>
+
+#include "image/docker_config.h"
+#include "image/registries.h"
+#include "sys/fd.h"
+
+enum { PEM_MAX = 1 << 20, PLACES_MAX = 64 };
+
+#define HUB_HOST "registry-1.docker.io"
+
+static bool is_loopback(const char *host)
+{
+	static const char *const names[] = { "localhost", "127.", "[::1]" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (starts_with(host, names[i])) return true;
+	return false;
+}
+
+/* The contents of PEM files, one after the other; NULL without any. */
+static int read_pem(const StrList *files, Arena *a, const char **ret, Err *e)
+{
+	AUTO_BUF all = BUF_INIT(PEM_MAX);
+	for (size_t i = 0; i < files->n; i++) {
+		char *text;
+		size_t n;
+		int r = fd_read_file(AT_FDCWD, files->items[i], PEM_MAX, a, &text, &n, e);
+		if (r < 0) return r;
+		buf_put(&all, text, n);
+		buf_putc(&all, '\n');
+	}
+	*ret = files->n ? arena_strdup(a, buf_str(&all)) : NULL;
+	return files->n && (buf_failed(&all) || !*ret) ? err_sys(e, ENOMEM, "certificates") : 0;
+}
+
+static int read_one(const char *file, Arena *a, const char **ret, Err *e)
+{
+	const StrList one = { (const char *[]){ file }, file ? 1 : 0 };
+	return read_pem(&one, a, ret, e);
+}
+
+typedef struct Finding {
+	const Invocation *in;
+	const Reference *ref;
+	Registries registries;
+	DockerConfig config;
+	TransferEndpoint items[PLACES_MAX];
+	size_t n;
+} Finding;
+
+static int add(Finding *f, const Endpoint *from, const char *scheme, bool insecure, Err *e)
+{
+	Arena *a = f->in->arena;
+	Credential who = { 0 };
+	const char *host = streq(from->host, REFERENCE_DOMAIN) ? HUB_HOST : from->host;
+	if (f->n == PLACES_MAX) return 0;
+	TransferEndpoint *t = &f->items[f->n];
+	*t = (TransferEndpoint){ .url = arena_printf(a, "%s://%s", scheme, host), .repository = from->path, .insecure = insecure };
+	if (!t->url) return err_sys(e, ENOMEM, "%s", host);
+	int r = docker_config_credential(&f->config, from->host, from->path, a, &who, e);
+	if (r < 0) return r;
+	t->username = who.username;
+	t->password = who.password;
+	t->identity_token = who.identity_token;
+	Endpoint certs = *from;
+	if ((r = registries_certs(&f->registries, from->host, a, &certs, e)) < 0) return r;
+	if ((r = read_pem(&certs.ca, a, &t->ca, e)) < 0 || (r = read_one(certs.cert, a, &t->cert, e)) < 0) return r;
+	if ((r = read_one(certs.key, a, &t->key, e)) < 0) return r;
+	f->n++;
+	return 0;
+}
+
+static bool is_configured(const Registries *r, const char *domain)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (starts_with(r->items[i].prefix, domain)) return true;
+	return false;
+}
+
+int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e)
+{
+	Finding *f = arena_alloc(in->arena, sizeof *f);
+	EndpointList places;
+	if (!f) return err_sys(e, ENOMEM, "%s", ref->domain);
+	*f = (Finding){ .in = in, .ref = ref };
+	registries_init(&f->registries);
+	int r = registries_load(&f->registries, in->arena, e);
+	if (r >= 0) r = docker_config_load(skep_of(in)->config, in->arena, &f->config, e);
+	if (r >= 0) r = registries_endpoints(&f->registries, ref->domain, ref->path, ref->digest.algorithm != 0, in->arena, &places, e);
+	for (size_t i = 0; r >= 0 && i < places.n; i++) {
+		const Endpoint *p = &places.items[i];
+		bool local = is_loopback(p->host) && !is_configured(&f->registries, ref->domain) && streq(p->scheme, "https");
+		r = add(f, p, p->scheme, p->insecure || local, e);
+		if (r >= 0 && local) r = add(f, p, "http", false, e);
+	}
+	if (r < 0) return r;
+	*ret = (Endpoints){ f->items, f->n };
+	return 0;
+}
+
+static bool is_short(const char *name)
+{
+	const char *slash = strchr(name, '/');
+	return !slash || (!memchr(name, '.', (size_t)(slash - name)) && !memchr(name, ':', (size_t)(slash - name)) &&
+			  strncmp(name, "localhost/", 10) != 0);
+}
+
+int endpoints_expand(const Invocation *in, const char *name, Reference *ret, Err *e)
+{
+	Registries registries;
+	StrList names;
+	int r = reference_parse(str_of(name), in->arena, ret, e);
+	if (r < 0 || !is_short(name)) return r;
+	registries_init(&registries);
+	if ((r = registries_load(&registries, in->arena, e)) < 0) return r;
+	size_t bare = strcspn(name, ":@");
+	char *base = arena_str(in->arena, (Str){ name, bare });
+	if (!base) return err_sys(e, ENOMEM, "%s", name);
+	if ((r = registries_short_name(&registries, base, in->arena, &names, e)) < 0) return r;
+	if (!names.n) return 0;
+	const char *whole = arena_printf(in->arena, "%s%s", names.items[0], name + bare);
+	return whole ? reference_parse(str_of(whole), in->arena, ret, e) : err_sys(e, ENOMEM, "%s", name);
+}

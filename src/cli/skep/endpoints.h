@@ -1,0 +1,18 @@
+/* endpoints.h: from a reference to the registries to ask, with who we are there. */
+#pragma once
+
+#include "cli/skep/commands.h"
+#include "image/transfer_wire.h"
+#include "oci/reference.h"
+
+typedef struct Endpoints {
+	const TransferEndpoint *items;
+	size_t n;
+} Endpoints;
+
+/* endpoints_find: by registries.conf, certs.d and config.json. A registry on this machine (localhost, 127.0.0.0/8, ::1) without an entry is
+ * also asked without TLS, as docker does. */
+int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e) MUST_USE;
+
+/* endpoints_expand: a name as the user typed it: an alias or a search registry's for one without a registry (registries.conf). */
+int endpoints_expand(const Invocation *in, const char *name, Reference *ret, Err *e) MUST_USE;

@@ -1,0 +1,41 @@
+/* store.c: see store.h. */
+#include "cli/skep/store.h"
+
+#include "base/duration.h"
+#include "base/time.h"
+
+int skep_store(const Invocation *in, ImageStore **ret, Err *e)
+{
+	return image_store_open(skep_of(in)->root, ret, e);
+}
+
+const char *short_id(const Digest *d, char text[static DIGEST_HEX_MAX])
+{
+	digest_hex(d, text);
+	text[12] = 0;
+	return text;
+}
+
+void age_text(const char *created, char text[static AGE_TEXT_MAX])
+{
+	int64_t at;
+	char human[DURATION_TEXT_MAX];
+	if (!created || time_parse(str_of(created), &at) < 0) {
+		snprintf(text, AGE_TEXT_MAX, "N/A");
+		return;
+	}
+	duration_human(time_now() - at, human);
+	snprintf(text, AGE_TEXT_MAX, "%s ago", human);
+}
+
+void time_text(const char *created, char text[static AGE_TEXT_MAX])
+{
+	int64_t at;
+	char utc[TIME_TEXT_MAX];
+	if (!created || time_parse(str_of(created), &at) < 0) {
+		snprintf(text, AGE_TEXT_MAX, "N/A");
+		return;
+	}
+	time_format(at, TIME_SECONDS, utc);
+	snprintf(text, AGE_TEXT_MAX, "%.10s %.8s +0000 UTC", utc, utc + 11);
+}

@@ -1,0 +1,17 @@
+/* store.h: what the commands that work on images share. */
+#pragma once
+
+#include "cli/skep/commands.h"
+#include "image/catalog.h"
+
+/* skep_store: the store below --root. */
+int skep_store(const Invocation *in, ImageStore **ret, Err *e) MUST_USE;
+
+/* short_id: the first twelve digits. */
+const char *short_id(const Digest *d, char text[static DIGEST_HEX_MAX]);
+
+/* age_text: how long ago an RFC 3339 time was, as docker says it: "3 weeks ago"; "N/A" when it is none. time_text: the time itself, as
+ * docker prints it: "2026-01-02 03:04:05 +0000 UTC". */
+enum { AGE_TEXT_MAX = 64 };
+void age_text(const char *created, char text[static AGE_TEXT_MAX]);
+void time_text(const char *created, char text[static AGE_TEXT_MAX]);
