@@ -1,0 +1,85 @@
+/* options.h: how a registry is configured: by a JSON file and by flags, which a command puts over it.
+ *
+ * A zeroed RegistryOptions with root set is a registry on 127.0.0.1:5000 without authentication.
+ */
+#pragma once
+
+#include "registry/access.h"
+
+/* Bytes that repositories at and below a prefix may hold together ("team": also "team/app"; "": all of them). */
+typedef struct RegistryQuota {
+	const char *prefix;
+	uint64_t bytes;
+} RegistryQuota;
+
+/* Retention: in repositories that match, of the tags that match, the newest keep_last stay, and those pushed within keep_days;
+ * the others are removed by the collection. A tag that no rule matches stays; one that several match stays when one keeps it. */
+typedef struct RegistryRetention {
+	StrList repositories, tags;
+	uint32_t keep_last, keep_days;
+} RegistryRetention;
+
+typedef struct RegistryGc {
+	uint64_t interval; /* seconds between two collections; 0: 3600 */
+	OptUint grace;     /* seconds that what nothing refers to stays; absent: 86400 */
+	bool disabled;     /* no collection by time; SIGUSR1 starts one anyway */
+	bool untagged;     /* manifests without a tag, that no index and no subject holds, are removed */
+	bool dangling;     /* manifests whose subject is gone are removed */
+	LIST_OF(RegistryRetention) retention;
+} RegistryGc;
+
+typedef struct RegistryWebhook {
+	const char *url;      /* http:// */
+	StrList repositories; /* patterns; empty: all */
+	StrList events;       /* push, delete, mount; empty: all */
+} RegistryWebhook;
+
+typedef struct RegistryTls {
+	const char *certificate, *key, *client_ca; /* client_ca: client certificates are asked for and name the user */
+	bool client_required;
+} RegistryTls;
+
+typedef struct RegistryAuth {
+	const char *htpasswd;
+	bool token;              /* bearer tokens from /token instead of Basic at each request */
+	const char *realm;       /* URL of /token as clients see it; NULL: from the request's Host */
+	const char *service;     /* NULL: "skep-registry" */
+	uint64_t token_lifetime; /* seconds; 0: 300 */
+	bool anonymous_pull;     /* a rule {"**", anonymous, pull} */
+	AccessRuleList rules;    /* none: who has logged in may do everything */
+} RegistryAuth;
+
+typedef struct RegistryProxy {
+	const char *prefix, *upstream;
+} RegistryProxy;
+
+typedef struct RegistryOptions {
+	const char *root;
+	StrList listen;             /* net/server.h, http_server_listen; empty: 127.0.0.1:5000 */
+	const char *metrics_listen; /* /metrics and /healthz there instead; NULL: beside the API */
+	RegistryTls tls;
+	RegistryAuth auth;
+	RegistryGc gc;
+	LIST_OF(RegistryQuota) quotas;
+	LIST_OF(RegistryWebhook) webhooks;
+	LIST_OF(RegistryProxy) proxies;
+	uint64_t max_repositories; /* 0: no limit */
+	uint64_t max_blob;         /* bytes of one blob; 0: no limit */
+	uint64_t upload_expiry;    /* seconds after which an upload nobody continued is dropped; 0: 86400 */
+	uint64_t cache;            /* bytes of manifests kept in memory; 0: 32 MiB */
+	uint32_t threads;          /* that hash and write; 0: as many as processors, 2 to 8 */
+	bool readonly;             /* pushes and deletions get 405 */
+	bool no_delete;            /* deletions get 405 */
+	bool sparse;               /* manifests may refer to blobs that are not there */
+	bool access_log;           /* a JSON line for each request on standard output */
+} RegistryOptions;
+
+extern const BindTable registry_options_table;
+
+enum { REGISTRY_CONFIG_MAX = 4 << 20 };
+
+/* registry_options_load: *o as the file at path says, its strings in a. Flags are put over it afterwards. */
+int registry_options_load(const char *path, Arena *a, RegistryOptions *o, Err *e) MUST_USE;
+
+/* registry_options_check: combinations and patterns; fills in the defaults. Once, after file and flags. a: for what is added. */
+int registry_options_check(RegistryOptions *o, Arena *a, Err *e) MUST_USE;
