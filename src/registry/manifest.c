@@ -1,6 +1,8 @@
 /* manifest.c: see manifest.h. */
 #include "registry/manifest.h"
 
+#include <stdarg.h>
+
 #define OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define OCI_INDEX "application/vnd.oci.image.index.v1+json"
 #define OCI_ARTIFACT "application/vnd.oci.artifact.manifest.v1+json"

@@ -2,6 +2,7 @@
 #include "registry/name.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 static bool is_lower_alnum(char c)
 {
