@@ -225,6 +225,7 @@ static void begin_bearer(Request *q, Str text, void (*go)(Request *q))
 		return;
 	}
 	q->user = t->user[0] ? t->user : NULL;
+	q->token = t;
 	if (q->name) q->rights = access_rights(&auth->rules, q->user, q->name) & token_rights(t, str_of(q->name));
 	go(q);
 }

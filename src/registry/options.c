@@ -6,6 +6,7 @@
 
 #include "base/glob.h"
 #include "registry/name.h"
+#include "registry/webhook.h"
 #include "sys/fd.h"
 
 #define ROW(T, json_name, k, field, ...) \
@@ -83,8 +84,8 @@ static int check_webhooks(const RegistryOptions *o, Err *e)
 	static const char *const known[] = { "push", "delete", "mount" };
 	for (size_t i = 0; i < o->webhooks.n; i++) {
 		const RegistryWebhook *hook = &o->webhooks.items[i];
-		if (!starts_with(hook->url, "http://"))
-			return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "webhooks[%zu]: %s: only http:// can be called", i, hook->url);
+		int r = webhook_check_url(hook->url, e);
+		if (r < 0) return err_wrap(e, "webhooks[%zu]", i);
 		if (check_patterns(&hook->repositories, "webhooks.repositories", e) < 0) return -EINVAL;
 		for (size_t k = 0; k < hook->events.n; k++) {
 			bool found = false;

@@ -50,6 +50,7 @@ struct Request {
 	const char *name;      /* repository, valid; NULL for routes without */
 	const char *reference; /* tag, digest or session as the path has it; "" for routes without */
 	const char *user;      /* NULL: anonymous */
+	const Token *token;    /* he came with one: it narrows his rights */
 	unsigned rights;       /* ACCESS_… for name */
 	int64_t started;       /* ns, monotonic */
 };

@@ -1,0 +1,233 @@
+/* serve.c: the server's life: everything is opened, runs, and is closed in the reverse order. */
+#include "registry/service.h"
+
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include "net/tls.h"
+
+enum { GRACE_SECONDS = 10, CONNECTIONS_MAX = 20000, FDS_PER_CONNECTION = 2, FDS_OWN = 64 };
+
+#define SECOND INT64_C(1000000000)
+
+/* ---- collections ---- */
+
+static int collect_run(void *arg, Committer *committer, Db *db, Err *e)
+{
+	return collection_step(&((Registry *)arg)->collector.now, db, e);
+}
+
+static void collect_after(void *arg, Db *db)
+{
+	collection_after(&((Registry *)arg)->collector.now, db);
+}
+
+static void collect_end(Registry *reg)
+{
+	Collector *c = &reg->collector;
+	RegistryGcResult *r = &c->now.result, *total = &c->total;
+	r->uploads = uploads_expire(&reg->uploads, &reg->storage, c->now.now - (int64_t)reg->o->upload_expiry * SECOND);
+	total->tags += r->tags;
+	total->manifests += r->manifests;
+	total->links += r->links;
+	total->blobs += r->blobs;
+	total->bytes += r->bytes;
+	total->uploads += r->uploads;
+	total->files += r->files;
+	total->repositories += r->repositories;
+	c->files_done = true;
+	c->running = false;
+	c->runs++;
+	if (r->tags || r->manifests) cache_drop_prefix(&reg->cache, (Str){ "", 0 });
+	log_write(reg->log, LOG_INFO, "collected %ju tags, %ju manifests, %ju blobs of %ju bytes, %ju uploads, %ju lost files", (uintmax_t)r->tags,
+		  (uintmax_t)r->manifests, (uintmax_t)r->blobs, (uintmax_t)r->bytes, (uintmax_t)r->uploads, (uintmax_t)r->files);
+	collector_plan(reg);
+}
+
+static void collect_done(void *arg, int result, const Err *e)
+{
+	Registry *reg = arg;
+	/* tags that went must not be answered from memory, not even until the end of the collection */
+	if (reg->collector.now.stage <= COLLECT_LINKS) cache_drop_prefix(&reg->cache, (Str){ "", 0 });
+	if (result > 0 && !reg->stopping) {
+		committer_submit(reg->committer, &reg->collector.commit);
+		return;
+	}
+	if (result < 0) log_write(reg->log, LOG_ERROR, "collection: %s", e->msg);
+	collect_end(reg);
+}
+
+void collector_start(Registry *reg)
+{
+	Collector *c = &reg->collector;
+	if (c->running || reg->stopping || reg->o->readonly) return;
+	c->running = true;
+	collection_init(&c->now, reg->o, &reg->storage, !c->files_done);
+	c->commit = (Commit){ .run = collect_run, .after = collect_after, .done = collect_done, .arg = reg };
+	committer_submit(reg->committer, &c->commit);
+}
+
+static void on_collect(void *arg)
+{
+	collector_start(arg);
+}
+
+void collector_plan(Registry *reg)
+{
+	if (reg->o->gc.disabled || reg->stopping) return;
+	loop_timer_set(&reg->loop, &reg->collector.timer, loop_now(&reg->loop) + (int64_t)reg->o->gc.interval * SECOND, on_collect, reg);
+}
+
+/* ---- the end ---- */
+
+static void all_gone(Registry *reg)
+{
+	if (!http_server_connections(reg->http)) loop_stop(&reg->loop, 0);
+}
+
+static void on_stopped(void *arg)
+{
+	all_gone(arg);
+}
+
+static void on_stop_timer(void *arg)
+{
+	Registry *reg = arg;
+	log_write(reg->log, LOG_WARN, "%u connections are cut off", http_server_connections(reg->http));
+	loop_stop(&reg->loop, 0);
+}
+
+static void stop(Registry *reg)
+{
+	if (reg->stopping) {
+		loop_stop(&reg->loop, 0);
+		return;
+	}
+	reg->stopping = true;
+	http_server_stop(reg->http);
+	if (reg->metrics_http) http_server_stop(reg->metrics_http);
+	loop_timer_set(&reg->loop, &reg->stop_timer, loop_now(&reg->loop) + GRACE_SECONDS * SECOND, on_stop_timer, reg);
+	all_gone(reg);
+}
+
+static void on_signal(void *arg, const struct signalfd_siginfo *info)
+{
+	Registry *reg = arg;
+	Err e = ERR_INIT;
+	if (info->ssi_signo == SIGUSR1) {
+		collector_start(reg);
+	} else if (info->ssi_signo == SIGHUP) {
+		if (auth_reload(reg, &e) < 0) log_write(reg->log, LOG_ERROR, "the old passwords stay: %s", e.msg);
+	} else {
+		stop(reg);
+	}
+}
+
+/* ---- the beginning ---- */
+
+/* As many descriptors as the hard limit grants; then as many connections as fit. */
+static unsigned raise_limits(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
+	rlim_t n = limit.rlim_cur > FDS_OWN ? (limit.rlim_cur - FDS_OWN) / FDS_PER_CONNECTION : 16;
+	return n > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)n;
+}
+
+static int start_http(Registry *reg, Err *e)
+{
+	const RegistryOptions *o = reg->o;
+	HttpServerOptions options = { .max_connections = raise_limits(), .tls = reg->tls, .handle = service_handle, .stopped = on_stopped, .arg = reg };
+	int r = http_server_new(&reg->loop, &options, &reg->http, e);
+	for (size_t i = 0; r >= 0 && i < o->listen.n; i++)
+		r = http_server_listen(reg->http, o->listen.items[i], e);
+	if (r < 0 || !o->metrics_listen) return r;
+	HttpServerOptions metrics = { .max_connections = 64, .handle = service_handle_metrics, .arg = reg };
+	r = http_server_new(&reg->loop, &metrics, &reg->metrics_http, e);
+	return r < 0 ? r : http_server_listen(reg->metrics_http, o->metrics_listen, e);
+}
+
+static int start_tls(Registry *reg, Err *e)
+{
+	const RegistryTls *t = &reg->o->tls;
+	if (!t->certificate) return 0;
+	TlsServerOptions options = { .cert = t->certificate, .key = t->key, .client_ca = t->client_ca, .client_optional = !t->client_required };
+	return tls_server_new(&options, &reg->tls, e);
+}
+
+static int start_signals(Registry *reg, Err *e)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < 4; i++)
+		sigaddset(&set, (const int[]){ SIGTERM, SIGINT, SIGHUP, SIGUSR1 }[i]);
+	int r = loop_signals_add(&reg->loop, &reg->signals, &set, on_signal, reg);
+	return r < 0 ? err_sys(e, -r, "wait for signals") : 0;
+}
+
+static int start(Registry *reg, Err *e)
+{
+	Db *writing;
+	int r = storage_open(reg->o->root, &reg->storage, e);
+	if (r >= 0) r = catalog_open(reg->o->root, &reg->db, e);
+	if (r >= 0) r = catalog_open(reg->o->root, &writing, e);
+	/* before the threads, which shall have them blocked */
+	if (r >= 0) {
+		r = start_signals(reg, e);
+		if (r < 0) db_close(writing);
+	}
+	if (r >= 0) r = committer_new(&reg->loop, writing, &reg->committer, e);
+	if (r >= 0) r = workers_new(&reg->loop, reg->o->threads, &reg->workers, e);
+	if (r >= 0) r = auth_init(reg, e);
+	if (r >= 0) r = start_tls(reg, e);
+	return r < 0 ? r : start_http(reg, e);
+}
+
+/* What the clients' requests have begun is ended before what they need is closed: first the exchanges (their owners forget
+ * them), then the jobs, whose ends may bring commits, then the commits. */
+static void end(Registry *reg)
+{
+	reg->stopping = true;
+	http_server_free(reg->metrics_http);
+	http_server_free(reg->http);
+	reg->http = reg->metrics_http = NULL;
+	workers_free(reg->workers);
+	committer_free(reg->committer);
+	webhook_done(reg);
+	loop_timer_cancel(&reg->collector.timer);
+	loop_timer_cancel(&reg->stop_timer);
+	loop_signals_remove(&reg->signals);
+	uploads_done(&reg->uploads);
+	cache_done(&reg->cache);
+	auth_done(reg);
+	tls_context_free(reg->tls);
+	db_close(reg->db);
+	storage_close(&reg->storage);
+	loop_done(&reg->loop);
+}
+
+int registry_serve(const RegistryOptions *o, const Log *log, RegistryReadyFn *ready, void *arg, Err *e)
+{
+	AUTO_FREE Registry *reg = calloc(1, sizeof *reg);
+	if (!reg) return err_sys(e, ENOMEM, "start the registry");
+	/* few threads, and pieces of one size that go from one to another: an arena each would keep what others could use */
+	mallopt(M_ARENA_MAX, 2);
+	reg->o = o;
+	reg->log = log;
+	reg->cache = CACHE_INIT(o->cache);
+	reg->storage = (Storage){ .root = -1, .uploads = -1, .lock = -1, .blobs = { -1, -1, -1 } };
+	int r = loop_init(&reg->loop);
+	if (r < 0) return err_sys(e, -r, "start the registry");
+	r = start(reg, e);
+	if (r >= 0) {
+		collector_plan(reg);
+		webhook_kick(reg);
+		if (ready) ready(arg, http_server_port(reg->http));
+		r = loop_run(&reg->loop);
+		if (r < 0) err_sys(e, -r, "wait for requests");
+	}
+	end(reg);
+	return r < 0 ? r : 0;
+}
