@@ -26,7 +26,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX tags_by_digest ON tags (repository, digest);"
 	"CREATE TABLE events (id INTEGER PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,"
 	"  due INTEGER NOT NULL) STRICT;"
-	"CREATE INDEX events_by_due ON events (due);",
+	"CREATE INDEX events_by_url ON events (url, id);",
 };
 
 static const DbSchema schema = { "skep registry", 0x736b7267 /* "skrg" */, migrations, ARRAY_LEN(migrations) };

@@ -121,8 +121,16 @@ static void outcome_done(void *arg, int result, const Err *e)
 	Outcome *o = arg;
 	Registry *reg = o->reg;
 	free(o);
+	reg->webhooks.settling = false;
 	if (result < 0) log_write(reg->log, LOG_ERROR, "webhook: %s", e->msg);
 	else webhook_kick(reg);
+}
+
+static void on_timer(void *arg);
+
+static void plan(Registry *reg, int64_t delay)
+{
+	loop_timer_set(&reg->loop, &reg->webhooks.timer, loop_now(&reg->loop) + delay, on_timer, reg);
 }
 
 static void finish(Delivery *d, const char *problem)
@@ -143,7 +151,10 @@ static void finish(Delivery *d, const char *problem)
 	}
 	delivery_free(d);
 	reg->webhooks.current = NULL;
+	/* until its row says so the event is not looked at again */
+	reg->webhooks.settling = o != NULL;
 	if (o) committer_submit(reg->committer, &o->commit);
+	else plan(reg, delay);
 }
 
 /* ---- the connection ---- */
@@ -262,13 +273,6 @@ static int send_event(Delivery *d, const char *body)
 
 /* ---- the queue ---- */
 
-static void on_timer(void *arg);
-
-static void plan(Registry *reg, int64_t delay)
-{
-	loop_timer_set(&reg->loop, &reg->webhooks.timer, loop_now(&reg->loop) + delay, on_timer, reg);
-}
-
 static void deliver(Registry *reg, const DbRows *rows)
 {
 	Delivery *d = calloc(1, sizeof *d);
@@ -290,8 +294,10 @@ static void on_timer(void *arg)
 	Registry *reg = arg;
 	Err e = ERR_INIT;
 	AUTO_DB_ROWS rows = { 0 };
-	if (reg->webhooks.current || reg->stopping) return;
-	int r = db_get(reg->db, "SELECT id, url, body, attempts, due FROM events ORDER BY due, id LIMIT 1", DB_NONE, &rows, &e);
+	if (reg->webhooks.current || reg->webhooks.settling || reg->stopping) return;
+	int r = db_get(reg->db, 
+		       "SELECT id, url, body, attempts, due FROM events WHERE id IN (SELECT min(id) FROM events GROUP BY url) ORDER BY due, id LIMIT 1",
+		       DB_NONE, &rows, &e);
 	if (r < 0) log_write(reg->log, LOG_ERROR, "webhook: %s", e.msg);
 	if (r <= 0) return;
 	int64_t wait = db_row_int(&rows, 4) - time_now();
@@ -301,7 +307,7 @@ static void on_timer(void *arg)
 
 void webhook_kick(Registry *reg)
 {
-	if (reg->o->webhooks.n && !reg->webhooks.current && !reg->stopping) plan(reg, 0);
+	if (reg->o->webhooks.n && !reg->webhooks.current && !reg->webhooks.settling && !reg->stopping) plan(reg, 0);
 }
 
 void webhook_done(Registry *reg)

@@ -1,7 +1,7 @@
 /* webhook.h: events for others: rows in the transaction of what they tell, delivered later, until they are.
  *
- * The body is docker's notification envelope ({"events":[…]}). A delivery that fails is tried again, later each time; after
- * WEBHOOK_ATTEMPTS it is dropped and logged. Receivers are reached by plain HTTP at an address: names are not resolved.
+ * The body is docker's notification envelope ({"events":[…]}). A delivery that fails is tried again, later each time, and holds back those
+ * behind it: a receiver sees events in their order. After WEBHOOK_ATTEMPTS it is dropped and logged. Receivers are reached by plain HTTP at an address: names are not resolved.
  */
 #pragma once
 
@@ -16,7 +16,8 @@ typedef struct Delivery Delivery;
 
 typedef struct Webhooks {
 	LoopTimer timer;
-	Delivery *current; /* one at a time, so that a receiver sees events in their order */
+	Delivery *current; /* one at a time */
+	bool settling;     /* the outcome of the last one is being committed */
 	uint64_t sent, failed;
 } Webhooks;
 

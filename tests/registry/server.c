@@ -44,11 +44,14 @@ static int run(int argc, char **argv, Err *e)
 	Log log = { .fd = STDERR_FILENO, .level = LOG_INFO };
 	const char *command = "serve", *listen[] = { NULL, NULL };
 	int r = 0;
+	/* the file first: flags stand over it, wherever they are */
+	for (int i = 1; r >= 0 && i + 1 < argc; i++)
+		if (streq(argv[i], "--config")) r = registry_options_load(argv[i + 1], &a, &o, e);
 	for (int i = 1; r >= 0 && i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 		if (argv[i][0] != '-') command = argv[i];
 		else if (!value) return err_set(e, ERR_USAGE, EINVAL, "%s: needs a value", argv[i]);
-		else if (streq(argv[i], "--config")) r = registry_options_load(argv[++i], &a, &o, e);
+		else if (streq(argv[i], "--config")) i++;
 		else if (streq(argv[i], "--root")) o.root = argv[++i];
 		else if (streq(argv[i], "--listen")) {
 			listen[0] = argv[++i];

@@ -1,0 +1,382 @@
+"""Who may do what: passwords, tokens, certificates. What the network may do: TLS, slow and many clients, hooks."""
+import base64
+import concurrent.futures
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+from conftest import Client, digest, raw, wait_for
+
+RULES = [
+    {"repositories": ["team/**"], "users": ["alice"], "actions": ["pull", "push", "delete"]},
+    {"repositories": ["team/**"], "users": ["bob"], "actions": ["pull"]},
+    {"repositories": ["public/*"], "users": ["*", "anonymous"], "actions": ["pull"]},
+    {"repositories": ["public/*"], "users": ["alice"], "actions": ["*"]},
+]
+
+
+# bcrypt of cost 4, for speed; what `htpasswd -nbB -C 4` writes
+HASHES = {
+    "secret": "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
+    "hidden": "$2y$04$abcdefghijklmnopqrstuuhZyWRsG7iAMo6rVsDQ6k6wZoOR22OE2",
+    "new": "$2y$04$abcdefghijklmnopqrstuusf96eeUQLgQWR72RBesvIE8CjOJNM9O",
+    "x": "$2y$04$abcdefghijklmnopqrstuuPp7HPfoAs8I2dCQCQ/fW7zEJv8I8C8e",
+}
+
+
+@pytest.fixture
+def passwords(tmp_path):
+    path = tmp_path / "htpasswd"
+    path.write_text(f"# users\n\nalice:{HASHES['secret']}\nbob:{HASHES['hidden']}\n")
+    return path
+
+
+@pytest.fixture
+def guarded(make, passwords):
+    return make(auth={"htpasswd": str(passwords), "rules": RULES}).start()
+
+
+def test_login(guarded):
+    a = guarded.client()("GET", "/v2/")
+    assert a.status == 401 and a["WWW-Authenticate"].startswith('Basic realm="')
+    assert guarded.client("alice", "secret")("GET", "/v2/").status == 200
+    for user, password in (("alice", "Secret"), ("alice", ""), ("nobody", "secret"), ("", "")):
+        assert guarded.client(user, password)("GET", "/v2/").status == 401
+    for header in ("Basic", "Basic %%%", "Basic " + base64.b64encode(b"alice").decode(), "Bearer x", "Digest x", "Basic " + "A" * 9000):
+        assert Client(guarded.port, {"Authorization": header})("GET", "/v2/").status == 401
+
+
+def test_rights(guarded):
+    alice, bob, anyone = guarded.client("alice", "secret"), guarded.client("bob", "hidden"), guarded.client()
+    it = alice.image("team/app", "x")
+    alice.image("public/app", "x")
+    assert bob("GET", "/v2/team/app/manifests/x").status == 200
+    a = bob("POST", "/v2/team/app/blobs/uploads/")
+    assert (a.status, a.code()) == (403, "DENIED")
+    assert bob("DELETE", f"/v2/team/app/manifests/{it}").status == 403
+    assert bob("GET", "/v2/else/manifests/x").status == 403
+    a = anyone("GET", "/v2/team/app/manifests/x")
+    assert (a.status, a.code()) == (401, "UNAUTHORIZED")
+    assert anyone("GET", "/v2/public/app/manifests/x").status == 200
+    assert anyone("POST", "/v2/public/app/blobs/uploads/").status == 401
+    assert bob("GET", "/v2/_catalog").json()["repositories"] == ["public/app", "team/app"]
+    assert anyone("GET", "/v2/_catalog").status == 401
+    assert anyone("GET", "/metrics").status == 401 and anyone("GET", "/healthz").status == 200
+
+
+def test_no_mount_out_of_what_one_cannot_read(guarded):
+    alice, bob = guarded.client("alice", "secret"), guarded.client("bob", "hidden")
+    secret = alice.push("team/secret", b"secret")
+    assert alice("POST", f"/v2/public/x/blobs/uploads/?mount={secret}&from=team/secret").status == 201
+    assert bob("POST", f"/v2/team/x/blobs/uploads/?mount={secret}").status == 403
+
+
+def test_passwords_are_read_again(guarded, passwords):
+    passwords.write_text(f"carol:{HASHES['new']}\n")
+    guarded.process.send_signal(1)
+    wait_for(lambda: guarded.client("carol", "new")("GET", "/v2/").status == 200)
+    assert guarded.client("alice", "secret")("GET", "/v2/").status == 401
+
+
+@pytest.mark.parametrize("line", ["alice", "alice:plain", "alice:$1$abc$def", "alice:$2y$99$" + "a" * 53, "a:{0}\na:{0}"])
+def test_password_files_refused(make, passwords, line):
+    passwords.write_text(line.format(HASHES["x"]) + "\n")
+    with pytest.raises(AssertionError, match=str(passwords)):
+        make(auth={"htpasswd": str(passwords)}).start()
+
+
+# ---- tokens ----
+
+
+@pytest.fixture
+def tokens(make, passwords):
+    return make(auth={"htpasswd": str(passwords), "rules": RULES, "token": True, "service": "it"}).start()
+
+
+def get_token(registry, user, password, *scopes):
+    query = urllib.parse.urlencode([("service", "it")] + [("scope", x) for x in scopes])
+    a = registry.client(user, password)("GET", f"/token?{query}")
+    assert a.status == 200, a.body
+    return a.json()["token"]
+
+
+def bearer(registry, token):
+    return Client(registry.port, {"Authorization": f"Bearer {token}"})
+
+
+def test_token_flow(tokens):
+    a = tokens.client()("POST", "/v2/team/app/blobs/uploads/")
+    assert a.status == 401
+    challenge = dict(re.findall(r'(\w+)="([^"]*)"', a["WWW-Authenticate"]))
+    assert challenge == {"realm": f"http://127.0.0.1:{tokens.port}/token", "service": "it", "scope": "repository:team/app:pull,push"}
+    alice = bearer(tokens, get_token(tokens, "alice", "secret", challenge["scope"]))
+    alice.image("team/app", "x")
+    assert alice("GET", "/v2/").status == 200
+    a = alice("DELETE", "/v2/team/app/manifests/x")  # not asked for
+    assert a.status == 401 and 'error="insufficient_scope"' in a["WWW-Authenticate"]
+    bob = bearer(tokens, get_token(tokens, "bob", "hidden", "repository:team/app:pull,push"))
+    assert bob("GET", "/v2/team/app/manifests/x").status == 200
+    assert bob("POST", "/v2/team/app/blobs/uploads/").status == 401
+    anyone = bearer(tokens, get_token(tokens, None, None, "repository:public/app:pull repository:team/app:pull"))
+    assert anyone("GET", "/v2/public/app/manifests/x").status == 404
+    assert anyone("GET", "/v2/team/app/manifests/x").status == 401
+
+
+def test_token_by_form(tokens):
+    form = urllib.parse.urlencode({"grant_type": "password", "username": "alice", "password": "secret", "service": "it", "scope": "repository:team/a:pull"})
+    a = tokens.client()("POST", "/token", form, Content_Type="application/x-www-form-urlencoded")
+    assert bearer(tokens, a.json()["access_token"])("GET", "/v2/team/a/tags/list").status == 404
+    assert tokens.client()("POST", "/token", form.replace("secret", "x")).status == 401
+    assert tokens.client()("POST", "/token", "grant_type=refresh_token").status == 400
+    assert tokens.client("alice", "x")("GET", "/token?service=it").status == 401
+    assert tokens.client()("GET", "/token?service=another").status == 400
+
+
+def encode(data):
+    return base64.urlsafe_b64encode(data if isinstance(data, bytes) else json.dumps(data).encode()).decode().rstrip("=")
+
+
+def test_tokens_forged(tokens):
+    token = get_token(tokens, "alice", "secret", "repository:team/app:pull")
+    assert bearer(tokens, token)("GET", "/v2/").status == 200
+    head, claims, signature = token.split(".")
+    plain = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    plain["access"][0]["actions"] = ["pull", "push", "delete"]
+    wider = encode(plain)
+    forged = [
+        f"{head}.{wider}.{signature}",
+        f"{encode({'alg': 'none', 'typ': 'JWT'})}.{wider}.",
+        f"{encode({'alg': 'none'})}.{claims}.{signature}",
+        f"{head}.{claims}.",
+        f"{head}.{claims}",
+        f"{head}.{claims}.{signature}.x",
+        f"{head}.{claims}.{signature}=",
+        f"{head}.{claims}.{signature[:-4]}",
+        "",
+        "..",
+        "x" * 20000,
+    ]
+    for name in ("HS384", "RS256", "ES256"):
+        other = encode({"alg": name, "typ": "JWT", "kid": "../../dev/null"})
+        forged.append(f"{other}.{wider}.{encode(hmac.new(b'', f'{other}.{wider}'.encode(), hashlib.sha256).digest())}")
+    for it in forged:
+        assert bearer(tokens, it)("GET", "/v2/").status == 401, it
+
+
+def signed(registry, **changes):
+    """With the registry's own key."""
+    key = (registry.root / "token.key").read_bytes()
+    now = int(time.time())
+    claims = {"iss": "it", "sub": "alice", "aud": "it", "exp": now + 60, "nbf": now, "iat": now, "access": [], **changes}
+    head = encode(b'{"alg":"HS256","typ":"JWT"}')
+    text = f"{head}.{encode(claims)}"
+    return f"{text}.{encode(hmac.new(key, text.encode(), hashlib.sha256).digest())}"
+
+
+def test_token_claims(tokens):
+    now = int(time.time())
+    assert bearer(tokens, signed(tokens))("GET", "/v2/").status == 200
+    for changes in ({"exp": now - 60}, {"nbf": now + 60}, {"iss": "x"}, {"aud": "x"}, {"exp": "never"}, {"access": 5}):
+        assert bearer(tokens, signed(tokens, **changes))("GET", "/v2/").status == 401, changes
+    # a token never gives what the rules do not
+    wide = signed(tokens, sub="bob", access=[{"type": "repository", "name": "team/app", "actions": ["push"]}])
+    assert bearer(tokens, wide)("POST", "/v2/team/app/blobs/uploads/").status == 401
+
+
+# ---- TLS ----
+
+
+def openssl(directory, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+
+def test_tls_and_client_certificates(make, tmp_path):
+    openssl(tmp_path, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    for name in ("localhost", "alice"):
+        openssl(tmp_path, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(tmp_path, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem")
+    tls = {"certificate": str(tmp_path / "localhost.pem"), "key": str(tmp_path / "localhost.key"), "clientCA": str(tmp_path / "ca.pem")}
+    registry = make(tls=tls, auth={"rules": RULES}).start()
+    context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    context.check_hostname = False
+
+    def connect():
+        c = Client(registry.port)
+        c.connection = http.client.HTTPSConnection("127.0.0.1", registry.port, context=context)
+        return c
+
+    assert connect()("GET", "/v2/").status in (401, 403)
+    context.load_cert_chain(tmp_path / "alice.pem", tmp_path / "alice.key")
+    alice = connect()
+    blob = bytes(1 << 20)
+    it = alice.push("team/x", blob)
+    assert alice("GET", f"/v2/team/x/blobs/{it}").body == blob
+
+
+# ---- hostile and many clients ----
+
+
+def test_slow_and_broken_clients_disturb_nobody(registry, client):
+    client.image("a", "x")
+    slow = []
+    for _ in range(100):
+        s = socket.create_connection(("127.0.0.1", registry.port))
+        s.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Slow:")
+        slow.append(s)
+    for _ in range(20):
+        assert client("GET", "/v2/a/manifests/x").status == 200
+    for s in slow:
+        s.close()
+    assert b" 400 " in raw(registry.port, b"GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").split(b"\r\n")[0]
+
+
+def test_path_traversal_on_the_wire(registry):
+    for path in (b"/v2/../../etc/passwd", b"/v2/a/blobs/../../../registry.db", b"/v2/a/blobs/sha256:..%2f..%2fregistry.db", b"/v2/%2e%2e/tags/list"):
+        answer = raw(registry.port, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer.split(b" ")[1] in (b"400", b"404"), answer
+
+
+def test_thousand_pulls_at_once(registry, client):
+    blob = bytes(range(256)) * 400
+    it = client.push("a", blob)
+    sockets = [socket.create_connection(("127.0.0.1", registry.port), timeout=60) for _ in range(1000)]
+    for s in sockets:
+        s.sendall(f"GET /v2/a/blobs/{it} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+
+    def read(s):
+        with s:
+            got = b""
+            while piece := s.recv(1 << 16):
+                got += piece
+        return got.endswith(blob) and got.startswith(b"HTTP/1.1 200")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, sockets))
+
+
+def test_many_pushes_at_once(registry):
+    def push(n):
+        data = bytes([n % 256]) * (n * 1000)
+        c = Client(registry.port)
+        c.image(f"r{n % 7}", f"t{n}", (data,))
+        return c("GET", f"/v2/r{n % 7}/blobs/{digest(data)}").body == data
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(push, range(100)))
+    registry.stop()
+    registry.sound()
+
+
+# ---- webhooks, metrics, logs ----
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):  # pylint: disable=invalid-name
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.tries += 1
+        refuse = self.server.tries <= self.server.refuse
+        self.send_response(500 if refuse else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        if not refuse:
+            self.server.events += json.loads(body)["events"]
+
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        pass
+
+
+@pytest.fixture
+def receiver():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.events, server.tries, server.refuse = [], 0, 0
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_webhooks(make, receiver):
+    receiver.refuse = 2
+    registry = make(webhooks=[{"url": f"http://127.0.0.1:{receiver.server_port}/hook", "repositories": ["team/*"], "events": ["push", "delete"]}]).start()
+    c = registry.client()
+    c.image("else/x", "a")
+    it = c.image("team/x", "a")
+    c("DELETE", "/v2/team/x/manifests/a")
+    wait_for(lambda: len(receiver.events) == 2)
+    by_action = {x["action"]: x["target"] for x in receiver.events}
+    assert by_action["push"]["repository"] == "team/x" and by_action["push"]["digest"] == it and by_action["push"]["tag"] == "a"
+    assert by_action["delete"]["tag"] == "a"
+    assert receiver.tries == 4
+
+
+def test_webhooks_survive_a_restart(make, receiver):
+    port = receiver.server_port
+    registry = make(webhooks=[{"url": f"http://127.0.0.1:{port}/"}]).start()
+    receiver.refuse = 1
+    registry.client().image("a", "x")
+    wait_for(lambda: receiver.tries == 1)
+    registry.stop()
+    registry.start()
+    wait_for(lambda: len(receiver.events) == 1)
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"webhooks": [{"url": "https://127.0.0.1/"}]}, "http://"),
+        ({"webhooks": [{"url": "http://example.com/"}]}, "IP address"),
+        ({"proxies": [{"prefix": "hub", "upstream": "https://example.com"}]}, "does not fetch"),
+        ({"auth": {"token": True}}, "htpasswd"),
+        ({"quotas": [{"prefix": "../x", "bytes": 1}]}, "repository name"),
+        ({"gc": {"retention": [{"repositories": ["*"], "tags": ["*"]}]}}, "keeps nothing"),
+        ({"tls": {"certificate": "/nowhere", "key": "/nowhere"}}, "/nowhere"),
+        ({"listen": ["nonsense"]}, "nonsense"),
+    ],
+)
+def test_configurations_refused(make, options, words):
+    with pytest.raises(AssertionError, match=words):
+        make(**options).start()
+
+
+def test_metrics_and_access_log(make):
+    registry = make(accessLog=True, metricsListen="127.0.0.1:0").start()
+    c = registry.client()
+    c.image("a", "x")
+    assert c("GET", "/metrics").status == 404
+    c("GET", "/v2/a/manifests/x")
+    line = json.loads(registry.process.stdout.readline())
+    assert (line["method"], line["status"]) == ("POST", 201)
+
+
+def test_metrics(registry, client):
+    client.image("a", "x")
+    for _ in range(3):
+        client("GET", "/v2/a/manifests/x")
+    assert registry.metric('skep_registry_requests_total{route="manifest",code="2xx"}') == 4
+    assert registry.metric("skep_registry_tags") == 1
+    assert registry.metric("skep_registry_cache_hits_total") > 0
+
+
+def test_shutdown_lets_a_pull_end(registry, client):
+    blob = bytes(8 << 20)
+    it = client.push("a", blob)
+    s = socket.create_connection(("127.0.0.1", registry.port))
+    s.sendall(f"GET /v2/a/blobs/{it} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    got = s.recv(1000)
+    registry.process.terminate()
+    while piece := s.recv(1 << 20):
+        got += piece
+    assert got.endswith(blob)
+    assert registry.process.wait(20) == 0
