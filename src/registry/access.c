@@ -3,7 +3,9 @@
 
 #include "base/glob.h"
 
-static const BindName action_names[] = { { "pull", ACCESS_PULL }, { "push", ACCESS_PUSH }, { "delete", ACCESS_DELETE }, { "*", ACCESS_ALL }, { 0 } };
+static const BindName action_names[] = {
+	{ "pull", ACCESS_PULL }, { "push", ACCESS_PUSH }, { "delete", ACCESS_DELETE }, { "*", ACCESS_ALL }, { 0 }
+};
 
 BIND_TABLE(access_rule_table, "rule", AccessRule,
 	   { .name = "repositories", .kind = BIND_STRINGS, .offset = offsetof(AccessRule, repositories), .flags = BIND_REQUIRED },
@@ -23,8 +25,8 @@ int access_check_rules(const AccessRuleList *rules, const char *document, Err *e
 			return err_set(e, ERR_CONFIG, EINVAL, "%s: rule %zu: needs repositories, users and actions", document, i);
 		for (size_t k = 0; k < rule->repositories.n; k++)
 			if (glob_match(str_of(rule->repositories.items[k]), STR("a"), GLOB_STARSTAR) < 0)
-				return err_set(e, ERR_CONFIG, EINVAL, "%s: rule %zu: \"%s\" is not a pattern: a class must be closed", document,
-					       i, rule->repositories.items[k]);
+				return err_set(e, ERR_CONFIG, EINVAL, "%s: rule %zu: \"%s\" is not a pattern: a class must be closed",
+					       document, i, rule->repositories.items[k]);
 	}
 	return 0;
 }

@@ -70,8 +70,10 @@ static void read_blob(Request *q, const Digest *d, const char *digest)
 	uint64_t size;
 	int r = catalog_blob(q->reg->db, q->name, digest, &blob, &e);
 	if (r < 0) {
-		if (r == -ENOENT) reply_error(q, CODE_BLOB_UNKNOWN, NULL);
-		else reply_failure(q, &e);
+		if (r == -ENOENT)
+			reply_error(q, CODE_BLOB_UNKNOWN, NULL);
+		else
+			reply_failure(q, &e);
 		return;
 	}
 	if (request_is(q, "HEAD")) keep_blob(q, digest, &blob);
@@ -116,7 +118,10 @@ void api_blob(Request *q)
 	char digest[DIGEST_TEXT_MAX];
 	if (!request_digest(q, &d)) return;
 	digest_format(&d, digest);
-	if (request_reads(q)) read_blob(q, &d, digest);
-	else if (request_is(q, "DELETE")) change_submit(q->reg, q, q->name, digest, "", run_delete, deleted);
-	else reply_method(q, "GET, HEAD, DELETE");
+	if (request_reads(q))
+		read_blob(q, &d, digest);
+	else if (request_is(q, "DELETE"))
+		change_submit(q->reg, q, q->name, digest, "", run_delete, deleted);
+	else
+		reply_method(q, "GET, HEAD, DELETE");
 }

@@ -4,7 +4,7 @@
 #include "net/url.h"
 
 enum {
-	LIST_MAX = 10000,          /* names in one answer; a Link leads on */
+	LIST_MAX = 10000, /* names in one answer; a Link leads on */
 	LIST_BYTES = 4 << 20,
 	REFERRERS_BYTES = 4 << 20, /* an index of referrers is a manifest: clients take so much */
 };
@@ -25,7 +25,8 @@ static bool take_count(Request *q, uint64_t *ret)
 	uint64_t n = LIST_MAX;
 	if (text) {
 		int r = str_to_u64(str_of(text), &n);
-		if (r == -ERANGE) n = LIST_MAX;
+		if (r == -ERANGE)
+			n = LIST_MAX;
 		else if (r < 0) {
 			reply_error_status(q, 400, CODE_UNSUPPORTED, "n: \"%.100s\" is no number of results", text);
 			return false;
@@ -94,9 +95,12 @@ void api_tags(Request *q)
 		json_end_object(&l.w);
 	}
 	snprintf(path, sizeof path, "/v2/%s/tags/list", q->name);
-	if (r >= 0) finish_list(&l, path);
-	else if (r == -ENOENT) reply_error(q, CODE_NAME_UNKNOWN, NULL);
-	else reply_failure(q, &e);
+	if (r >= 0)
+		finish_list(&l, path);
+	else if (r == -ENOENT)
+		reply_error(q, CODE_NAME_UNKNOWN, NULL);
+	else
+		reply_failure(q, &e);
 	buf_done(&l.out);
 }
 
@@ -121,8 +125,10 @@ void api_catalog(Request *q)
 	int r = catalog_repositories(q->reg->db, last ? last : "", add_readable, &l, &e);
 	json_end_array(&l.w);
 	json_end_object(&l.w);
-	if (r >= 0) finish_list(&l, "/v2/_catalog");
-	else reply_failure(q, &e);
+	if (r >= 0)
+		finish_list(&l, "/v2/_catalog");
+	else
+		reply_failure(q, &e);
 	buf_done(&l.out);
 }
 

@@ -52,8 +52,10 @@ static void send_manifest(Request *q, const char *digest, const char *type, Str 
 	reply_start(q, same ? 304 : 200);
 	http_reply_headerf(q->x, "ETag", "\"%s\"", digest);
 	http_reply_header(q->x, "Docker-Content-Digest", digest);
-	if (same) http_finish(q->x);
-	else reply_body(q, type, body.p, body.n);
+	if (same)
+		http_finish(q->x);
+	else
+		reply_body(q, type, body.p, body.n);
 }
 
 static void read_manifest(Request *q)
@@ -77,9 +79,12 @@ static void read_manifest(Request *q)
 			return;
 		}
 	}
-	if (r == -ENOENT) reply_error(q, CODE_MANIFEST_UNKNOWN, "manifest %s unknown in %s", q->reference, q->name);
-	else if (r == -EINVAL) reply_error(q, CODE_DIGEST_INVALID, "%s", e.msg);
-	else reply_failure(q, &e);
+	if (r == -ENOENT)
+		reply_error(q, CODE_MANIFEST_UNKNOWN, "manifest %s unknown in %s", q->reference, q->name);
+	else if (r == -EINVAL)
+		reply_error(q, CODE_DIGEST_INVALID, "%s", e.msg);
+	else
+		reply_failure(q, &e);
 }
 
 static bool is_digest(const char *reference)
@@ -89,7 +94,8 @@ static bool is_digest(const char *reference)
 
 static int run_delete(Change *c, Db *db, Err *e)
 {
-	int r = is_digest(c->reference) ? catalog_delete_manifest(db, c->name, c->reference, e) : catalog_delete_tag(db, c->name, c->reference, e);
+	int r = is_digest(c->reference) ? catalog_delete_manifest(db, c->name, c->reference, e)
+					: catalog_delete_tag(db, c->name, c->reference, e);
 	return r < 0 ? r : webhook_enqueue(c->reg, db, "delete", c->name, c->reference, NULL, 0, e);
 }
 
@@ -97,8 +103,10 @@ static void deleted(Change *c, int result, const Err *e)
 {
 	if (result >= 0) {
 		/* a manifest takes its tags along */
-		if (is_digest(c->reference)) service_cache_forget_repository(c->reg, c->name);
-		else service_cache_forget_tag(c->reg, c->name, c->reference);
+		if (is_digest(c->reference))
+			service_cache_forget_repository(c->reg, c->name);
+		else
+			service_cache_forget_tag(c->reg, c->name, c->reference);
 		webhook_kick(c->reg);
 	}
 	if (!c->q) return;
@@ -116,14 +124,20 @@ static void delete_manifest(Request *q)
 {
 	Digest d;
 	if (is_digest(q->reference) && !request_digest(q, &d)) return;
-	if (!is_digest(q->reference) && !tag_valid(str_of(q->reference))) reply_error(q, CODE_MANIFEST_UNKNOWN, NULL);
-	else change_submit(q->reg, q, q->name, q->reference, "", run_delete, deleted);
+	if (!is_digest(q->reference) && !tag_valid(str_of(q->reference)))
+		reply_error(q, CODE_MANIFEST_UNKNOWN, NULL);
+	else
+		change_submit(q->reg, q, q->name, q->reference, "", run_delete, deleted);
 }
 
 void api_manifest(Request *q)
 {
-	if (request_reads(q)) read_manifest(q);
-	else if (request_is(q, "PUT")) api_manifest_put(q);
-	else if (request_is(q, "DELETE")) delete_manifest(q);
-	else reply_method(q, "GET, HEAD, PUT, DELETE");
+	if (request_reads(q))
+		read_manifest(q);
+	else if (request_is(q, "PUT"))
+		api_manifest_put(q);
+	else if (request_is(q, "DELETE"))
+		delete_manifest(q);
+	else
+		reply_method(q, "GET, HEAD, PUT, DELETE");
 }

@@ -39,7 +39,9 @@ static void on_abort(void *arg, HttpExchange *x)
 static int run(void *arg, Committer *committer, Db *db, Err *e)
 {
 	Push *p = arg;
-	CatalogManifest m = { .digest = p->digest, .view = &p->view, .body = { p->body.p, p->body.n }, .tags = p->tags, .n_tags = p->n_tags };
+	CatalogManifest m = {
+		.digest = p->digest, .view = &p->view, .body = { p->body.p, p->body.n }, .tags = p->tags, .n_tags = p->n_tags
+	};
 	int r = catalog_put_manifest(db, p->reg->o, p->name, &m, time_now(), e);
 	return r < 0 ? r : webhook_enqueue(p->reg, db, "push", p->name, p->n_tags ? p->tags[0] : p->digest, p->digest, p->body.n, e);
 }
@@ -70,10 +72,14 @@ static void done(void *arg, int result, const Err *e)
 	}
 	if (p->q) {
 		http_on_abort(p->q->x, NULL, NULL);
-		if (result >= 0) send_created(p);
-		else if (result == -ENOLINK) reply_error(p->q, CODE_MANIFEST_BLOB_UNKNOWN, "%s", e->msg);
-		else if (result == -EDQUOT) reply_error(p->q, CODE_DENIED, "%s", e->msg);
-		else reply_failure(p->q, e);
+		if (result >= 0)
+			send_created(p);
+		else if (result == -ENOLINK)
+			reply_error(p->q, CODE_MANIFEST_BLOB_UNKNOWN, "%s", e->msg);
+		else if (result == -EDQUOT)
+			reply_error(p->q, CODE_DENIED, "%s", e->msg);
+		else
+			reply_failure(p->q, e);
 	}
 	push_free(p);
 }
@@ -104,8 +110,10 @@ static void worked(void *arg)
 	}
 	if (p->q) {
 		http_on_abort(p->q->x, NULL, NULL);
-		if (p->e.errnum == ENOMEM) reply_failure(p->q, &p->e);
-		else reply_error(p->q, p->code, "%s", p->e.msg);
+		if (p->e.errnum == ENOMEM)
+			reply_failure(p->q, &p->e);
+		else
+			reply_error(p->q, p->code, "%s", p->e.msg);
 	}
 	push_free(p);
 }
@@ -139,7 +147,8 @@ static int on_body(void *arg, HttpExchange *x, const void *bytes, size_t n, bool
 static bool take_tag(Request *q, Push *p, const char *tag)
 {
 	if (!tag_valid(str_of(tag))) {
-		reply_error(q, CODE_MANIFEST_INVALID, "\"%.200s\" is no tag: letters, digits, \"_\", \".\" and \"-\", at most %d", tag, TAG_MAX_LENGTH);
+		reply_error(q, CODE_MANIFEST_INVALID, "\"%.200s\" is no tag: letters, digits, \"_\", \".\" and \"-\", at most %d", tag,
+			    TAG_MAX_LENGTH);
 		return false;
 	}
 	p->tags[p->n_tags] = arena_strdup(&p->arena, tag);

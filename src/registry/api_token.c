@@ -111,16 +111,22 @@ static void with_header(TokenRequest *t)
 	bool good = strncasecmp(header, "Basic ", 6) == 0 && base64_decode(str_trim(str_of(header + 6)), &plain) >= 0;
 	good = good && plain.n && !memchr(plain.p, 0, plain.n) && str_cut((Str){ plain.p, plain.n }, ':', &user, &password) && user.n;
 	const char *name = good ? arena_str(a, user) : NULL, *secret = good ? arena_str(a, password) : NULL;
-	if (name && secret) issue(t, name, secret);
-	else reply_error(t->q, CODE_UNAUTHORIZED, "credentials cannot be read");
+	if (name && secret)
+		issue(t, name, secret);
+	else
+		reply_error(t->q, CODE_UNAUTHORIZED, "credentials cannot be read");
 }
 
 static void with_form(TokenRequest *t)
 {
-	const char *grant_type = parameter(t, "grant_type", 0), *user = parameter(t, "username", 0), *password = parameter(t, "password", 0);
-	if (!grant_type || !streq(grant_type, "password")) reply_error_status(t->q, 400, CODE_UNSUPPORTED, "grant_type: only password");
-	else if (!user || !user[0] || !password) reply_error_status(t->q, 400, CODE_UNAUTHORIZED, "username and password are needed");
-	else issue(t, user, password);
+	const char *grant_type = parameter(t, "grant_type", 0), *user = parameter(t, "username", 0),
+		   *password = parameter(t, "password", 0);
+	if (!grant_type || !streq(grant_type, "password"))
+		reply_error_status(t->q, 400, CODE_UNSUPPORTED, "grant_type: only password");
+	else if (!user || !user[0] || !password)
+		reply_error_status(t->q, 400, CODE_UNAUTHORIZED, "username and password are needed");
+	else
+		issue(t, user, password);
 }
 
 static int on_form(void *arg, HttpExchange *x, const void *p, size_t n, bool end, int error)
@@ -153,7 +159,10 @@ void api_token(Request *q)
 	}
 	t->q = q;
 	t->body = BUF_INIT(FORM_MAX);
-	if (request_is(q, "GET")) with_header(t);
-	else if (request_is(q, "POST")) http_body(q->x, on_form, t);
-	else reply_method(q, "GET, POST");
+	if (request_is(q, "GET"))
+		with_header(t);
+	else if (request_is(q, "POST"))
+		http_body(q->x, on_form, t);
+	else
+		reply_method(q, "GET, POST");
 }

@@ -46,7 +46,8 @@ static bool take_digest(Request *q, const char *text, Digest *ret)
 {
 	int r = text ? digest_parse(str_of(text), ret) : -EINVAL;
 	if (r < 0)
-		reply_error(q, CODE_DIGEST_INVALID, r == -ENOTSUP ? "\"%.200s\": only sha256 and sha512 are supported" : "\"%.200s\" is no digest",
+		reply_error(q, CODE_DIGEST_INVALID,
+			    r == -ENOTSUP ? "\"%.200s\": only sha256 and sha512 are supported" : "\"%.200s\" is no digest",
 			    text ? text : "");
 	return r >= 0;
 }
@@ -129,8 +130,10 @@ static void post_mount(Request *q, const char *text, const char *from)
 		reply_failure(q, &e);
 		return;
 	}
-	if (s.name[0]) change_submit(q->reg, q, q->name, digest, s.name, run_mount, mounted);
-	else begin_session(q, d.algorithm);
+	if (s.name[0])
+		change_submit(q->reg, q, q->name, digest, s.name, run_mount, mounted);
+	else
+		begin_session(q, d.algorithm);
 }
 
 void api_uploads(Request *q)
@@ -149,8 +152,10 @@ void api_uploads(Request *q)
 		return;
 	}
 	uint8_t algorithm = named ? digest_algorithm_value(str_of(named)) : DIGEST_SHA256;
-	if (algorithm) begin_session(q, algorithm);
-	else reply_error(q, CODE_DIGEST_INVALID, "digest-algorithm \"%.200s\": only sha256 and sha512 are supported", named);
+	if (algorithm)
+		begin_session(q, algorithm);
+	else
+		reply_error(q, CODE_DIGEST_INVALID, "digest-algorithm \"%.200s\": only sha256 and sha512 are supported", named);
 }
 
 /* ---- a session ---- */

@@ -13,7 +13,8 @@ enum { KNOWN_SECONDS = 300, CHECKING_MAX = 64, CREDENTIALS_MAX = 1024 };
 int auth_init(Registry *reg, Err *e)
 {
 	Auth *a = &reg->auth;
-	if (TEMP_FAILURE_RETRY(getrandom(a->salt, sizeof a->salt, 0)) != (ssize_t)sizeof a->salt) return err_sys(e, EIO, "read random numbers");
+	if (TEMP_FAILURE_RETRY(getrandom(a->salt, sizeof a->salt, 0)) != (ssize_t)sizeof a->salt)
+		return err_sys(e, EIO, "read random numbers");
 	if (reg->o->auth.token) {
 		int r = storage_token_key(&reg->storage, &a->key, e);
 		if (r < 0) return r;
@@ -161,8 +162,11 @@ static void challenge(Request *q, unsigned needed, const char *error)
 	}
 	const char *host = http_header(q->x, "Host");
 	AUTO_BUF value = BUF_INIT(4096);
-	if (auth->realm) buf_printf(&value, "Bearer realm=\"%s\"", auth->realm);
-	else buf_printf(&value, "Bearer realm=\"%s://%s/token\"", http_is_tls(q->x) ? "https" : "http", host && !strpbrk(host, "\"\\") ? host : "localhost");
+	if (auth->realm)
+		buf_printf(&value, "Bearer realm=\"%s\"", auth->realm);
+	else
+		buf_printf(&value, "Bearer realm=\"%s://%s/token\"", http_is_tls(q->x) ? "https" : "http",
+			   host && !strpbrk(host, "\"\\") ? host : "localhost");
 	buf_printf(&value, ",service=\"%s\"", auth->service);
 	if (q->name && needed) buf_printf(&value, ",scope=\"repository:%s:%s\"", q->name, access_format(needed, actions));
 	if (error) buf_printf(&value, ",error=\"%s\"", error);
@@ -182,17 +186,21 @@ void auth_refuse(Request *q, unsigned needed)
 {
 	/* a push asks to read as well: one token then does for all that a client will do */
 	if (needed & ACCESS_PUSH) needed |= ACCESS_PULL;
-	if (!auth_logged_in(q)) refuse_with(q, 401, needed, NULL, "UNAUTHORIZED", "authentication required");
+	if (!auth_logged_in(q))
+		refuse_with(q, 401, needed, NULL, "UNAUTHORIZED", "authentication required");
 	else if (q->reg->o->auth.token && http_header(q->x, "Authorization") && starts_with(http_header(q->x, "Authorization"), "Bearer "))
 		refuse_with(q, 401, needed, "insufficient_scope", "DENIED", "requested access to the resource is denied");
-	else reply_error(q, CODE_DENIED, NULL);
+	else
+		reply_error(q, CODE_DENIED, NULL);
 }
 
 static void password_answer(Request *q, bool right)
 {
 	Begin *b = http_data(q->x);
-	if (right) settle(q, b->user, b->go);
-	else refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "wrong user or password");
+	if (right)
+		settle(q, b->user, b->go);
+	else
+		refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "wrong user or password");
 }
 
 static void begin_basic(Request *q, Str encoded, void (*go)(Request *q))
@@ -218,10 +226,13 @@ static void begin_bearer(Request *q, Str text, void (*go)(Request *q))
 {
 	const RegistryAuth *auth = &q->reg->o->auth;
 	Token *t = arena_alloc(http_arena(q->x), sizeof *t);
-	int r = t ? token_verify(&q->reg->auth.key, str_trim(text), auth->service, auth->service, time_now() / 1000000000, http_arena(q->x), t) : -ENOMEM;
+	int r = t ? token_verify(&q->reg->auth.key, str_trim(text), auth->service, auth->service, time_now() / 1000000000, http_arena(q->x),
+				 t)
+		  : -ENOMEM;
 	if (r < 0) {
 		q->reg->metrics.logins_refused++;
-		refuse_with(q, 401, 0, "invalid_token", "UNAUTHORIZED", r == -ETIME ? "the token has expired" : "the token is not valid here");
+		refuse_with(q, 401, 0, "invalid_token", "UNAUTHORIZED",
+			    r == -ETIME ? "the token has expired" : "the token is not valid here");
 		return;
 	}
 	q->user = t->user[0] ? t->user : NULL;

@@ -57,10 +57,11 @@ int catalog_repository(Db *db, const char *name, Err *e)
 int catalog_blob(Db *db, const char *name, const char *digest, CatalogBlob *ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
-	int r = get_row(db,
-			"SELECT b.size, l.touched FROM repositories r JOIN links l ON l.repository = r.id JOIN blobs b ON b.digest = l.digest"
-			" WHERE r.name = ? AND l.digest = ?",
-			DB_ARGS(db_text(name), db_text(digest)), &rows, "blob", e);
+	int r = get_row(
+		db,
+		"SELECT b.size, l.touched FROM repositories r JOIN links l ON l.repository = r.id JOIN blobs b ON b.digest = l.digest"
+		" WHERE r.name = ? AND l.digest = ?",
+		DB_ARGS(db_text(name), db_text(digest)), &rows, "blob", e);
 	if (r >= 0) *ret = (CatalogBlob){ .size = (uint64_t)db_row_int(&rows, 0), .touched = db_row_int(&rows, 1) };
 	return r;
 }
@@ -105,9 +106,9 @@ static int each_name(Db *db, const char *sql, DbArgs args, CatalogNameFn *each, 
 
 int catalog_tags(Db *db, const char *name, const char *last, CatalogNameFn *each, void *arg, Err *e)
 {
-	return each_name(db,
-			 "SELECT t.name FROM repositories r JOIN tags t ON t.repository = r.id WHERE r.name = ? AND t.name > ? ORDER BY t.name",
-			 DB_ARGS(db_text(name), db_text(last)), each, arg, e);
+	return each_name(
+		db, "SELECT t.name FROM repositories r JOIN tags t ON t.repository = r.id WHERE r.name = ? AND t.name > ? ORDER BY t.name",
+		DB_ARGS(db_text(name), db_text(last)), each, arg, e);
 }
 
 int catalog_repositories(Db *db, const char *last, CatalogNameFn *each, void *arg, Err *e)
@@ -121,8 +122,8 @@ int catalog_blob_repositories(Db *db, const char *digest, CatalogNameFn *each, v
 			 DB_ARGS(db_text(digest)), each, arg, e);
 }
 
-int catalog_referrers(Db *db, const char *name, const char *subject, const char *artifact_type, const char *last, CatalogReferrerFn *each, void *arg,
-		      Err *e)
+int catalog_referrers(Db *db, const char *name, const char *subject, const char *artifact_type, const char *last, CatalogReferrerFn *each,
+		      void *arg, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	int r = db_query(db,

@@ -47,8 +47,8 @@ typedef struct CatalogReferrer {
 } CatalogReferrer;
 typedef bool CatalogReferrerFn(void *arg, const CatalogReferrer *referrer);
 /* catalog_referrers: of subject, by digest, after `last`; artifact_type NULL: all. */
-int catalog_referrers(Db *db, const char *name, const char *subject, const char *artifact_type, const char *last, CatalogReferrerFn *each, void *arg,
-		      Err *e) MUST_USE;
+int catalog_referrers(Db *db, const char *name, const char *subject, const char *artifact_type, const char *last, CatalogReferrerFn *each,
+		      void *arg, Err *e) MUST_USE;
 
 typedef struct CatalogTotals {
 	uint64_t repositories, manifests, tags, blobs, bytes;
@@ -59,9 +59,11 @@ int catalog_totals(Db *db, CatalogTotals *ret, Err *e) MUST_USE;
 
 /* catalog_add_blob: a blob whose file is in place (or will be, before this transaction is durable). The repository is
  * made when it is new. -EDQUOT: a quota; the message says which. */
-int catalog_add_blob(Db *db, const RegistryOptions *limits, const char *name, const char *digest, uint64_t size, int64_t now, Err *e) MUST_USE;
+int catalog_add_blob(Db *db, const RegistryOptions *limits, const char *name, const char *digest, uint64_t size, int64_t now,
+		     Err *e) MUST_USE;
 /* catalog_mount_blob: the same for a blob that another repository has. -ENOENT. */
-int catalog_mount_blob(Db *db, const RegistryOptions *limits, const char *from, const char *to, const char *digest, int64_t now, Err *e) MUST_USE;
+int catalog_mount_blob(Db *db, const RegistryOptions *limits, const char *from, const char *to, const char *digest, int64_t now,
+		       Err *e) MUST_USE;
 /* catalog_touch_blob: somebody counts on it: the collection's grace begins anew. */
 int catalog_touch_blob(Db *db, const char *name, const char *digest, int64_t now, Err *e) MUST_USE;
 /* catalog_delete_blob: from one repository. -ENOENT. */

@@ -36,8 +36,8 @@ static int need_repository(Db *db, const RegistryOptions *limits, const char *na
 		r = count_repositories(db, &n, e);
 		if (r < 0) return r;
 		if (n >= limits->max_repositories)
-			return err_set(e, ERR_RESOURCE, EDQUOT, "repository %s: the registry takes no more than %" PRIu64 " repositories", name,
-				       limits->max_repositories);
+			return err_set(e, ERR_RESOURCE, EDQUOT, "repository %s: the registry takes no more than %" PRIu64 " repositories",
+				       name, limits->max_repositories);
 	}
 	r = db_run(db, "INSERT INTO repositories (name, created) VALUES (?, ?)", DB_ARGS(db_text(name), db_int(now)), e);
 	if (r >= 0) *ret = db_last_id(db);
@@ -54,19 +54,21 @@ static int check_quota(Db *db, const RegistryQuota *quota, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	/* "0" is the character behind "/": all names that begin with the prefix and a slash */
-	int r = quota->prefix[0] ? db_get(db,
-					  "SELECT coalesce(sum(bytes), 0) FROM repositories WHERE name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0')",
-					  DB_ARGS(db_text(quota->prefix)), &rows, e)
-				 : db_get(db, "SELECT coalesce(sum(bytes), 0) FROM repositories", DB_NONE, &rows, e);
+	int r = quota->prefix[0]
+			? db_get(db,
+				 "SELECT coalesce(sum(bytes), 0) FROM repositories WHERE name = ?1 OR (name > ?1 || '/' AND name < ?1 || '0')",
+				 DB_ARGS(db_text(quota->prefix)), &rows, e)
+			: db_get(db, "SELECT coalesce(sum(bytes), 0) FROM repositories", DB_NONE, &rows, e);
 	if (r <= 0) return r;
 	if ((uint64_t)db_row_int(&rows, 0) <= quota->bytes) return 0;
-	return err_set(e, ERR_RESOURCE, EDQUOT, "quota exceeded: %s%s may hold %" PRIu64 " bytes", quota->prefix[0] ? "repositories below " : "the registry",
-		       quota->prefix, quota->bytes);
+	return err_set(e, ERR_RESOURCE, EDQUOT, "quota exceeded: %s%s may hold %" PRIu64 " bytes",
+		       quota->prefix[0] ? "repositories below " : "the registry", quota->prefix, quota->bytes);
 }
 
 static int add_bytes(Db *db, const RegistryOptions *limits, const char *name, int64_t repository, uint64_t bytes, Err *e)
 {
-	int r = db_run(db, "UPDATE repositories SET bytes = bytes + ? WHERE id = ?", DB_ARGS(db_int((int64_t)bytes), db_int(repository)), e);
+	int r = db_run(db, "UPDATE repositories SET bytes = bytes + ? WHERE id = ?", DB_ARGS(db_int((int64_t)bytes), db_int(repository)),
+		       e);
 	for (size_t i = 0; r >= 0 && i < limits->quotas.n; i++)
 		if (is_below(name, limits->quotas.items[i].prefix)) r = check_quota(db, &limits->quotas.items[i], e);
 	return r < 0 ? r : 0;
@@ -89,8 +91,10 @@ static int link_blob(Db *db, const RegistryOptions *limits, const char *name, co
 
 int catalog_add_blob(Db *db, const RegistryOptions *limits, const char *name, const char *digest, uint64_t size, int64_t now, Err *e)
 {
-	int r = db_run(db, "INSERT INTO blobs (digest, size, created) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET created = excluded.created",
-		       DB_ARGS(db_text(digest), db_int((int64_t)size), db_int(now)), e);
+	int r = db_run(
+		db,
+		"INSERT INTO blobs (digest, size, created) VALUES (?, ?, ?) ON CONFLICT (digest) DO UPDATE SET created = excluded.created",
+		DB_ARGS(db_text(digest), db_int((int64_t)size), db_int(now)), e);
 	return r < 0 ? r : link_blob(db, limits, name, digest, size, now, e);
 }
 
@@ -114,9 +118,11 @@ int catalog_delete_blob(Db *db, const char *name, const char *digest, Err *e)
 	int64_t repository;
 	int r = catalog_blob(db, name, digest, &blob, e);
 	if (r >= 0) r = find_repository(db, name, &repository, e);
-	if (r >= 0) r = db_run(db, "DELETE FROM links WHERE repository = ? AND digest = ?", DB_ARGS(db_int(repository), db_text(digest)), e);
 	if (r >= 0)
-		r = db_run(db, "UPDATE repositories SET bytes = bytes - ? WHERE id = ?", DB_ARGS(db_int((int64_t)blob.size), db_int(repository)), e);
+		r = db_run(db, "DELETE FROM links WHERE repository = ? AND digest = ?", DB_ARGS(db_int(repository), db_text(digest)), e);
+	if (r >= 0)
+		r = db_run(db, "UPDATE repositories SET bytes = bytes - ? WHERE id = ?",
+			   DB_ARGS(db_int((int64_t)blob.size), db_int(repository)), e);
 	return r < 0 ? r : 0;
 }
 
@@ -129,7 +135,8 @@ static int check_reference(Db *db, int64_t repository, const ManifestReference *
 						      : "SELECT 1 FROM manifests WHERE repository = ? AND digest = ?";
 	int r = db_get(db, sql, DB_ARGS(db_int(repository), db_text(ref->digest)), &rows, e);
 	if (r != 0) return r;
-	return err_set(e, ERR_NOT_FOUND, ENOLINK, "%s %s is not in the repository", ref->kind == REFERENCE_BLOB ? "blob" : "manifest", ref->digest);
+	return err_set(e, ERR_NOT_FOUND, ENOLINK, "%s %s is not in the repository", ref->kind == REFERENCE_BLOB ? "blob" : "manifest",
+		       ref->digest);
 }
 
 static int put_references(Db *db, int64_t repository, const CatalogManifest *m, bool sparse, Err *e)
@@ -159,13 +166,15 @@ static int put_tags(Db *db, int64_t repository, const CatalogManifest *m, int64_
 	return r < 0 ? r : 0;
 }
 
-static int put_row(Db *db, const RegistryOptions *limits, const char *name, int64_t repository, const CatalogManifest *m, int64_t now, Err *e)
+static int put_row(Db *db, const RegistryOptions *limits, const char *name, int64_t repository, const CatalogManifest *m, int64_t now,
+		   Err *e)
 {
 	const ManifestView *v = m->view;
 	int r = db_run(db, "UPDATE manifests SET pushed = ?, media_type = ? WHERE repository = ? AND digest = ?",
 		       DB_ARGS(db_int(now), db_text(v->media_type), db_int(repository), db_text(m->digest)), e);
 	if (r != 0) return r < 0 ? r : 0;
-	r = db_run(db, "INSERT OR IGNORE INTO contents (digest, body) VALUES (?, ?)", DB_ARGS(db_text(m->digest), db_blob(m->body.p, m->body.n)), e);
+	r = db_run(db, "INSERT OR IGNORE INTO contents (digest, body) VALUES (?, ?)",
+		   DB_ARGS(db_text(m->digest), db_blob(m->body.p, m->body.n)), e);
 	if (r >= 0)
 		r = db_run(db,
 			   "INSERT INTO manifests (repository, digest, media_type, size, artifact_type, subject, annotations, pushed)"
@@ -193,7 +202,9 @@ static int remove_manifest(Db *db, int64_t repository, const char *digest, uint6
 	if (r >= 0)
 		r = db_run(db, "DELETE FROM contents WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM manifests WHERE digest = ?1)",
 			   DB_ARGS(db_text(digest)), e);
-	if (r >= 0) r = db_run(db, "UPDATE repositories SET bytes = bytes - ? WHERE id = ?", DB_ARGS(db_int((int64_t)size), db_int(repository)), e);
+	if (r >= 0)
+		r = db_run(db, "UPDATE repositories SET bytes = bytes - ? WHERE id = ?", DB_ARGS(db_int((int64_t)size), db_int(repository)),
+			   e);
 	return r < 0 ? r : 0;
 }
 
@@ -202,8 +213,8 @@ int catalog_remove_manifest(Db *db, int64_t repository, const char *digest, Err 
 	uint64_t size = 0;
 	{
 		AUTO_DB_ROWS rows = { 0 };
-		int r = db_get(db, "SELECT size FROM manifests WHERE repository = ? AND digest = ?", DB_ARGS(db_int(repository), db_text(digest)), &rows,
-			       e);
+		int r = db_get(db, "SELECT size FROM manifests WHERE repository = ? AND digest = ?",
+			       DB_ARGS(db_int(repository), db_text(digest)), &rows, e);
 		if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "manifest %s unknown to registry", digest);
 		if (r < 0) return r;
 		size = (uint64_t)db_row_int(&rows, 0);

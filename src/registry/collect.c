@@ -40,7 +40,8 @@ static bool keeps_tag(const Collection *c, const char *repository, const char *t
 	bool spoken = false, keep = false;
 	for (size_t i = 0; i < c->o->gc.retention.n; i++) {
 		const RegistryRetention *rule = &c->o->gc.retention.items[i];
-		if (!any_matches(&rule->repositories, repository, GLOB_STARSTAR) || !any_matches(&rule->tags, tag, GLOB_ANY_SLASH)) continue;
+		if (!any_matches(&rule->repositories, repository, GLOB_STARSTAR) || !any_matches(&rule->tags, tag, GLOB_ANY_SLASH))
+			continue;
 		spoken = true;
 		if (kept[i] < rule->keep_last) keep = true;
 		if (rule->keep_days && c->now - pushed < (int64_t)rule->keep_days * 86400 * 1000000000) keep = true;
@@ -57,7 +58,8 @@ static int list_expired(Collection *c, Db *db, int64_t repository, const char *n
 	const char **names = NULL;
 	uint32_t *kept = arena_array(a, c->o->gc.retention.n, sizeof *kept);
 	if (!kept) return err_sys(e, ENOMEM, "collect tags of %s", name);
-	int r = db_query(db, "SELECT name, pushed FROM tags WHERE repository = ? ORDER BY pushed DESC, name DESC", DB_ARGS(db_int(repository)), &rows, e);
+	int r = db_query(db, "SELECT name, pushed FROM tags WHERE repository = ? ORDER BY pushed DESC, name DESC",
+			 DB_ARGS(db_int(repository)), &rows, e);
 	while (r >= 0 && (r = db_next(&rows, e)) > 0) {
 		const char *tag = db_row_text(&rows, 0);
 		if (keeps_tag(c, name, tag, db_row_int(&rows, 1), kept)) continue;
@@ -96,7 +98,8 @@ static int step_tags(Collection *c, Db *db, Err *e)
 	if (!c->o->gc.retention.n) return next_stage(c);
 	{
 		AUTO_DB_ROWS rows = { 0 };
-		int r = db_get(db, "SELECT id, name FROM repositories WHERE name > ? ORDER BY name LIMIT 1", DB_ARGS(db_text(c->cursor)), &rows, e);
+		int r = db_get(db, "SELECT id, name FROM repositories WHERE name > ? ORDER BY name LIMIT 1", DB_ARGS(db_text(c->cursor)),
+			       &rows, e);
 		if (r < 0) return r;
 		if (r == 0) return next_stage(c);
 		id = db_row_int(&rows, 0);
@@ -127,9 +130,10 @@ static int find_manifests(Collection *c, Db *db, Doomed *doomed, size_t *ret_n, 
 {
 	AUTO_DB_ROWS rows = { 0 };
 	size_t n = 0, seen = 0;
-	int r = db_query(db, manifests_sql,
-			 DB_ARGS(db_int(c->cursor_id), db_int(c->before), db_int(c->o->gc.untagged), db_int(c->o->gc.dangling), db_int(ROWS_MAX)), &rows,
-			 e);
+	int r = db_query(
+		db, manifests_sql,
+		DB_ARGS(db_int(c->cursor_id), db_int(c->before), db_int(c->o->gc.untagged), db_int(c->o->gc.dangling), db_int(ROWS_MAX)),
+		&rows, e);
 	while (r >= 0 && n < COLLECT_BATCH && (r = db_next(&rows, e)) > 0) {
 		seen++;
 		c->cursor_id = db_row_int(&rows, 0);

@@ -32,7 +32,7 @@ typedef struct Collection {
 	CollectStage stage;
 	char cursor[DIGEST_TEXT_MAX + NAME_MAX_LENGTH]; /* where the stage stands */
 	int64_t cursor_id;
-	uint64_t found; /* in this pass over the manifests */
+	uint64_t found;                      /* in this pass over the manifests */
 	Digest removed[COLLECT_REMOVED_MAX]; /* files to be removed when the step is durable */
 	size_t n_removed;
 	RegistryGcResult result;

@@ -32,8 +32,10 @@ struct Committer {
 static void list_add(CommitList *l, Commit *c)
 {
 	c->next = NULL;
-	if (l->last) l->last->next = c;
-	else l->first = c;
+	if (l->last)
+		l->last->next = c;
+	else
+		l->first = c;
 	l->last = c;
 }
 

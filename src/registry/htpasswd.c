@@ -36,11 +36,13 @@ static int add_user(Htpasswd *h, Str line, const char *document, size_t number, 
 {
 	Str name, hash;
 	if (!str_cut(line, ':', &name, &hash) || !name.n || !is_bcrypt(hash))
-		return err_set(e, ERR_CONFIG, EINVAL, "%s: line %zu: expected name:hash with a bcrypt hash of cost 4 to %d (htpasswd -B writes it)",
-			       document, number, COST_MAX);
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "%s: line %zu: expected name:hash with a bcrypt hash of cost 4 to %d (htpasswd -B writes it)", document,
+			       number, COST_MAX);
 	char *user = arena_str(&h->arena, name), *text = arena_str(&h->arena, hash);
 	if (!user || !text) return err_sys(e, ENOMEM, "read %s", document);
-	if (htpasswd_hash(h, user)) return err_set(e, ERR_CONFIG, EEXIST, "%s: line %zu: \"%s\" has a line already", document, number, user);
+	if (htpasswd_hash(h, user))
+		return err_set(e, ERR_CONFIG, EEXIST, "%s: line %zu: \"%s\" has a line already", document, number, user);
 	h->users[h->n++] = (User){ user, text };
 	return 0;
 }

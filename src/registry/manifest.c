@@ -14,7 +14,11 @@ typedef enum { KIND_IMAGE, KIND_INDEX, KIND_ARTIFACT } Kind;
 static const struct {
 	const char *media_type;
 	Kind kind;
-} kinds[] = { { OCI_MANIFEST, KIND_IMAGE }, { OCI_INDEX, KIND_INDEX }, { DOCKER_MANIFEST, KIND_IMAGE }, { DOCKER_LIST, KIND_INDEX }, { OCI_ARTIFACT, KIND_ARTIFACT } };
+} kinds[] = { { OCI_MANIFEST, KIND_IMAGE },
+	      { OCI_INDEX, KIND_INDEX },
+	      { DOCKER_MANIFEST, KIND_IMAGE },
+	      { DOCKER_LIST, KIND_INDEX },
+	      { OCI_ARTIFACT, KIND_ARTIFACT } };
 
 typedef struct Reader {
 	const JsonValue *root;
@@ -145,7 +149,8 @@ static int read_kind(Reader *r, const char *content_type, Kind *ret)
 	str_cut(str_of(content_type), ';', &header, &parameters);
 	header = str_trim(header);
 	if (inside && header.n && !str_eq(header, inside))
-		return refuse(r, "mediaType \"%.255s\" contradicts the Content-Type \"%.*s\"", inside, (int)(header.n > 255 ? 255 : header.n), header.p);
+		return refuse(r, "mediaType \"%.255s\" contradicts the Content-Type \"%.*s\"", inside,
+			      (int)(header.n > 255 ? 255 : header.n), header.p);
 	if (inside && !header.n) header = str_of(inside);
 	if (!header.n) header = has(r, "manifests") ? STR(OCI_INDEX) : STR(OCI_MANIFEST);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -162,7 +167,8 @@ static int read_subject(Reader *r)
 {
 	const JsonValue *subject = json_get(r->root, "subject"), *annotations = json_get(r->root, "annotations");
 	if (annotations && annotations->type != JSON_NULL) {
-		if (annotations->type != JSON_OBJECT) return refuse(r, "annotations: expected an object, got %s", json_type_name(annotations->type));
+		if (annotations->type != JSON_OBJECT)
+			return refuse(r, "annotations: expected an object, got %s", json_type_name(annotations->type));
 		for (uint32_t i = 0; i < annotations->n; i++)
 			if (annotations->members[i].value.type != JSON_STRING) return refuse(r, "annotations: values are strings");
 	}
@@ -195,7 +201,8 @@ int manifest_view(Str body, const char *content_type, Arena *a, ManifestView *re
 	if (x < 0) return x;
 	if (r.view.artifact_type && !r.view.artifact_type[0]) r.view.artifact_type = NULL;
 	const JsonValue *version = json_get(&root, "schemaVersion");
-	if (kind != KIND_ARTIFACT && (!version || version->type != JSON_INT || version->i != 2)) return refuse(&r, "schemaVersion: expected 2");
+	if (kind != KIND_ARTIFACT && (!version || version->type != JSON_INT || version->i != 2))
+		return refuse(&r, "schemaVersion: expected 2");
 	x = kind == KIND_IMAGE ? read_image(&r) : kind == KIND_INDEX ? read_index(&r) : add_list(&r, "blobs", REFERENCE_BLOB);
 	if (x >= 0) x = read_subject(&r);
 	if (x < 0) return x;

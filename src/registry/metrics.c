@@ -3,13 +3,13 @@
 
 #include <inttypes.h>
 
-static const int64_t bounds[METRICS_BUCKETS] = { 100000,   250000,    500000,    1000000,   2500000,    5000000,
+static const int64_t bounds[METRICS_BUCKETS] = { 100000,   250000,   500000,    1000000,   2500000,    5000000,
 						 10000000, 50000000, 100000000, 500000000, 1000000000, 10000000000 };
 
 static const char *const route_names[METRICS_ROUTES] = {
-	[ROUTE_NONE] = "none",     [ROUTE_BASE] = "base",	    [ROUTE_CATALOG] = "catalog",     [ROUTE_TAGS] = "tags",
-	[ROUTE_MANIFEST] = "manifest", [ROUTE_BLOB] = "blob",	    [ROUTE_UPLOADS] = "uploads",     [ROUTE_UPLOAD] = "upload",
-	[ROUTE_REFERRERS] = "referrers", [ROUTE_TOKEN] = "token",   [ROUTE_HEALTH] = "healthz",	     [ROUTE_METRICS] = "metrics",
+	[ROUTE_NONE] = "none",           [ROUTE_BASE] = "base",   [ROUTE_CATALOG] = "catalog", [ROUTE_TAGS] = "tags",
+	[ROUTE_MANIFEST] = "manifest",   [ROUTE_BLOB] = "blob",   [ROUTE_UPLOADS] = "uploads", [ROUTE_UPLOAD] = "upload",
+	[ROUTE_REFERRERS] = "referrers", [ROUTE_TOKEN] = "token", [ROUTE_HEALTH] = "healthz",  [ROUTE_METRICS] = "metrics",
 };
 
 void metrics_request(Metrics *m, RouteKind route, int status, int64_t took)
@@ -43,17 +43,18 @@ static void histogram(const Metrics *m, Buf *out)
 		buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bounds[i] / 1e9, sum);
 	}
 	sum += m->buckets[METRICS_BUCKETS];
-	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %g\n%s_count %" PRIu64 "\n", name, sum, name, (double)m->duration / 1e9, name, sum);
+	buf_printf(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n%s_sum %g\n%s_count %" PRIu64 "\n", name, sum, name, (double)m->duration / 1e9,
+		   name, sum);
 }
 
 void metrics_write(const Metrics *m, const MetricsGauge *gauges, size_t n, Buf *out)
 {
 	head(out, "skep_registry_requests_total", "Requests answered, by endpoint and class of status.", "counter");
 	for (size_t route = 0; route < METRICS_ROUTES; route++)
-		for (int class = 1; class < 6; class++)
+		for (int class = 1; class < 6; class ++)
 			if (m->requests[route][class])
-				buf_printf(out, "skep_registry_requests_total{route=\"%s\",code=\"%dxx\"} %" PRIu64 "\n", route_names[route], class,
-					   m->requests[route][class]);
+				buf_printf(out, "skep_registry_requests_total{route=\"%s\",code=\"%dxx\"} %" PRIu64 "\n",
+					   route_names[route], class, m->requests[route][class]);
 	histogram(m, out);
 	counter(out, "skep_registry_received_bytes_total", "Bytes of blobs and manifests received.", m->bytes_in);
 	counter(out, "skep_registry_sent_bytes_total", "Bytes of bodies handed to clients.", m->bytes_out);

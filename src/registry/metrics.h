@@ -7,9 +7,9 @@
 enum { METRICS_ROUTES = ROUTE_METRICS + 1, METRICS_BUCKETS = 12 };
 
 typedef struct Metrics {
-	uint64_t requests[METRICS_ROUTES][6]; /* by status / 100 */
+	uint64_t requests[METRICS_ROUTES][6];  /* by status / 100 */
 	uint64_t buckets[METRICS_BUCKETS + 1]; /* time to the answer's head; the last: longer than all */
-	int64_t duration; /* ns together */
+	int64_t duration;                      /* ns together */
 	uint64_t bytes_in, bytes_out;
 	uint64_t blobs_pushed, manifests_pushed, mounts, logins_refused;
 } Metrics;

@@ -102,7 +102,10 @@ static Route route_below_v2(Str rest)
 	static const struct {
 		const char *word;
 		RouteKind kind;
-	} referring[] = { { "blobs/uploads", ROUTE_UPLOAD }, { "blobs", ROUTE_BLOB }, { "manifests", ROUTE_MANIFEST }, { "referrers", ROUTE_REFERRERS } };
+	} referring[] = { { "blobs/uploads", ROUTE_UPLOAD },
+			  { "blobs", ROUTE_BLOB },
+			  { "manifests", ROUTE_MANIFEST },
+			  { "referrers", ROUTE_REFERRERS } };
 	Route r = { .name = rest };
 	if (str_eq(rest, "_catalog")) return (Route){ .kind = ROUTE_CATALOG };
 	if (take_word(&r.name, "tags/list")) {
@@ -126,7 +129,11 @@ Route route_parse(Str path)
 	static const struct {
 		const char *path;
 		RouteKind kind;
-	} fixed[] = { { "/v2/", ROUTE_BASE }, { "/v2", ROUTE_BASE }, { "/token", ROUTE_TOKEN }, { "/healthz", ROUTE_HEALTH }, { "/metrics", ROUTE_METRICS } };
+	} fixed[] = { { "/v2/", ROUTE_BASE },
+		      { "/v2", ROUTE_BASE },
+		      { "/token", ROUTE_TOKEN },
+		      { "/healthz", ROUTE_HEALTH },
+		      { "/metrics", ROUTE_METRICS } };
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		if (str_eq(path, fixed[i].path)) return (Route){ .kind = fixed[i].kind };
 	if (!str_starts(path, "/v2/")) return (Route){ 0 };

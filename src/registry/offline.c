@@ -120,8 +120,8 @@ static int check_blobs(Check *c)
 		Digest d;
 		{
 			AUTO_DB_ROWS rows = { 0 };
-			int r = db_get(c->place.db, "SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT 1", DB_ARGS(db_text(digest)),
-				       &rows, c->e);
+			int r = db_get(c->place.db, "SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT 1",
+				       DB_ARGS(db_text(digest)), &rows, c->e);
 			if (r <= 0) return r;
 			snprintf(digest, sizeof digest, "%s", db_row_text(&rows, 0));
 			size = (uint64_t)db_row_int(&rows, 1);
@@ -140,15 +140,17 @@ static int check_blobs(Check *c)
 static int check_manifest_bytes(Check *c)
 {
 	AUTO_DB_ROWS rows = { 0 };
-	int r = db_query(c->place.db, "SELECT m.digest, r.name, c.body FROM manifests m JOIN repositories r ON r.id = m.repository"
-				      " JOIN contents c ON c.digest = m.digest",
+	int r = db_query(c->place.db,
+			 "SELECT m.digest, r.name, c.body FROM manifests m JOIN repositories r ON r.id = m.repository"
+			 " JOIN contents c ON c.digest = m.digest",
 			 DB_NONE, &rows, c->e);
 	while (r >= 0 && (r = db_next(&rows, c->e)) > 0) {
 		Digest d, is;
 		Str body = db_row_blob(&rows, 2);
 		const char *digest = db_row_text(&rows, 0);
 		c->result.manifests++;
-		if (digest_parse(str_of(digest), &d) < 0 || digest_of(d.algorithm, body.p ? body.p : "", body.n, &is) < 0 || !digest_equal(&d, &is))
+		if (digest_parse(str_of(digest), &d) < 0 || digest_of(d.algorithm, body.p ? body.p : "", body.n, &is) < 0 ||
+		    !digest_equal(&d, &is))
 			problem(c, "manifest %s of %s: its bytes are others", digest, db_row_text(&rows, 1));
 	}
 	return r;
@@ -177,8 +179,8 @@ static int check_bytes(Check *c)
 	snprintf(sql, sizeof sql, "SELECT r.name, r.bytes, %s FROM repositories r WHERE r.bytes <> %s", sum, sum);
 	int r = db_query(c->place.db, sql, DB_NONE, &rows, c->e);
 	while (r >= 0 && (r = db_next(&rows, c->e)) > 0)
-		problem(c, "repository %s: its bytes are counted as %jd, but are %jd", db_row_text(&rows, 0), (intmax_t)db_row_int(&rows, 1),
-			(intmax_t)db_row_int(&rows, 2));
+		problem(c, "repository %s: its bytes are counted as %jd, but are %jd", db_row_text(&rows, 0),
+			(intmax_t)db_row_int(&rows, 1), (intmax_t)db_row_int(&rows, 2));
 	return r;
 }
 

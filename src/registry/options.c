@@ -39,7 +39,8 @@ BIND_TABLE(proxy_table, "proxy", RegistryProxy, ROW(RegistryProxy, "prefix", BIN
 
 BIND_TABLE(registry_options_table, "registry", RegistryOptions, ROW(RegistryOptions, "root", BIND_STRING, root),
 	   ROW(RegistryOptions, "listen", BIND_STRINGS, listen), ROW(RegistryOptions, "metricsListen", BIND_STRING, metrics_listen),
-	   ROW(RegistryOptions, "tls", BIND_OBJECT, tls, .sub = &tls_table), ROW(RegistryOptions, "auth", BIND_OBJECT, auth, .sub = &auth_table),
+	   ROW(RegistryOptions, "tls", BIND_OBJECT, tls, .sub = &tls_table),
+	   ROW(RegistryOptions, "auth", BIND_OBJECT, auth, .sub = &auth_table),
 	   ROW(RegistryOptions, "gc", BIND_OBJECT, gc, .sub = &gc_table),
 	   ROW(RegistryOptions, "quotas", BIND_LIST, quotas, .sub = &quota_table),
 	   ROW(RegistryOptions, "webhooks", BIND_LIST, webhooks, .sub = &webhook_table),
@@ -64,7 +65,8 @@ static int check_patterns(const StrList *patterns, const char *where, Err *e)
 {
 	for (size_t i = 0; i < patterns->n; i++)
 		if (glob_match(str_of(patterns->items[i]), STR("a"), GLOB_STARSTAR) < 0)
-			return err_set(e, ERR_CONFIG, EINVAL, "%s: \"%s\" is not a pattern: a class must be closed", where, patterns->items[i]);
+			return err_set(e, ERR_CONFIG, EINVAL, "%s: \"%s\" is not a pattern: a class must be closed", where,
+				       patterns->items[i]);
 	return 0;
 }
 
@@ -72,7 +74,8 @@ static int check_gc(const RegistryGc *gc, Err *e)
 {
 	for (size_t i = 0; i < gc->retention.n; i++) {
 		const RegistryRetention *rule = &gc->retention.items[i];
-		if (check_patterns(&rule->repositories, "gc.retention", e) < 0 || check_patterns(&rule->tags, "gc.retention", e) < 0) return -EINVAL;
+		if (check_patterns(&rule->repositories, "gc.retention", e) < 0 || check_patterns(&rule->tags, "gc.retention", e) < 0)
+			return -EINVAL;
 		if (!rule->keep_last && !rule->keep_days)
 			return err_set(e, ERR_CONFIG, EINVAL, "gc.retention[%zu]: keeps nothing: set keepLast or keepDays", i);
 	}
@@ -92,7 +95,8 @@ static int check_webhooks(const RegistryOptions *o, Err *e)
 			for (size_t m = 0; m < ARRAY_LEN(known); m++)
 				found |= streq(hook->events.items[k], known[m]);
 			if (!found)
-				return err_set(e, ERR_CONFIG, EINVAL, "webhooks[%zu]: \"%s\" is no event: push, delete, mount", i, hook->events.items[k]);
+				return err_set(e, ERR_CONFIG, EINVAL, "webhooks[%zu]: \"%s\" is no event: push, delete, mount", i,
+					       hook->events.items[k]);
 		}
 	}
 	return 0;
@@ -104,7 +108,8 @@ static int check_auth(RegistryOptions *o, Arena *a, Err *e)
 	if (o->tls.client_required && !o->tls.client_ca)
 		return err_set(e, ERR_CONFIG, EINVAL, "tls.clientRequired: needs tls.clientCA, against which certificates are checked");
 	if ((o->tls.certificate != NULL) != (o->tls.key != NULL)) return err_set(e, ERR_CONFIG, EINVAL, "tls: needs certificate and key");
-	if (o->tls.client_ca && !o->tls.certificate) return err_set(e, ERR_CONFIG, EINVAL, "tls.clientCA: needs tls.certificate and tls.key");
+	if (o->tls.client_ca && !o->tls.certificate)
+		return err_set(e, ERR_CONFIG, EINVAL, "tls.clientCA: needs tls.certificate and tls.key");
 	if (!auth->htpasswd && auth->token) return err_set(e, ERR_CONFIG, EINVAL, "auth.token: needs auth.htpasswd, from which users come");
 	if (auth->rules.n && !auth->htpasswd && !o->tls.client_ca)
 		return err_set(e, ERR_CONFIG, EINVAL, "auth.rules: need auth.htpasswd or tls.clientCA, from which users come");
@@ -112,8 +117,7 @@ static int check_auth(RegistryOptions *o, Arena *a, Err *e)
 	if (r < 0) return r;
 	if (!auth->service) auth->service = "skep-registry";
 	if (!auth->token_lifetime) auth->token_lifetime = 300;
-	if (auth->token_lifetime > 86400)
-		return err_set(e, ERR_CONFIG, ERANGE, "auth.tokenLifetime: at most 86400 seconds");
+	if (auth->token_lifetime > 86400) return err_set(e, ERR_CONFIG, ERANGE, "auth.tokenLifetime: at most 86400 seconds");
 
 	/* what is said by other fields becomes rules, so that rights are asked for in one place */
 	static const char *all[] = { "**", NULL }, *anyone[] = { "*", NULL }, *nobody[] = { "anonymous", NULL };
@@ -123,8 +127,10 @@ static int check_auth(RegistryOptions *o, Arena *a, Err *e)
 	size_t n = auth->rules.n;
 	if (n) memcpy(rules, auth->rules.items, n * sizeof *rules);
 	bool open = !auth->htpasswd && !o->tls.client_ca;
-	if (open) rules[n++] = (AccessRule){ { all, 1 }, { nobody, 1 }, { everything, 1 } };
-	else if (!n) rules[n++] = (AccessRule){ { all, 1 }, { anyone, 1 }, { everything, 1 } };
+	if (open)
+		rules[n++] = (AccessRule){ { all, 1 }, { nobody, 1 }, { everything, 1 } };
+	else if (!n)
+		rules[n++] = (AccessRule){ { all, 1 }, { anyone, 1 }, { everything, 1 } };
 	if (auth->anonymous_pull && !open) rules[n++] = (AccessRule){ { all, 1 }, { nobody, 1 }, { pull, 1 } };
 	auth->rules.items = rules;
 	auth->rules.n = n;
@@ -137,7 +143,8 @@ int registry_options_check(RegistryOptions *o, Arena *a, Err *e)
 	if (!o->root || !o->root[0]) return err_set(e, ERR_USAGE, EINVAL, "root: the registry's directory is not set");
 	if (!o->listen.n) o->listen = (StrList){ local, 1 };
 	if (o->proxies.n)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "proxies: this registry does not fetch from others (%s)", o->proxies.items[0].upstream);
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "proxies: this registry does not fetch from others (%s)",
+			       o->proxies.items[0].upstream);
 	for (size_t i = 0; i < o->quotas.n; i++) {
 		if (!o->quotas.items[i].prefix) o->quotas.items[i].prefix = "";
 		const char *prefix = o->quotas.items[i].prefix;

@@ -6,8 +6,10 @@ static RangeKind suffix(Str digits, uint64_t size, uint64_t *ret_from, uint64_t 
 {
 	uint64_t n = 0;
 	int r = str_to_u64(digits, &n);
-	if (r == -ERANGE) n = size;
-	else if (r < 0) return RANGE_WHOLE;
+	if (r == -ERANGE)
+		n = size;
+	else if (r < 0)
+		return RANGE_WHOLE;
 	if (!n || !size) return RANGE_UNSATISFIED;
 	if (n > size) n = size;
 	*ret_from = size - n;
@@ -29,8 +31,10 @@ RangeKind range_parse(Str header, uint64_t size, uint64_t *ret_from, uint64_t *r
 	if (r < 0) return RANGE_WHOLE;
 	if (last.n) {
 		r = str_to_u64(last, &to);
-		if (r == -ERANGE) to = UINT64_MAX;
-		else if (r < 0) return RANGE_WHOLE;
+		if (r == -ERANGE)
+			to = UINT64_MAX;
+		else if (r < 0)
+			return RANGE_WHOLE;
 	}
 	if (to < from || from >= size) return RANGE_UNSATISFIED;
 	if (to >= size) to = size - 1;

@@ -8,11 +8,11 @@
 #include "sys/fd.h"
 
 enum {
-	PIECE = 512 << 10,      /* what a worker gets at a time */
-	PIECE_MANY = 64 << 10,  /* the same, when many receive at once: memory stays bounded */
+	PIECE = 512 << 10,     /* what a worker gets at a time */
+	PIECE_MANY = 64 << 10, /* the same, when many receive at once: memory stays bounded */
 	MANY = 64,
-	BUFFER_MAX = 8 << 20,   /* never reached: the loop stops reading at two pieces */
-	WRITEBACK = 8 << 20,    /* the kernel is told to write after so many bytes: the sync at the end is then short */
+	BUFFER_MAX = 8 << 20, /* never reached: the loop stops reading at two pieces */
+	WRITEBACK = 8 << 20,  /* the kernel is told to write after so many bytes: the sync at the end is then short */
 };
 
 struct Receive {
@@ -74,8 +74,10 @@ static int check_digest(Receive *r)
 	Digest d;
 	int x = ftruncate(u->fd, (off_t)(r->at + r->piece.n));
 	if (x < 0) return err_sys(&r->e, errno, "cut upload %s", u->id);
-	if (u->hash && u->algorithm == r->want.algorithm) x = hash_final(u->hash, &d);
-	else x = hash_file(u->fd, r->want.algorithm, &d, NULL); /* begun before a restart, or by another algorithm */
+	if (u->hash && u->algorithm == r->want.algorithm)
+		x = hash_final(u->hash, &d);
+	else
+		x = hash_file(u->fd, r->want.algorithm, &d, NULL); /* begun before a restart, or by another algorithm */
 	hash_free(take(u->hash));
 	if (x < 0) return err_sys(&r->e, -x, "hash upload %s", u->id);
 	if (digest_equal(&d, &r->want)) return 0;
@@ -99,9 +101,12 @@ static void fail(Receive *r)
 {
 	if (!r->q) return;
 	http_on_abort(r->x, NULL, NULL);
-	if (r->e.errnum == EBADMSG || r->e.errnum == ERANGE) reply_error(r->q, r->code, "%s", r->e.msg);
-	else if (r->e.errnum == EDQUOT) reply_error(r->q, CODE_DENIED, "%s", r->e.msg);
-	else reply_failure(r->q, &r->e);
+	if (r->e.errnum == EBADMSG || r->e.errnum == ERANGE)
+		reply_error(r->q, r->code, "%s", r->e.msg);
+	else if (r->e.errnum == EDQUOT)
+		reply_error(r->q, CODE_DENIED, "%s", r->e.msg);
+	else
+		reply_failure(r->q, &r->e);
 }
 
 /* A chunk that failed leaves what is in the file; the end of a session that failed ends it. */
@@ -109,8 +114,10 @@ static void give_up(Receive *r)
 {
 	Uploads *u = &r->reg->uploads;
 	fail(r);
-	if (r->kind == RECEIVE_CHUNK && r->e.errnum != EBADMSG) uploads_release(u, r->upload);
-	else uploads_remove(u, &r->reg->storage, r->upload);
+	if (r->kind == RECEIVE_CHUNK && r->e.errnum != EBADMSG)
+		uploads_release(u, r->upload);
+	else
+		uploads_remove(u, &r->reg->storage, r->upload);
 	receive_free(r);
 }
 
@@ -167,8 +174,10 @@ static void finish_chunk(Receive *r)
 /* The client went before the end. A session that nobody can name again goes with him. */
 static void finish_gone(Receive *r)
 {
-	if (r->kind == RECEIVE_WHOLE) uploads_remove(&r->reg->uploads, &r->reg->storage, r->upload);
-	else uploads_release(&r->reg->uploads, r->upload);
+	if (r->kind == RECEIVE_WHOLE)
+		uploads_remove(&r->reg->uploads, &r->reg->storage, r->upload);
+	else
+		uploads_release(&r->reg->uploads, r->upload);
 	receive_free(r);
 }
 
@@ -222,8 +231,10 @@ static void pump(Receive *r)
 	bool pause = r->fill.n >= size;
 	if (r->q && !r->ended && pause != r->paused) {
 		r->paused = pause;
-		if (pause) http_body_pause(r->x);
-		else http_body_resume(r->x);
+		if (pause)
+			http_body_pause(r->x);
+		else
+			http_body_resume(r->x);
 	}
 }
 

@@ -109,7 +109,8 @@ void reply_failure(Request *q, const Err *e)
 {
 	int status = e->errnum == ENOSPC || e->errnum == EDQUOT ? 507 : e->errnum == ENOMEM || e->errnum == ETIMEDOUT ? 503 : 500;
 	log_write(q->reg->log, LOG_ERROR, "%s %s: %s", q->method, http_target(q->x), e->msg);
-	reply_error_status(q, status, CODE_UNSUPPORTED, "%s", status == 507 ? "no space left in the registry" : "the registry failed; its log says why");
+	reply_error_status(q, status, CODE_UNSUPPORTED, "%s",
+			   status == 507 ? "no space left in the registry" : "the registry failed; its log says why");
 }
 
 void reply_method(Request *q, const char *allowed)

@@ -39,8 +39,9 @@ static void collect_end(Registry *reg)
 	c->running = false;
 	c->runs++;
 	if (r->tags || r->manifests) cache_drop_prefix(&reg->cache, (Str){ "", 0 });
-	log_write(reg->log, LOG_INFO, "collected %ju tags, %ju manifests, %ju blobs of %ju bytes, %ju uploads, %ju lost files", (uintmax_t)r->tags,
-		  (uintmax_t)r->manifests, (uintmax_t)r->blobs, (uintmax_t)r->bytes, (uintmax_t)r->uploads, (uintmax_t)r->files);
+	log_write(reg->log, LOG_INFO, "collected %ju tags, %ju manifests, %ju blobs of %ju bytes, %ju uploads, %ju lost files",
+		  (uintmax_t)r->tags, (uintmax_t)r->manifests, (uintmax_t)r->blobs, (uintmax_t)r->bytes, (uintmax_t)r->uploads,
+		  (uintmax_t)r->files);
 	collector_plan(reg);
 }
 
@@ -139,7 +140,9 @@ static unsigned raise_limits(void)
 static int start_http(Registry *reg, Err *e)
 {
 	const RegistryOptions *o = reg->o;
-	HttpServerOptions options = { .max_connections = raise_limits(), .tls = reg->tls, .handle = service_handle, .stopped = on_stopped, .arg = reg };
+	HttpServerOptions options = {
+		.max_connections = raise_limits(), .tls = reg->tls, .handle = service_handle, .stopped = on_stopped, .arg = reg
+	};
 	int r = http_server_new(&reg->loop, &options, &reg->http, e);
 	for (size_t i = 0; r >= 0 && i < o->listen.n; i++)
 		r = http_server_listen(reg->http, o->listen.items[i], e);
@@ -153,7 +156,9 @@ static int start_tls(Registry *reg, Err *e)
 {
 	const RegistryTls *t = &reg->o->tls;
 	if (!t->certificate) return 0;
-	TlsServerOptions options = { .cert = t->certificate, .key = t->key, .client_ca = t->client_ca, .client_optional = !t->client_required };
+	TlsServerOptions options = {
+		.cert = t->certificate, .key = t->key, .client_ca = t->client_ca, .client_optional = !t->client_required
+	};
 	return tls_server_new(&options, &reg->tls, e);
 }
 

@@ -82,9 +82,12 @@ static void api_metrics(Request *q)
 
 static void dispatch_metrics(Request *q)
 {
-	if (!request_reads(q)) reply_method(q, "GET, HEAD");
-	else if (q->route.kind == ROUTE_METRICS) api_metrics(q);
-	else api_health(q);
+	if (!request_reads(q))
+		reply_method(q, "GET, HEAD");
+	else if (q->route.kind == ROUTE_METRICS)
+		api_metrics(q);
+	else
+		api_health(q);
 }
 
 static bool changes_something(const Request *q)
@@ -135,8 +138,10 @@ static void dispatch(Request *q)
 		api_referrers(q);
 		break;
 	case ROUTE_METRICS:
-		if (auth_logged_in(q)) dispatch_metrics(q);
-		else auth_refuse(q, 0);
+		if (auth_logged_in(q))
+			dispatch_metrics(q);
+		else
+			auth_refuse(q, 0);
 		break;
 	default:
 		reply_error_status(q, 404, CODE_UNSUPPORTED, "no such endpoint");
@@ -192,8 +197,10 @@ void service_handle_metrics(void *arg, HttpExchange *x)
 {
 	Request *q = request_new(arg, x);
 	if (!q) return;
-	if (q->route.kind == ROUTE_METRICS || q->route.kind == ROUTE_HEALTH) dispatch_metrics(q);
-	else reply_error_status(q, 404, CODE_UNSUPPORTED, "no such endpoint");
+	if (q->route.kind == ROUTE_METRICS || q->route.kind == ROUTE_HEALTH)
+		dispatch_metrics(q);
+	else
+		reply_error_status(q, 404, CODE_UNSUPPORTED, "no such endpoint");
 }
 
 /* ---- changes ---- */

@@ -93,15 +93,15 @@ bool request_digest(Request *q, Digest *ret);
 
 /* ---- the endpoints ---- */
 
-void api_blob(Request *q);      /* api_blob.c */
-void api_uploads(Request *q);   /* api_upload.c: POST */
-void api_upload(Request *q);    /* PATCH, PUT, GET, DELETE */
-void api_manifest(Request *q);  /* api_manifest.c; PUT: api_push.c */
+void api_blob(Request *q);     /* api_blob.c */
+void api_uploads(Request *q);  /* api_upload.c: POST */
+void api_upload(Request *q);   /* PATCH, PUT, GET, DELETE */
+void api_manifest(Request *q); /* api_manifest.c; PUT: api_push.c */
 void api_manifest_put(Request *q);
-void api_tags(Request *q);      /* api_list.c */
+void api_tags(Request *q); /* api_list.c */
 void api_catalog(Request *q);
 void api_referrers(Request *q);
-void api_token(Request *q);     /* api_token.c */
+void api_token(Request *q); /* api_token.c */
 
 /* service_handle: the function of the HTTP server; arg: the Registry. service_handle_metrics: of the one for metrics alone. */
 void service_handle(void *arg, HttpExchange *x);

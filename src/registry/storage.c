@@ -117,7 +117,8 @@ int storage_upload_open(const Storage *s, const char *session)
 	return fd < 0 ? -errno : fd;
 }
 
-int storage_upload_info(const Storage *s, const char *session, char ret_repository[static NAME_MAX_LENGTH + 1], uint8_t *ret_algorithm, uint64_t *ret_size)
+int storage_upload_info(const Storage *s, const char *session, char ret_repository[static NAME_MAX_LENGTH + 1], uint8_t *ret_algorithm,
+			uint64_t *ret_size)
 {
 	char name[INFO_NAME_MAX], text[INFO_MAX];
 	struct stat st;
@@ -208,9 +209,11 @@ int storage_token_key(const Storage *s, TokenKey *ret, Err *e)
 	if (fd >= 0) {
 		ssize_t n = TEMP_FAILURE_RETRY(read(fd, ret->bytes, sizeof ret->bytes));
 		if (n == (ssize_t)sizeof ret->bytes) return 0;
-		return err_set(e, ERR_CONFIG, EINVAL, "token.key: %d bytes are expected; without the file a new one is made", TOKEN_KEY_BYTES);
+		return err_set(e, ERR_CONFIG, EINVAL, "token.key: %d bytes are expected; without the file a new one is made",
+			       TOKEN_KEY_BYTES);
 	}
 	if (errno != ENOENT) return err_sys(e, errno, "open token.key");
-	if (TEMP_FAILURE_RETRY(getrandom(ret->bytes, sizeof ret->bytes, 0)) != (ssize_t)sizeof ret->bytes) return err_sys(e, EIO, "make a token key");
+	if (TEMP_FAILURE_RETRY(getrandom(ret->bytes, sizeof ret->bytes, 0)) != (ssize_t)sizeof ret->bytes)
+		return err_sys(e, EIO, "make a token key");
 	return fd_replace_file(s->root, "token.key", ret->bytes, sizeof ret->bytes, 0600, true, e);
 }

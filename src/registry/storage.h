@@ -36,7 +36,8 @@ int storage_blob_directory(const Storage *s, const Digest *d);
 int storage_upload_create(const Storage *s, const char *session, const char *repository, uint8_t algorithm) MUST_USE;
 int storage_upload_open(const Storage *s, const char *session) MUST_USE;
 /* storage_upload_info: what create was told. -ENOENT. */
-int storage_upload_info(const Storage *s, const char *session, char ret_repository[static NAME_MAX_LENGTH + 1], uint8_t *ret_algorithm, uint64_t *ret_size) MUST_USE;
+int storage_upload_info(const Storage *s, const char *session, char ret_repository[static NAME_MAX_LENGTH + 1], uint8_t *ret_algorithm,
+			uint64_t *ret_size) MUST_USE;
 void storage_upload_remove(const Storage *s, const char *session);
 
 /* storage_each_blob, storage_each_upload: every file by name; fn returns false to end. -errno of reading the directory. */

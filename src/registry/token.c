@@ -190,7 +190,9 @@ int token_verify(const TokenKey *key, Str text, const char *issuer, const char *
 	if (bind_parse(&claims_table, copy, json.n, &c, "token", a, &e) < 0) return -EBADMSG;
 	if (!c.issuer || !c.audience || !streq(c.issuer, issuer) || !streq(c.audience, audience)) return -EACCES;
 	if (c.expires <= now - TOKEN_LEEWAY || c.not_before > now + TOKEN_LEEWAY) return -ETIME;
-	Token t = { .user = c.subject ? c.subject : "", .issuer = c.issuer, .audience = c.audience, .issued = c.issued, .expires = c.expires };
+	Token t = {
+		.user = c.subject ? c.subject : "", .issuer = c.issuer, .audience = c.audience, .issued = c.issued, .expires = c.expires
+	};
 	for (size_t i = 0; i < c.access.n && t.n_scopes < TOKEN_SCOPES_MAX; i++) {
 		const AccessClaim *claim = &c.access.items[i];
 		if (!streq(claim->type, "repository")) continue;

@@ -11,9 +11,9 @@
 
 enum {
 	TOKEN_KEY_BYTES = 32,
-	TOKEN_MAX = 16 * 1024,      /* a longer one is refused unread */
-	TOKEN_SCOPES_MAX = 64,      /* in one token */
-	TOKEN_LEEWAY = 5,           /* seconds by which clocks may differ */
+	TOKEN_MAX = 16 * 1024, /* a longer one is refused unread */
+	TOKEN_SCOPES_MAX = 64, /* in one token */
+	TOKEN_LEEWAY = 5,      /* seconds by which clocks may differ */
 };
 
 typedef struct TokenKey {

@@ -16,11 +16,11 @@ struct Upload {
 	char id[SESSION_LENGTH + 1];
 	char repository[NAME_MAX_LENGTH + 1];
 	uint8_t algorithm;
-	uint64_t size;        /* bytes that have arrived; the file may hold the pieces being written beyond them */
-	Hash *hash;           /* has seen these bytes; NULL: has not */
-	int fd;               /* while somebody writes, else -1 */
-	bool busy;            /* somebody writes: */
-	Receive *writer;      /* he, until his body has ended or he has gone */
+	uint64_t size;   /* bytes that have arrived; the file may hold the pieces being written beyond them */
+	Hash *hash;      /* has seen these bytes; NULL: has not */
+	int fd;          /* while somebody writes, else -1 */
+	bool busy;       /* somebody writes: */
+	Receive *writer; /* he, until his body has ended or he has gone */
 	Upload *chain, *newer, *older;
 };
 

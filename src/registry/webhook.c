@@ -29,7 +29,8 @@ struct Delivery {
 
 /* ---- events ---- */
 
-static void write_event(Registry *reg, const char *action, const char *repository, const char *target, const char *digest, uint64_t size, Buf *out)
+static void write_event(Registry *reg, const char *action, const char *repository, const char *target, const char *digest, uint64_t size,
+			Buf *out)
 {
 	char id[SESSION_LENGTH + 1] = "", now[TIME_TEXT_MAX];
 	JsonWriter w = JSON_WRITER(out);
@@ -72,7 +73,8 @@ static bool wants(const RegistryWebhook *hook, const char *action, const char *r
 	return event && name;
 }
 
-int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest, uint64_t size, Err *e)
+int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest,
+		    uint64_t size, Err *e)
 {
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < reg->o->webhooks.n; i++) {
@@ -81,8 +83,8 @@ int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repos
 		AUTO_BUF body = BUF_INIT(BODY_MAX);
 		write_event(reg, action, repository, target, digest, size, &body);
 		if (buf_failed(&body)) return err_sys(e, ENOMEM, "write an event");
-		r = db_run(db, "INSERT INTO events (url, body, due) VALUES (?, ?, ?)", DB_ARGS(db_text(hook->url), db_text(body.p), db_int(time_now())),
-			   e);
+		r = db_run(db, "INSERT INTO events (url, body, due) VALUES (?, ?, ?)",
+			   DB_ARGS(db_text(hook->url), db_text(body.p), db_int(time_now())), e);
 	}
 	return r < 0 ? r : 0;
 }
@@ -112,7 +114,8 @@ static int run_outcome(void *arg, Committer *committer, Db *db, Err *e)
 {
 	Outcome *o = arg;
 	int r = o->drop ? db_run(db, "DELETE FROM events WHERE id = ?", DB_ARGS(db_int(o->id)), e)
-			: db_run(db, "UPDATE events SET attempts = attempts + 1, due = ? WHERE id = ?", DB_ARGS(db_int(o->due), db_int(o->id)), e);
+			: db_run(db, "UPDATE events SET attempts = attempts + 1, due = ? WHERE id = ?",
+				 DB_ARGS(db_int(o->due), db_int(o->id)), e);
 	return r < 0 ? r : 0;
 }
 
@@ -122,8 +125,10 @@ static void outcome_done(void *arg, int result, const Err *e)
 	Registry *reg = o->reg;
 	free(o);
 	reg->webhooks.settling = false;
-	if (result < 0) log_write(reg->log, LOG_ERROR, "webhook: %s", e->msg);
-	else webhook_kick(reg);
+	if (result < 0)
+		log_write(reg->log, LOG_ERROR, "webhook: %s", e->msg);
+	else
+		webhook_kick(reg);
 }
 
 static void on_timer(void *arg);
@@ -141,10 +146,13 @@ static void finish(Delivery *d, const char *problem)
 	for (uint64_t i = 0; i < d->attempts && delay < 3600 * SECOND; i++)
 		delay *= 2;
 	bool last = problem && d->attempts + 1 >= WEBHOOK_ATTEMPTS;
-	if (problem) reg->webhooks.failed++;
-	else reg->webhooks.sent++;
 	if (problem)
-		log_write(reg->log, last ? LOG_ERROR : LOG_WARN, "webhook %s: %s; %s", d->url, problem, last ? "the event is dropped" : "tried again later");
+		reg->webhooks.failed++;
+	else
+		reg->webhooks.sent++;
+	if (problem)
+		log_write(reg->log, last ? LOG_ERROR : LOG_WARN, "webhook %s: %s; %s", d->url, problem,
+			  last ? "the event is dropped" : "tried again later");
 	if (o) {
 		*o = (Outcome){ .reg = reg, .id = d->id, .drop = !problem || last, .due = time_now() + delay };
 		o->commit = (Commit){ .run = run_outcome, .done = outcome_done, .arg = o };
@@ -153,8 +161,10 @@ static void finish(Delivery *d, const char *problem)
 	reg->webhooks.current = NULL;
 	/* until its row says so the event is not looked at again */
 	reg->webhooks.settling = o != NULL;
-	if (o) committer_submit(reg->committer, &o->commit);
-	else plan(reg, delay);
+	if (o)
+		committer_submit(reg->committer, &o->commit);
+	else
+		plan(reg, delay);
 }
 
 /* ---- the connection ---- */
@@ -257,7 +267,8 @@ static int send_event(Delivery *d, const char *body)
 	const char *end = url.has_query ? url.query.p + url.query.n : url.path.p + url.path.n;
 	Str target = url.path.n ? (Str){ url.path.p, (size_t)(end - url.path.p) } : STR("/");
 	http1_put_request(&d->out, STR("POST"), target);
-	buf_printf(&d->out, url.is_ipv6 ? "Host: [%.*s]:%d\r\n" : "Host: %.*s:%d\r\n", (int)url.host.n, url.host.p, url.port ? url.port : 80);
+	buf_printf(&d->out, url.is_ipv6 ? "Host: [%.*s]:%d\r\n" : "Host: %.*s:%d\r\n", (int)url.host.n, url.host.p,
+		   url.port ? url.port : 80);
 	http1_put_field(&d->out, STR("Content-Type"), STR("application/vnd.docker.distribution.events.v2+json"));
 	http1_put_field(&d->out, STR("User-Agent"), STR("skep-registry"));
 	http1_put_field(&d->out, STR("Connection"), STR("close"));
@@ -280,13 +291,17 @@ static void deliver(Registry *reg, const DbRows *rows)
 		plan(reg, SECOND);
 		return;
 	}
-	*d = (Delivery){ .reg = reg, .fd = -1, .id = db_row_int(rows, 0), .attempts = (uint64_t)db_row_int(rows, 3), .out = BUF_INIT(2 * BODY_MAX) };
+	*d = (Delivery){
+		.reg = reg, .fd = -1, .id = db_row_int(rows, 0), .attempts = (uint64_t)db_row_int(rows, 3), .out = BUF_INIT(2 * BODY_MAX)
+	};
 	d->in = BUF_INIT(ANSWER_MAX);
 	d->url = strdup(db_row_text(rows, 1));
 	reg->webhooks.current = d;
 	int r = d->url ? send_event(d, db_row_text(rows, 2)) : -ENOMEM;
-	if (r < 0) finish(d, err_text(-r));
-	else loop_timer_set(&reg->loop, &d->timeout, loop_now(&reg->loop) + WEBHOOK_TIMEOUT * SECOND, on_timeout, d);
+	if (r < 0)
+		finish(d, err_text(-r));
+	else
+		loop_timer_set(&reg->loop, &d->timeout, loop_now(&reg->loop) + WEBHOOK_TIMEOUT * SECOND, on_timeout, d);
 }
 
 static void on_timer(void *arg)
@@ -295,14 +310,17 @@ static void on_timer(void *arg)
 	Err e = ERR_INIT;
 	AUTO_DB_ROWS rows = { 0 };
 	if (reg->webhooks.current || reg->webhooks.settling || reg->stopping) return;
-	int r = db_get(reg->db, 
-		       "SELECT id, url, body, attempts, due FROM events WHERE id IN (SELECT min(id) FROM events GROUP BY url) ORDER BY due, id LIMIT 1",
-		       DB_NONE, &rows, &e);
+	int r = db_get(
+		reg->db,
+		"SELECT id, url, body, attempts, due FROM events WHERE id IN (SELECT min(id) FROM events GROUP BY url) ORDER BY due, id LIMIT 1",
+		DB_NONE, &rows, &e);
 	if (r < 0) log_write(reg->log, LOG_ERROR, "webhook: %s", e.msg);
 	if (r <= 0) return;
 	int64_t wait = db_row_int(&rows, 4) - time_now();
-	if (wait > 0) plan(reg, wait > IDLE_SECONDS * SECOND ? IDLE_SECONDS * SECOND : wait);
-	else deliver(reg, &rows);
+	if (wait > 0)
+		plan(reg, wait > IDLE_SECONDS * SECOND ? IDLE_SECONDS * SECOND : wait);
+	else
+		deliver(reg, &rows);
 }
 
 void webhook_kick(Registry *reg)

@@ -24,8 +24,8 @@ typedef struct Webhooks {
 /* webhook_check_url: http:// and an address. -ENOTSUP, -EINVAL. */
 int webhook_check_url(const char *text, Err *e) MUST_USE;
 /* webhook_enqueue: within a commit: a row for each hook that wants the event. target: tag or digest; digest NULL: as target. */
-int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest, uint64_t size,
-		    Err *e) MUST_USE;
+int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest,
+		    uint64_t size, Err *e) MUST_USE;
 /* webhook_kick: there may be something to deliver. Nothing without hooks. */
 void webhook_kick(Registry *reg);
 void webhook_done(Registry *reg);

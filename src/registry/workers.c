@@ -30,8 +30,10 @@ struct Workers {
 static void list_add(JobList *l, Job *j)
 {
 	j->next = NULL;
-	if (l->last) l->last->next = j;
-	else l->first = j;
+	if (l->last)
+		l->last->next = j;
+	else
+		l->first = j;
 	l->last = j;
 }
 

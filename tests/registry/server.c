@@ -22,8 +22,8 @@ static int collect(const RegistryOptions *o, Err *e)
 	int r = registry_gc(o, &g, e);
 	if (r >= 0)
 		printf("tags %ju manifests %ju links %ju blobs %ju bytes %ju uploads %ju files %ju repositories %ju\n", (uintmax_t)g.tags,
-		       (uintmax_t)g.manifests, (uintmax_t)g.links, (uintmax_t)g.blobs, (uintmax_t)g.bytes, (uintmax_t)g.uploads, (uintmax_t)g.files,
-		       (uintmax_t)g.repositories);
+		       (uintmax_t)g.manifests, (uintmax_t)g.links, (uintmax_t)g.blobs, (uintmax_t)g.bytes, (uintmax_t)g.uploads,
+		       (uintmax_t)g.files, (uintmax_t)g.repositories);
 	return r;
 }
 
@@ -32,8 +32,8 @@ static int check(const RegistryOptions *o, bool repair, Err *e)
 	RegistryCheckResult c;
 	int r = registry_check(o, true, repair, tell, NULL, &c, e);
 	if (r >= 0)
-		printf("blobs %ju manifests %ju tags %ju problems %ju repaired %ju\n", (uintmax_t)c.blobs, (uintmax_t)c.manifests, (uintmax_t)c.tags,
-		       (uintmax_t)c.problems, (uintmax_t)c.repaired);
+		printf("blobs %ju manifests %ju tags %ju problems %ju repaired %ju\n", (uintmax_t)c.blobs, (uintmax_t)c.manifests,
+		       (uintmax_t)c.tags, (uintmax_t)c.problems, (uintmax_t)c.repaired);
 	return r;
 }
 
@@ -49,14 +49,19 @@ static int run(int argc, char **argv, Err *e)
 		if (streq(argv[i], "--config")) r = registry_options_load(argv[i + 1], &a, &o, e);
 	for (int i = 1; r >= 0 && i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-		if (argv[i][0] != '-') command = argv[i];
-		else if (!value) return err_set(e, ERR_USAGE, EINVAL, "%s: needs a value", argv[i]);
-		else if (streq(argv[i], "--config")) i++;
-		else if (streq(argv[i], "--root")) o.root = argv[++i];
+		if (argv[i][0] != '-')
+			command = argv[i];
+		else if (!value)
+			return err_set(e, ERR_USAGE, EINVAL, "%s: needs a value", argv[i]);
+		else if (streq(argv[i], "--config"))
+			i++;
+		else if (streq(argv[i], "--root"))
+			o.root = argv[++i];
 		else if (streq(argv[i], "--listen")) {
 			listen[0] = argv[++i];
 			o.listen = (StrList){ listen, 1 };
-		} else return err_set(e, ERR_USAGE, EINVAL, "%s: unknown option", argv[i]);
+		} else
+			return err_set(e, ERR_USAGE, EINVAL, "%s: unknown option", argv[i]);
 	}
 	if (r >= 0) r = registry_options_check(&o, &a, e);
 	if (r < 0) return r;
