@@ -14,8 +14,8 @@ import time
 import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("RUNTIME") or TOP / os.environ.get("BUILD", "build") / "skep-runtime").parent
-SERVER = os.environ.get("REGISTRY_SERVER", str(BUILD / "tests" / "registry" / "registry_server"))
+# ./dev names the program under test so, whichever it is
+SERVER = os.environ.get("RUNTIME") or str(TOP / "build/tests/registry/registry_server")
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
