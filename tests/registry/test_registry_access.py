@@ -22,6 +22,7 @@ RULES = [
     {"repositories": ["team/**"], "users": ["bob"], "actions": ["pull"]},
     {"repositories": ["public/*"], "users": ["*", "anonymous"], "actions": ["pull"]},
     {"repositories": ["public/*"], "users": ["alice"], "actions": ["*"]},
+    {"repositories": ["private/*"], "users": ["bob"], "actions": ["pull", "push"]},
 ]
 
 
@@ -76,9 +77,13 @@ def test_rights(guarded):
 
 def test_no_mount_out_of_what_one_cannot_read(guarded):
     alice, bob = guarded.client("alice", "secret"), guarded.client("bob", "hidden")
-    secret = alice.push("team/secret", b"secret")
-    assert alice("POST", f"/v2/public/x/blobs/uploads/?mount={secret}&from=team/secret").status == 201
-    assert bob("POST", f"/v2/team/x/blobs/uploads/?mount={secret}").status == 403
+    secret = bob.push("private/x", b"secret")
+    assert alice("POST", f"/v2/team/x/blobs/uploads/?mount={secret}&from=private/x").status == 202
+    assert alice("POST", f"/v2/team/x/blobs/uploads/?mount={secret}").status == 202
+    assert alice("HEAD", f"/v2/team/x/blobs/{secret}").status == 404
+    shared = alice.push("team/x", b"shared")
+    assert bob("POST", f"/v2/private/x/blobs/uploads/?mount={shared}&from=team/x").status == 201
+    assert bob("POST", f"/v2/private/y/blobs/uploads/?mount={shared}").status == 201
 
 
 def test_passwords_are_read_again(guarded, passwords):
@@ -380,3 +385,15 @@ def test_shutdown_lets_a_pull_end(registry, client):
         got += piece
     assert got.endswith(blob)
     assert registry.process.wait(20) == 0
+
+
+def test_http2(registry, client, tmp_path):
+    blob = bytes(range(256)) * 20000
+    (tmp_path / "blob").write_bytes(blob)
+    where = f"http://127.0.0.1:{registry.port}{client.session('a')}?digest={digest(blob)}"
+    curl = ["curl", "-sS", "--http2-prior-knowledge", "-w", "%{http_version} %{http_code}", "-o"]
+    done = subprocess.run([*curl, tmp_path / "answer", "-T", tmp_path / "blob", where], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 201"
+    where = f"http://127.0.0.1:{registry.port}/v2/a/blobs/{digest(blob)}"
+    done = subprocess.run([*curl, tmp_path / "answer", "-r", "1000-4000999", where], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 206" and (tmp_path / "answer").read_bytes() == blob[1000:4001000]

@@ -307,3 +307,33 @@ def test_sparse(make):
     missing = {"mediaType": MANIFEST, "digest": digest(b"x"), "size": 1}
     a, _ = c.manifest("a", "x", {"schemaVersion": 2, "mediaType": MANIFEST, "config": missing, "layers": []})
     assert a.status == 201
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    place = tmp_path / "root"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_full_disk(small_disk, make):
+    registry = make().start()
+    c = registry.client()
+    c.image("a", "x", (BLOB[:1000000],))
+    for _ in range(3):
+        a = c("POST", f"/v2/a/blobs/uploads/?digest={digest(BLOB)}", BLOB)
+        assert (a.status, a.json()["errors"][0]["message"]) == (507, "no space left in the registry")
+        where = c.session("a")
+        assert c("PATCH", where, BLOB[:100]).status == 202
+        assert c("PATCH", where, BLOB).status == 507
+        assert c("GET", where)["Range"].startswith("0-")
+        assert c("DELETE", where).status == 204
+    assert c("GET", f"/v2/a/blobs/{digest(BLOB[:1000000])}").body == BLOB[:1000000]
+    c.push("a", b"there is room for this")
+    registry.stop()
+    registry.sound()
+    assert list((small_disk / "uploads").iterdir()) == []
