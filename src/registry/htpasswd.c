@@ -22,7 +22,9 @@ enum { HASH_LENGTH = 60, COST_MAX = 16 };
 /* "$2y$10$" and 53 characters. A cost above 16 would hold a thread for seconds: refused with the file. */
 static bool is_bcrypt(Str s)
 {
-	if (s.n != HASH_LENGTH || memcmp(s.p, "$2", 2) != 0 || !memchr("aby", s.p[2], 3) || s.p[3] != '$' || s.p[6] != '$') return false;
+	if (s.n != HASH_LENGTH || memcmp(s.p, "$2", 2) != 0 || (s.p[2] != 'a' && s.p[2] != 'b' && s.p[2] != 'y') || s.p[3] != '$' ||
+	    s.p[6] != '$')
+		return false;
 	uint32_t cost;
 	if (str_to_u32((Str){ s.p + 4, 2 }, &cost) < 0 || cost < 4 || cost > COST_MAX) return false;
 	for (size_t i = 7; i < s.n; i++) {

@@ -55,7 +55,7 @@ bool tag_valid(Str tag)
 	if (!tag.n || tag.n > TAG_MAX_LENGTH) return false;
 	if (!is_alnum(tag.p[0]) && tag.p[0] != '_') return false;
 	for (size_t i = 1; i < tag.n; i++)
-		if (!is_alnum(tag.p[i]) && !memchr("._-", tag.p[i], 3)) return false;
+		if (!is_alnum(tag.p[i]) && tag.p[i] != '_' && tag.p[i] != '.' && tag.p[i] != '-') return false;
 	return true;
 }
 

@@ -32,8 +32,8 @@ static int open_parts(Storage *s, const char *path, Err *e)
 	if (s->uploads < 0) return s->uploads;
 	AUTO_FD int blobs = open_directory(s->root, "blobs", e);
 	if (blobs < 0) return blobs;
-	for (uint8_t a = DIGEST_SHA256; a <= DIGEST_SHA512; a++) {
-		s->blobs[a] = open_directory(blobs, digest_algorithm_name(a), e);
+	for (int a = DIGEST_SHA256; a <= DIGEST_SHA512; a++) {
+		s->blobs[a] = open_directory(blobs, digest_algorithm_name((uint8_t)a), e);
 		if (s->blobs[a] < 0) return s->blobs[a];
 	}
 	return fsync(blobs) < 0 || fsync(s->root) < 0 ? err_sys(e, errno, "sync %s", path) : 0;
@@ -164,13 +164,13 @@ static int64_t changed_at(const struct stat *st)
 int storage_each_blob(const Storage *s, StorageBlobFn *fn, void *arg)
 {
 	bool more = true;
-	for (uint8_t a = DIGEST_SHA256; a <= DIGEST_SHA512 && more; a++) {
+	for (int a = DIGEST_SHA256; a <= DIGEST_SHA512 && more; a++) {
 		DIR *d = open_list(s->blobs[a]);
 		if (!d) return -errno;
 		for (struct dirent *entry; more && (entry = readdir(d));) {
 			Digest digest;
 			struct stat st;
-			if (digest_parse_hex(a, str_of(entry->d_name), &digest) < 0) continue;
+			if (digest_parse_hex((uint8_t)a, str_of(entry->d_name), &digest) < 0) continue;
 			if (fstatat(s->blobs[a], entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue;
 			more = fn(arg, &digest, (uint64_t)st.st_size, changed_at(&st));
 		}
