@@ -172,7 +172,24 @@ int cgroup_remove(const Cgroup *cg, int timeout_ms, Err *e) MUST_USE;
  * gives them, zeros left out where runc leaves them out. -ENOENT when the group is gone. */
 int cgroup_stats_write(const Cgroup *cg, JsonWriter *w, Err *e) MUST_USE;
 
-/* cgroup_oom_watch: a descriptor that becomes readable (POLLIN or POLLPRI, told in *ret_events) on an out-of-memory event;
- * cgroup_oom_take consumes one readiness and returns how many new OOM kills happened. */
-int cgroup_oom_watch(const Cgroup *cg, short *ret_events, Err *e) MUST_USE;
-int cgroup_oom_take(const Cgroup *cg, int fd, uint64_t *seen) MUST_USE;
+/* OomWatch: hears of the out-of-memory kills in a group, from cgroup_oom_watch() on. fd becomes readable (POLLIN) when it is time to
+ * look; the rest is the module's. The Cgroup must outlive it. */
+typedef struct OomWatch {
+	int fd;
+	const char *dir;    /* of the memory controller; NULL once it is gone */
+	bool v1;            /* fd is an eventfd, and else an inotify descriptor */
+	uint64_t kills;     /* the kernel's count, as far as it was told */
+	uint64_t signals;   /* v1: heard, but no kill seen for them yet */
+	int64_t owed_until; /* CLOCK_MONOTONIC ns: then they were somebody else's */
+} OomWatch;
+#define OOM_WATCH_INIT ((OomWatch){ .fd = -1 })
+#define AUTO_OOM_WATCH AUTO(oom_watch_done) OomWatch
+
+/* cgroup_oom_take: how many kills there were since the last call, or -errno; may be called at any time, and must be once more when
+ * the container has ended. After it, cgroup_oom_owes says that the kernel signalled a kill that it has not counted yet: look again
+ * after OOM_RECHECK_MS, whether fd is readable or not. On v2 the kills of a group that was removed before are not known. */
+enum { OOM_RECHECK_MS = 5 };
+int cgroup_oom_watch(const Cgroup *cg, OomWatch *ret, Err *e) MUST_USE;
+int cgroup_oom_take(OomWatch *w) MUST_USE;
+bool cgroup_oom_owes(const OomWatch *w);
+void oom_watch_done(OomWatch *w);

@@ -104,18 +104,39 @@ def test_the_stream_of_events_ends_with_the_container(box):
     out.close()
 
 
-def test_an_oom_kill_is_an_event(box):
+def small(box, script):
     box.linux["resources"]["memory"] = {"limit": 16 * MIB, "swap": 16 * MIB}
-    box.sh("echo up; read go; hog 64; sleep 60").create().ok()
+    box.sh(script).create().ok()
+
+
+def test_an_oom_kill_is_an_event(box):
+    small(box, "echo up; read go; sleep 60")
     box.start().ok()
     assert box.output.line() == "up"
     out = Output()
-    with subprocess.Popen(box.runtime.command("events", "--interval", "60s", box.id), stdout=out.write_fd) as process:
+    with subprocess.Popen(box.runtime.command("events", "--interval", "50ms", box.id), stdout=out.write_fd) as process:
         out.sent()
+        assert json.loads(out.line())["type"] == "stats"  # from here on it listens
         box.exec("hog", "64")
-        assert json.loads(out.line())["type"] == "oom"
+        while json.loads(out.line())["type"] != "oom":
+            pass
         box.delete("--force").ok()
         assert process.wait(DEADLINE) == 0
+        assert '"oom"' not in out.rest()
+    out.close()
+
+
+def test_the_oom_kill_that_ends_a_container_is_an_event(box):
+    """The event is not left out when the end is seen first, and the stream ends at once for all its interval."""
+    small(box, "exec hog 64")
+    out = Output()
+    with subprocess.Popen(box.runtime.command("events", "--interval", "1s", box.id), stdout=out.write_fd) as process:
+        out.sent()
+        assert json.loads(out.line())["type"] == "stats"
+        box.start().ok()
+        assert process.wait(DEADLINE) == 0
+    types = [json.loads(line)["type"] for line in out.rest().splitlines()]
+    assert types.count("oom") == 1 and types[-1] == "oom"
     out.close()
 
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -380,24 +381,98 @@ static void eat(void)
 	}
 }
 
+/* A group of 16 MiB; *w hears of what happens in it. */
+static void watched(Box *b, bool killer_disabled, OomWatch *w)
+{
+	CgroupResources r = { .memory = { .limit = { true, 16 << 20 }, .swap = { true, 16 << 20 } } };
+	if (killer_disabled) r.memory.disable_oom_killer = (OptBool){ true, true };
+	OK(b, cgroup_create(&b->cg, &r, &b->e));
+	OK(b, cgroup_apply(&b->cg, &r, false, &b->e));
+	OK(b, cgroup_oom_watch(&b->cg, w, &b->e));
+	assert_int_equal(cgroup_oom_take(w), 0);
+	assert_false(cgroup_oom_owes(w));
+}
+
+/* Waits as a caller does, until there are kills. */
+static int kills_heard(OomWatch *w)
+{
+	int64_t deadline = time_monotonic() + WAIT_MS * INT64_C(1000000);
+	struct pollfd p = { .fd = w->fd, .events = POLLIN };
+	int kills = 0;
+	while (kills == 0 && time_monotonic() < deadline)
+		if (poll(&p, 1, cgroup_oom_owes(w) ? OOM_RECHECK_MS : WAIT_MS) >= 0) kills = cgroup_oom_take(w);
+	return kills;
+}
+
 static void an_oom_kill_is_heard(void **state)
 {
 	Box *b = *state;
-	short events = 0;
-	uint64_t seen = 0;
 	NEEDS_KERNEL();
-	CgroupResources r = { .memory = { .limit = { true, 16 << 20 }, .swap = { true, 16 << 20 } } };
-	OK(b, cgroup_create(&b->cg, &r, &b->e));
-	OK(b, cgroup_apply(&b->cg, &r, false, &b->e));
-	AUTO_FD int fd = cgroup_oom_watch(&b->cg, &events, &b->e);
-	OK(b, fd);
-	assert_int_equal(cgroup_oom_take(&b->cg, fd, &seen), 0);
+	AUTO_OOM_WATCH w = OOM_WATCH_INIT;
+	watched(b, false, &w);
 	pid_t pid = enter(b, eat);
-	struct pollfd p = { .fd = fd, .events = events };
-	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	assert_int_equal(kills_heard(&w), 1);
 	assert_int_equal(WTERMSIG(end_of(pid)), SIGKILL);
-	assert_int_equal(cgroup_oom_take(&b->cg, fd, &seen), 1);
-	assert_int_equal(cgroup_oom_take(&b->cg, fd, &seen), 0);
+	assert_int_equal(cgroup_oom_take(&w), 0);
+	AUTO_OOM_WATCH late = OOM_WATCH_INIT;
+	OK(b, cgroup_oom_watch(&b->cg, &late, &b->e));
+	assert_int_equal(cgroup_oom_take(&late), 0);
+}
+
+/* v1 signals before it kills, v2 up to 10 ms after it: neither the one nor the other loses a kill. */
+static void an_oom_kill_is_told_without_its_signal(void **state)
+{
+	Box *b = *state;
+	NEEDS_KERNEL();
+	AUTO_OOM_WATCH w = OOM_WATCH_INIT;
+	watched(b, false, &w);
+	assert_int_equal(WTERMSIG(end_of(enter(b, eat))), SIGKILL);
+	char drop[4096] __attribute__((aligned(8)));
+	(void)!read(w.fd, drop, sizeof drop);
+	assert_int_equal(cgroup_oom_take(&w), 1);
+}
+
+static void a_signal_without_a_kill_is_owed(void **state)
+{
+	Box *b = *state;
+	NEEDS_V1(b, "memory");
+	AUTO_OOM_WATCH w = OOM_WATCH_INIT;
+	watched(b, false, &w);
+	assert_int_equal(eventfd_write(w.fd, 1), 0); /* as the kernel does, and then looks for a victim */
+	assert_int_equal(cgroup_oom_take(&w), 0);
+	assert_true(cgroup_oom_owes(&w));
+	assert_int_equal(WTERMSIG(end_of(enter(b, eat))), SIGKILL);
+	assert_int_equal(cgroup_oom_take(&w), 1);
+	w.owed_until = 0; /* much later: it was for another group's process */
+	assert_int_equal(cgroup_oom_take(&w), 0);
+	assert_false(cgroup_oom_owes(&w));
+}
+
+static void an_oom_without_a_killer_is_heard(void **state)
+{
+	Box *b = *state;
+	NEEDS_V1(b, "memory");
+	AUTO_OOM_WATCH w = OOM_WATCH_INIT;
+	watched(b, true, &w);
+	pid_t pid = enter(b, eat);
+	assert_true(kills_heard(&w) > 0);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+static void the_kill_that_ended_a_removed_group_is_told(void **state)
+{
+	Box *b = *state;
+	NEEDS_V1(b, "memory");
+	AUTO_OOM_WATCH w = OOM_WATCH_INIT, quiet = OOM_WATCH_INIT;
+	watched(b, false, &w);
+	assert_int_equal(WTERMSIG(end_of(enter(b, eat))), SIGKILL);
+	OK(b, cgroup_remove(&b->cg, WAIT_MS, &b->e));
+	assert_int_equal(cgroup_oom_take(&w), 1);
+	assert_int_equal(cgroup_oom_take(&w), 0);
+	watched(b, false, &quiet);
+	OK(b, cgroup_remove(&b->cg, WAIT_MS, &b->e));
+	assert_int_equal(cgroup_oom_take(&quiet), 0);
+	assert_int_equal(cgroup_oom_take(&quiet), 0);
 }
 
 static void hold_20_mib(void)
@@ -531,13 +606,24 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(limits_arrive_in_the_files),         CASE(a_child_enters_every_hierarchy),
-		CASE(a_group_in_use_is_refused_and_left), CASE(a_failed_creation_leaves_nothing),
-		CASE(a_frozen_group_stands_still),        CASE(a_kill_outruns_forks),
-		CASE(groups_made_below_go_too),           CASE(only_allowed_devices_open),
-		CASE(the_device_program_is_replaced),     CASE(an_oom_kill_is_heard),
-		CASE(a_limit_below_usage_says_so),        CASE(statistics_are_told),
-		CASE(an_exec_finds_where_the_init_is),    CASE(only_delegatable_files_change_hands),
+		CASE(limits_arrive_in_the_files),
+		CASE(a_child_enters_every_hierarchy),
+		CASE(a_group_in_use_is_refused_and_left),
+		CASE(a_failed_creation_leaves_nothing),
+		CASE(a_frozen_group_stands_still),
+		CASE(a_kill_outruns_forks),
+		CASE(groups_made_below_go_too),
+		CASE(only_allowed_devices_open),
+		CASE(the_device_program_is_replaced),
+		CASE(an_oom_kill_is_heard),
+		CASE(an_oom_kill_is_told_without_its_signal),
+		CASE(a_signal_without_a_kill_is_owed),
+		CASE(an_oom_without_a_killer_is_heard),
+		CASE(the_kill_that_ended_a_removed_group_is_told),
+		CASE(a_limit_below_usage_says_so),
+		CASE(statistics_are_told),
+		CASE(an_exec_finds_where_the_init_is),
+		CASE(only_delegatable_files_change_hands),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -1,7 +1,6 @@
 /* cmd_events.c: events: statistics and out-of-memory notices, a JSON document a line. */
-#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include "base/time.h"
 #include "cli/runtime/commands.h"
@@ -51,25 +50,38 @@ static int print_event(const Container *c, const char *type, bool stats, Err *e)
 	return print_buf(&out, e);
 }
 
+static int print_kills(const Container *c, OomWatch *oom, Err *e)
+{
+	int kills = oom->fd >= 0 ? cgroup_oom_take(oom) : 0, r = 0;
+	for (int i = 0; i < kills && r == 0; i++)
+		r = print_event(c, "oom", false, e);
+	return r;
+}
+
+/* How long to wait, in ms as poll() wants them. */
+static int patience(int64_t next, const OomWatch *oom)
+{
+	int64_t left = next - time_monotonic(), ms = left > 0 ? left / 1000000 + 1 : 0;
+	if (cgroup_oom_owes(oom) && ms > OOM_RECHECK_MS) return OOM_RECHECK_MS;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
 static int stream(const Container *c, int pidfd, int64_t interval, Err *e)
 {
-	short want = POLLIN;
 	Err no_oom = ERR_INIT;
-	uint64_t seen = 0;
-	AUTO_FD int oom = cgroup_oom_watch(&c->state.cgroup, &want, &no_oom);
+	AUTO_OOM_WATCH oom = OOM_WATCH_INIT;
 	int64_t next = time_monotonic() + interval;
-	if (oom < 0) log_write(c->rt->log, LOG_WARN, "no out-of-memory notices: %s", no_oom.msg);
+	int r = cgroup_oom_watch(&c->state.cgroup, &oom, &no_oom);
+	if (r < 0) log_write(c->rt->log, LOG_WARN, "no out-of-memory notices: %s", no_oom.msg);
 	for (;;) {
-		int64_t left = next - time_monotonic();
-		struct pollfd p[2] = { { pidfd, POLLIN, 0 }, { oom, want, 0 } };
-		if (poll(p, 2, left > 0 ? (int)(left / 1000000) + 1 : 0) < 0 && errno != EINTR) return err_sys(e, errno, "events");
-		int kills = p[1].revents ? cgroup_oom_take(&c->state.cgroup, oom, &seen) : 0;
-		for (int i = 0; i < kills; i++)
-			if (print_event(c, "oom", false, e) < 0) return -e->errnum;
+		struct pollfd p[2] = { { pidfd, POLLIN, 0 }, { oom.fd, POLLIN, 0 } };
+		if (poll(p, 2, patience(next, &oom)) < 0 && errno != EINTR) return err_sys(e, errno, "events");
+		/* After the poll that saw the end: the kill that ended it is counted by then. */
+		if ((r = print_kills(c, &oom, e)) < 0) return r;
 		if (p[0].revents) return 0;
 		if (time_monotonic() < next) continue;
 		next += interval;
-		int r = print_event(c, "stats", true, e);
+		r = print_event(c, "stats", true, e);
 		if (r == -ENOENT) return 0;
 		if (r < 0) return r;
 	}
