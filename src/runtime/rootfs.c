@@ -44,7 +44,10 @@ static int attach_root(Launch *l, Err *e)
 	int p = l->spec->lnx->rootfs_propagation;
 	/* nothing mounted from here on reaches the host; what the host mounts still comes in unless the root is private */
 	unsigned long flag = p == OCI_PRIVATE || p == OCI_RPRIVATE ? MS_PRIVATE : MS_SLAVE;
-	if (mount(NULL, "/", NULL, MS_REC | flag, NULL) < 0) return err_sys(e, errno, "error preparing rootfs: make / a slave mount");
+	if (mount(NULL, "/", NULL, MS_REC | flag, NULL) < 0) {
+		const char *why = errno == EINVAL ? " (/ is no mount: no container can be started from a chroot)" : "";
+		return err_sys(e, errno, "error preparing rootfs: make / a slave mount%s", why);
+	}
 	if (chdir(rootfs) < 0) return err_sys(e, errno, "error preparing rootfs: chdir %s", rootfs);
 	AUTO_FD int root = mount_clone(AT_FDCWD, ".", true);
 	if (root < 0) return err_sys(e, root, "error preparing rootfs: clone the mount of %s", rootfs);

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,4 +53,16 @@ static inline void in_child(int (*fn)(void))
 static inline void need_root(void)
 {
 	if (geteuid() != 0) skip();
+}
+
+static inline int make_user_namespace(void)
+{
+	return unshare(CLONE_NEWUSER) < 0 && errno == EPERM ? CHILD_SKIP : 0;
+}
+
+/* Root may make one, but not in a chroot: user_namespaces(7). */
+static inline void need_user_namespaces(void)
+{
+	need_root();
+	in_child(make_user_namespace);
 }

@@ -118,7 +118,7 @@ static int join_made_namespace(void)
 static void namespaces_are_made_for_mounts(void **state)
 {
 	(void)state;
-	need_root();
+	need_user_namespaces();
 	in_child(join_made_namespace);
 }
 
@@ -277,7 +277,7 @@ static int maps_with_privilege(void)
 static void root_maps_directly(void **state)
 {
 	(void)state;
-	need_root();
+	need_user_namespaces();
 	in_child(maps_with_privilege);
 }
 
