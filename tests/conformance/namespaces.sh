@@ -29,6 +29,37 @@ cgroup_view() {
 	mount --move "$new" /sys/fs/cgroup
 }
 
+# cgroup_idle CONTROLLER...: mounts v1 hierarchies that the kernel has and the
+# machine does not use, in the sandbox alone.
+cgroup_idle() {
+	local name
+	for name in "$@"; do
+		[ -d "/sys/fs/cgroup/$name" ] || grep -q '^cgroup2 /sys/fs/cgroup ' /proc/self/mounts && continue
+		mkdir "/sys/fs/cgroup/$name"
+		if mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" 2>/dev/null; then
+			IDLE+=("$name")
+		else
+			rmdir "/sys/fs/cgroup/$name"
+		fi
+	done
+}
+IDLE=()
+
+# cgroup_idle_end: a hierarchy goes with its last mount, but only when groups
+# below have left it, which takes the kernel a moment after their rmdir.
+cgroup_idle_end() {
+	local name n
+	for name in "${IDLE[@]}"; do
+		for n in {1..50}; do
+			umount "/sys/fs/cgroup/$name"
+			awk -v name="$name" '$1 == name && $2 != 0 { found = 1 } END { exit !found }' /proc/cgroups || break
+			[ "$n" -lt 50 ] || echo "left behind: the hierarchy $name"
+			sleep 0.1
+			mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"
+		done
+	done
+}
+
 # inside_setup: to be called first in the sandbox
 inside_setup() {
 	mount --make-rprivate /
