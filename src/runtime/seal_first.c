@@ -60,7 +60,7 @@ static inline long kernel(long nr, long a, long b, long c, long d, long e, long 
 /* The program's own ELF header: the linker's symbol, at the address it was loaded to. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
-enum { PAGE = 4096 }; /* of the file's segments, whatever the kernel's pages are: see is_mappable */
+enum { PAGE = 4096 }; /* a kernel with larger ones (aarch64 may have 64 KiB) is left to seal_self: see has_such_pages */
 
 static BEFORE_LIBC bool is_word(const char *s, const char *word)
 {
@@ -74,6 +74,17 @@ static BEFORE_LIBC bool enters_container(char **argv)
 {
 	for (char **arg = argv; *arg; arg++)
 		if (is_word(*arg, "run") || is_word(*arg, "create") || is_word(*arg, "exec")) return true;
+	return false;
+}
+
+/* The end of a segment's last page is zeroed below: in a larger page it would be the file's next bytes. */
+static BEFORE_LIBC bool has_such_pages(const long *stack)
+{
+	const long *word = stack + stack[0] + 2; /* argc, the arguments, NULL; then the environment, NULL; then pairs */
+	while (*word)
+		word++;
+	for (word++; word[0] != AT_NULL; word += 2)
+		if (word[0] == AT_PAGESZ) return word[1] == PAGE;
 	return false;
 }
 
@@ -157,7 +168,7 @@ void seal_first(long *stack)
 	static const char self[] = "/proc/self/exe", empty[] = "";
 	struct statfs fs;
 	struct mount_attr attr;
-	if (stack[0] < 1 || !enters_container((char **)(stack + 2))) return;
+	if (stack[0] < 1 || !enters_container((char **)(stack + 2)) || !has_such_pages(stack)) return;
 	if (kernel(SYS_statfs, (long)self, (long)&fs, 0, 0, 0, 0) < 0 || fs.f_flags & ST_RDONLY) return;
 	long mount = kernel(SYS_open_tree, AT_FDCWD, (long)self, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0, 0);
 	if (mount < 0) return;
