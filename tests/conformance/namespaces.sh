@@ -45,18 +45,18 @@ cgroup_idle() {
 }
 IDLE=()
 
-# cgroup_idle_end: a hierarchy goes with its last mount, but only when groups
-# below have left it, which takes the kernel a moment after their rmdir.
+# cgroup_idle_end: a hierarchy goes a moment after its last mount, but not when
+# groups below it were still going; then it is mounted and unmounted once more.
 cgroup_idle_end() {
 	local name n
 	for name in "${IDLE[@]}"; do
+		umount "/sys/fs/cgroup/$name"
 		for n in {1..50}; do
-			umount "/sys/fs/cgroup/$name"
-			awk -v name="$name" '$1 == name && $2 != 0 { found = 1 } END { exit !found }' /proc/cgroups || break
-			[ "$n" -lt 50 ] || echo "left behind: the hierarchy $name"
+			awk -v name="$name" '$1 == name && $2 != 0 { found = 1 } END { exit !found }' /proc/cgroups || continue 2
 			sleep 0.1
-			mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name"
+			[ $((n % 10)) -eq 0 ] && mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" && umount "/sys/fs/cgroup/$name"
 		done
+		echo "left behind: the hierarchy $name"
 	done
 }
 

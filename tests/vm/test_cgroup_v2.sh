@@ -171,14 +171,25 @@ check "sub-cgroups: all are gone" gone "$dir"
 bundle oom '.process.args = ["sh", "-c", "tail /dev/zero"] | .linux.resources.memory = {limit: 16777216, swap: 16777216}'
 check "OOM: create" sh -c "$RUNTIME --root $state create --bundle $work/bundles/oom oom </dev/null >$work/oom.out 2>&1"
 dir=$(cgroup oom)
-rt events oom >$work/oom.events 2>&1 &
+rt events --interval 100ms oom >$work/oom.events 2>&1 &
 watcher=$!
+check "OOM: events listens" within 20 grep -q stats $work/oom.events
 rt start oom
 check "OOM: the kernel's count" within 20 sh -c "grep -q 'oom_kill [1-9]' $dir/memory.events"
 check "OOM: events reports it" within 10 sh -c "jq -e 'select(.type == \"oom\" and .id == \"oom\")' $work/oom.events | grep -q oom"
 down oom
-kill $watcher 2>/dev/null
+wait $watcher # it ends with the container
+
+# The kill that ends a container: its end is seen before the delayed change of memory.events.
+bundle last '.process.args = ["tail", "/dev/zero"] | .linux.resources.memory = {limit: 16777216, swap: 16777216}'
+check "OOM of the init: create" sh -c "$RUNTIME --root $state create --bundle $work/bundles/last last </dev/null >$work/last.out 2>&1"
+rt events --interval 1s last >$work/last.events 2>&1 &
+watcher=$!
+check "OOM of the init: events listens" within 20 grep -q stats $work/last.events
+rt start last
 wait $watcher
+is "OOM of the init: events tells it, and ends" "$(jq -c .type <$work/last.events | tail -n 1)" '"oom"'
+down last
 
 # Delegation to a user namespace.
 mapped='.linux.namespaces += [{type: "user"}] | .linux |= (.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .gidMappings = .uidMappings)'
