@@ -70,7 +70,7 @@ bool cgroup_oom_owes(const OomWatch *w)
 static uint64_t drain(const OomWatch *w)
 {
 	char changes[4096] __attribute__((aligned(8)));
-	uint64_t n;
+	uint64_t n = 0;
 	if (w->v1) return retry_eintr(read(w->fd, &n, sizeof n)) == sizeof n ? n : 0;
 	while (retry_eintr(read(w->fd, changes, sizeof changes)) > 0)
 		;
