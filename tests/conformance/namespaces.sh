@@ -23,8 +23,11 @@ cgroup_view() {
 		esac
 		[ "$type" = cgroup2 ] && [ "${CGROUP_VIEW:-}" = v1 ] && continue
 		name=${point##*/}
-		mkdir "$new/$name"
-		mount --bind "$point" "$new/$name"
+		for name in "$name" ${name//,/ }; do # "cpu,cpuacct" has links beside it
+			[ -d "$new/$name" ] && continue
+			mkdir "$new/$name"
+			mount --bind "$point" "$new/$name"
+		done
 	done < <(cat /proc/self/mounts)
 	mount --move "$new" /sys/fs/cgroup
 }
