@@ -166,6 +166,14 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 	return 0;
 }
 
+static struct cmsghdr *next_control(struct msghdr *m, struct cmsghdr *c)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare" /* in musl's macro; clang looks into it */
+	return CMSG_NXTHDR(m, c);
+#pragma GCC diagnostic pop
+}
+
 ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds)
 {
 	struct iovec iov = { .iov_base = p, .iov_len = n };
@@ -178,7 +186,7 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *r
 	ssize_t k = retry_eintr(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
 	if (k < 0) return -errno;
 	bool cut = m.msg_flags & MSG_TRUNC;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = next_control(&m, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (size_t i = 0; i < count; i++) {
