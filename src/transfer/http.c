@@ -30,6 +30,7 @@ struct Http {
 	CURLSH *share;
 	pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
 	const char *ca_file, *ca_dir;
+	atomic_bool answered; /* some server has: from then on one that is not there is probably there again soon */
 };
 
 /* Exchange: one request under way. */
@@ -428,9 +429,15 @@ static int explain(Exchange *x, CURLcode code, const char *url, const char *deta
 		return err_set(x->e, ERR_TIMEOUT, ETIMEDOUT, "%s: %s", url, detail);
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
+		x->res->retry = atomic_load(&x->job->http->answered);
 		return err_set(x->e, ERR_NOT_FOUND, EHOSTUNREACH, "%s: %s", url, detail);
 	case CURLE_COULDNT_CONNECT:
+		x->res->retry = atomic_load(&x->job->http->answered);
 		return err_set(x->e, ERR_IO, ECONNREFUSED, "%s: %s", url, detail);
+	case CURLE_SSL_CONNECT_ERROR:
+		/* it speaks, but no TLS: it never will */
+		x->res->retry = !strstr(detail, "wrong version number") && !strstr(detail, "packet length too long");
+		return err_set(x->e, ERR_IO, ECONNRESET, "%s: %s", url, detail);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
@@ -473,6 +480,7 @@ static int exchange(Exchange *x, const char *url, bool home)
 	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, detail);
 	CURLcode code = curl_easy_perform(x->curl);
 	x->res->status = status_of(x->curl);
+	if (x->res->status) atomic_store(&x->job->http->answered, true);
 	int r = code == CURLE_OK ? 0 : explain(x, code, url, *detail ? detail : curl_easy_strerror(code));
 	handle_give(x->job->http, k);
 	curl_slist_free_all(headers);

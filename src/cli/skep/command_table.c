@@ -24,6 +24,10 @@ static const Option global_options[] = {
 		OPTION(ENUM, "progress", 0, NULL, "Set type of progress output", \
 		       .choices = CHOICES("auto", "tty", "plain", "json", "quiet"), .fallback = "auto")
 
+#define REGISTRY_OPTIONS \
+	VALUE("config-file", 0, "FILE", "Read the configuration from this JSON file"), \
+		VALUE("root", 0, "DIR", "Keep the registry's data there (default: registry below the state directory)")
+
 static const Command command_table[] = {
 	{ .name = "image", .summary = "Manage images" },
 	{ .name = "image ls",
@@ -104,6 +108,36 @@ static const Command command_table[] = {
 			     SWITCH("blobs", 0, "Remove the compressed layers of all images instead"),
 			     SWITCH("force", 'f', "Do not prompt for confirmation")),
 	  .run = image_prune_run },
+	{ .name = "registry", .summary = "Run a registry" },
+	{ .name = "registry serve",
+	  .summary = "Serve images to docker, podman, containerd and skep",
+	  .details =
+		  "Options come from --config-file (a JSON file) and from the command line, which counts more. SIGHUP reads the password file again, "
+		  "SIGUSR1 starts a collection, SIGTERM ends it after what is under way.",
+	  .options = OPTIONS(
+		  REGISTRY_OPTIONS,
+		  LIST("listen", 0, "ADDRESS", "Listen there: HOST:PORT, [IPv6]:PORT, :PORT or unix:/path (default: 127.0.0.1:5000)"),
+		  VALUE("metrics-listen", 0, "ADDRESS", "Serve /metrics and /healthz there instead"),
+		  VALUE("tls-cert", 0, "FILE", "Serve TLS with this certificate chain (PEM)"),
+		  VALUE("tls-key", 0, "FILE", "The certificate's key (PEM)"),
+		  VALUE("tls-client-ca", 0, "FILE", "Ask clients for certificates of this authority; they name the user"),
+		  SWITCH("tls-client-required", 0, "Refuse clients without one"),
+		  VALUE("htpasswd", 0, "FILE", "Users and their passwords (bcrypt), as htpasswd -B writes them"),
+		  SWITCH("token", 0, "Hand out bearer tokens instead of asking for the password each time"),
+		  SWITCH("anonymous-pull", 0, "Everybody may pull"), SWITCH("read-only", 0, "Refuse pushes and deletions"),
+		  SWITCH("no-delete", 0, "Refuse deletions"), SWITCH("sparse", 0, "Accept manifests whose blobs are not here"),
+		  SWITCH("access-log", 0, "Print a JSON line for each request"),
+		  OPTION(UINT, "threads", 0, NULL, "Threads that hash and write (default: one for each processor)", .max = 64)),
+	  .run = registry_serve_run },
+	{ .name = "registry gc",
+	  .summary = "Remove from a stopped registry what nothing refers to",
+	  .options = OPTIONS(REGISTRY_OPTIONS),
+	  .run = registry_gc_run },
+	{ .name = "registry check",
+	  .summary = "Check the data of a stopped registry",
+	  .options = OPTIONS(REGISTRY_OPTIONS, SWITCH("quick", 0, "Do not read the blobs"),
+			     SWITCH("repair", 0, "Forget lost and damaged blobs, so that they are pushed again")),
+	  .run = registry_check_run },
 	{ .name = "system", .summary = "Manage Skep" },
 	{ .name = "system info",
 	  .aliases = "info",

@@ -28,4 +28,7 @@ int image_inspect_run(Invocation *in, Err *e);
 int image_history_run(Invocation *in, Err *e);
 int pull_run(Invocation *in, Err *e);
 int push_run(Invocation *in, Err *e);
+int registry_serve_run(Invocation *in, Err *e);
+int registry_gc_run(Invocation *in, Err *e);
+int registry_check_run(Invocation *in, Err *e);
 int df_run(Invocation *in, Err *e);
