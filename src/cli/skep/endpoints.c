@@ -9,16 +9,6 @@
 
 enum { PEM_MAX = 1 << 20, PLACES_MAX = 64 };
 
-#define HUB_HOST "registry-1.docker.io"
-
-static bool is_loopback(const char *host)
-{
-	static const char *const names[] = { "localhost", "127.", "[::1]" };
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (starts_with(host, names[i])) return true;
-	return false;
-}
-
 /* The contents of PEM files, one after the other; NULL without any. */
 static int read_pem(const StrList *files, Arena *a, const char **ret, Err *e)
 {
@@ -50,33 +40,26 @@ typedef struct Finding {
 	size_t n;
 } Finding;
 
-static int add(Finding *f, const Endpoint *from, const char *scheme, bool insecure, Err *e)
+static int add(Finding *f, const Endpoint *from, Err *e)
 {
 	Arena *a = f->in->arena;
 	Credential who = { 0 };
-	const char *host = streq(from->host, REFERENCE_DOMAIN) ? HUB_HOST : from->host;
 	if (f->n == PLACES_MAX) return 0;
 	TransferEndpoint *t = &f->items[f->n];
-	*t = (TransferEndpoint){ .url = arena_printf(a, "%s://%s", scheme, host), .repository = from->path, .insecure = insecure };
-	if (!t->url) return err_sys(e, ENOMEM, "%s", host);
-	int r = docker_config_credential(&f->config, from->host, from->path, a, &who, e);
+	*t = (TransferEndpoint){ .url = arena_printf(a, "%s://%s", from->scheme, from->host),
+				 .repository = from->path,
+				 .insecure = from->insecure };
+	if (!t->url) return err_sys(e, ENOMEM, "%s", from->host);
+	/* a registry's credentials stand under its own name, whatever address it is asked at; a mirror's under the mirror's */
+	int r = docker_config_credential(&f->config, from->mirror ? from->host : f->ref->domain, from->path, a, &who, e);
 	if (r < 0) return r;
 	t->username = who.username;
 	t->password = who.password;
 	t->identity_token = who.identity_token;
-	Endpoint certs = *from;
-	if ((r = registries_certs(&f->registries, from->host, a, &certs, e)) < 0) return r;
-	if ((r = read_pem(&certs.ca, a, &t->ca, e)) < 0 || (r = read_one(certs.cert, a, &t->cert, e)) < 0) return r;
-	if ((r = read_one(certs.key, a, &t->key, e)) < 0) return r;
+	if ((r = read_pem(&from->ca, a, &t->ca, e)) < 0 || (r = read_one(from->cert, a, &t->cert, e)) < 0) return r;
+	if ((r = read_one(from->key, a, &t->key, e)) < 0) return r;
 	f->n++;
 	return 0;
-}
-
-static bool is_configured(const Registries *r, const char *domain)
-{
-	for (size_t i = 0; i < r->n; i++)
-		if (starts_with(r->items[i].prefix, domain)) return true;
-	return false;
 }
 
 int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e)
@@ -89,12 +72,8 @@ int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, E
 	int r = registries_load(&f->registries, in->arena, e);
 	if (r >= 0) r = docker_config_load(skep_of(in)->config, in->arena, &f->config, e);
 	if (r >= 0) r = registries_endpoints(&f->registries, ref->domain, ref->path, ref->digest.algorithm != 0, in->arena, &places, e);
-	for (size_t i = 0; r >= 0 && i < places.n; i++) {
-		const Endpoint *p = &places.items[i];
-		bool local = is_loopback(p->host) && !is_configured(&f->registries, ref->domain) && streq(p->scheme, "https");
-		r = add(f, p, p->scheme, p->insecure || local, e);
-		if (r >= 0 && local) r = add(f, p, "http", false, e);
-	}
+	for (size_t i = 0; r >= 0 && i < places.n; i++)
+		r = add(f, &places.items[i], e);
 	if (r < 0) return r;
 	*ret = (Endpoints){ f->items, f->n };
 	return 0;

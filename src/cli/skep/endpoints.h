@@ -10,8 +10,7 @@ typedef struct Endpoints {
 	size_t n;
 } Endpoints;
 
-/* endpoints_find: by registries.conf, certs.d and config.json. A registry on this machine (localhost, 127.0.0.0/8, ::1) without an entry is
- * also asked without TLS, as docker does. */
+/* endpoints_find: by registries.conf, certs.d and config.json. */
 int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e) MUST_USE;
 
 /* endpoints_expand: a name as the user typed it: an alias or a search registry's for one without a registry (registries.conf). */
