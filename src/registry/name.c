@@ -113,14 +113,15 @@ static Route route_below_v2(Str rest)
 		return r;
 	}
 	if (!take_part(&r.name, &r.reference)) return (Route){ 0 };
+	/* POST …/blobs/uploads without the final slash is what some clients send */
+	Str name = r.name;
+	if (str_eq(r.reference, "uploads") && take_word(&name, "blobs")) return (Route){ .kind = ROUTE_UPLOADS, .name = name };
 	for (size_t i = 0; i < ARRAY_LEN(referring); i++) {
 		if (!take_word(&r.name, referring[i].word)) continue;
 		r.kind = referring[i].kind;
 		if (!r.reference.n) r.kind = r.kind == ROUTE_UPLOAD ? ROUTE_UPLOADS : ROUTE_NONE;
 		return r;
 	}
-	/* POST …/blobs/uploads without the final slash is what some clients send */
-	if (str_eq(r.reference, "uploads") && take_word(&r.name, "blobs")) return (Route){ .kind = ROUTE_UPLOADS, .name = r.name };
 	return (Route){ 0 };
 }
 
