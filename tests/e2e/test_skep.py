@@ -62,7 +62,7 @@ def test_help(skep):
     out = skep("--help").stdout
     assert out.startswith("Usage:  skep [OPTIONS] COMMAND\n") and "\nCommon Commands:\n" in out
     assert skep().stdout == out
-    assert skep("image", name="docker").stderr.startswith("docker: unknown command: docker image")
+    assert skep("imagine", name="docker").stderr.startswith("docker: unknown command: docker imagine")
     for line in out.splitlines():
         assert len(line) <= 80
 
