@@ -286,9 +286,12 @@ static size_t on_read(char *to, size_t size, size_t n, void *arg)
 	return k;
 }
 
+/* libcurl repeats a request by itself when a connection that it had used before breaks without an answer. A part of a blob must not be sent
+ * twice: the registry may have taken some of it, and puts what comes behind that. It is for our caller to ask first. */
 static int on_seek(void *arg, curl_off_t offset, int whence)
 {
 	Exchange *x = arg;
+	if (x->req->blob && x->sent) return CURL_SEEKFUNC_FAIL;
 	if (whence != SEEK_SET || offset < 0 || (uint64_t)offset > x->req->body_size) return CURL_SEEKFUNC_FAIL;
 	x->sent = (uint64_t)offset;
 	return CURL_SEEKFUNC_OK;
