@@ -112,7 +112,7 @@ static void zsh_options(Buf *b, const Option *o)
 	for (; o && o->name; o++) {
 		bool many = o->kind == OPTION_LIST || o->kind == OPTION_STRINGS || o->kind == OPTION_MAP;
 		if (o->hidden) continue;
-		for (int letter = 0; letter <= (o->letter != 0); letter++) {
+		for (int letter = 0; letter < (o->letter ? 2 : 1); letter++) {
 			buf_printf(b, " \\\n\t\t\t'%s", many ? "*" : "");
 			if (letter)
 				buf_printf(b, "-%c[", o->letter);
