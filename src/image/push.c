@@ -67,7 +67,7 @@ static int compress_layer(Push *p, const Digest *diff_id, Descriptor *d, int *re
 	char path[STORE_PATH_MAX + 8];
 	TransferEvent made;
 	TransferRequest req = request(p, TRANSFER_LAYER_COMPRESS);
-	req.compression = CODEC_GZIP;
+	req.compression = COMPRESSION_GZIP;
 	store_layer_path(diff_id, path);
 	memcpy(path + strlen(path), "/tar", sizeof "/tar");
 	AUTO_FD int tar = openat(p->store->root, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);

@@ -43,8 +43,9 @@ const BindName transfer_kind_names[] = {
 	{ 0 },
 };
 
-const BindName codec_names[] = {
-	{ "none", CODEC_NONE }, { "gzip", CODEC_GZIP }, { "zstd", CODEC_ZSTD }, { "xz", CODEC_XZ }, { "bzip2", CODEC_BZIP2 }, { 0 },
+const BindName compression_names[] = {
+	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP },   { "zstd", COMPRESSION_ZSTD },
+	{ "xz", COMPRESSION_XZ },     { "bzip2", COMPRESSION_BZIP2 }, { 0 },
 };
 
 BIND_TABLE(endpoint_table, "endpoint", TransferEndpoint, ROW(TransferEndpoint, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
@@ -66,7 +67,7 @@ BIND_TABLE(transfer_request_table, "request", TransferRequest, REQ("id", BIND_U6
 	   REQ("limit", BIND_U64, limit), REQ("accept", BIND_STRINGS, accept), REQ("mediaType", BIND_STRING, media_type),
 	   REQ("artifactType", BIND_STRING, artifact_type), REQ("tags", BIND_STRINGS, tags), REQ("urls", BIND_STRINGS, urls),
 	   REQ("mountFrom", BIND_STRINGS, mount_from), REQ("chunk", BIND_U64, chunk), REQ("location", BIND_STRING, location),
-	   REQ("diffId", BIND_STRING, diff_id), REQ("compression", BIND_ENUM, compression, .sub = codec_names),
+	   REQ("diffId", BIND_STRING, diff_id), REQ("compression", BIND_ENUM, compression, .sub = compression_names),
 	   REQ("level", BIND_I32, level), REQ("limits", BIND_OBJECT, limits, .sub = &limits_table),
 	   REQ("tuning", BIND_OBJECT, tuning, .sub = &tuning_table), REQ("fds", BIND_ENUMS, fds, .sub = transfer_role_names),
 	   REQ("cancel", BIND_U64, cancel));
@@ -77,10 +78,11 @@ BIND_TABLE(transfer_event_table, "event", TransferEvent, EV("id", BIND_U64, id, 
 	   EV("status", BIND_U32, status), EV("endpoint", BIND_U32, endpoint), EV("contentType", BIND_STRING, content_type),
 	   EV("digest", BIND_STRING, digest), EV("size", BIND_U64, size), EV("diffId", BIND_STRING, diff_id),
 	   EV("tarSize", BIND_U64, tar_size), EV("entries", BIND_U64, entries), EV("filesSize", BIND_U64, files_size),
-	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = codec_names), EV("resumed", BIND_U64, resumed),
-	   EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted), EV("subject", BIND_STRING, subject),
-	   EV("warning", BIND_STRING, warning), EV("more", BIND_BOOL, more), EV("code", BIND_STRING, code), EV("errnum", BIND_I32, errnum),
-	   EV("message", BIND_STRING, message), EV("errorCode", BIND_STRING, error_code));
+	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = compression_names),
+	   EV("resumed", BIND_U64, resumed), EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted),
+	   EV("subject", BIND_STRING, subject), EV("warning", BIND_STRING, warning), EV("more", BIND_BOOL, more),
+	   EV("code", BIND_STRING, code), EV("errnum", BIND_I32, errnum), EV("message", BIND_STRING, message),
+	   EV("errorCode", BIND_STRING, error_code));
 
 /* OpNeeds: what a request of each op must bring. Roles are bits. */
 #define BIT(role) (1u << (role))
@@ -147,7 +149,7 @@ static int check_request(const TransferRequest *r, size_t n_fds, Err *e)
 	if (needs->reference && (!r->reference || !*r->reference)) return missing(r, "no reference", e);
 	if (needs->digest && (!r->digest || !*r->digest)) return missing(r, "no digest", e);
 	if (r->op == TRANSFER_MANIFEST_PUT && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
-	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != CODEC_GZIP && r->compression != CODEC_ZSTD)
+	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != COMPRESSION_GZIP && r->compression != COMPRESSION_ZSTD)
 		return missing(r, "its compression must be gzip or zstd", e);
 	int x = check_roles(r, n_fds, e);
 	return x < 0 ? x : check_tuning(r, e);

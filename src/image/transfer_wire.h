@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/bind.h"
+#include "oci/compression.h"
 
 enum {
 	TRANSFER_MESSAGE_MAX = 160 << 10, /* below the default send buffer of a socket */
@@ -38,15 +39,6 @@ typedef enum {
 
 /* TransferRole: what a descriptor is for. They are passed in the order of the request's list `fds`. */
 typedef enum { TRANSFER_BODY = 1, TRANSFER_TAR, TRANSFER_INDEX, TRANSFER_INPUT } TransferRole;
-
-typedef enum {
-	CODEC_AUTO, /* by its first bytes */
-	CODEC_NONE,
-	CODEC_GZIP,
-	CODEC_ZSTD,
-	CODEC_XZ,    /* read only */
-	CODEC_BZIP2, /* read only */
-} Codec;
 
 /* TransferEndpoint: one registry to ask. Credentials go to the origin of url and to the token server that it names, nowhere else. */
 typedef struct TransferEndpoint {
@@ -94,7 +86,7 @@ typedef struct TransferRequest {
 	uint64_t chunk;       /* BLOB_PUT: bytes of one PATCH; 0: one PUT */
 	const char *location; /* BLOB_PUT: of an interrupted upload, from a TRANSFER_LOCATION event */
 	const char *diff_id;  /* BLOB_GET, LAYER_IMPORT: what the tar must hash to; NULL: whatever it does */
-	int compression;      /* Codec: expected, or wanted by LAYER_COMPRESS (GZIP or ZSTD) */
+	int compression;      /* Compression: expected, or wanted by LAYER_COMPRESS (GZIP or ZSTD) */
 	int32_t level;        /* LAYER_COMPRESS: 0 is the default; gzip 1 to 9, zstd 1 to 19 */
 	TransferLimits limits;
 	TransferTuning tuning;
@@ -125,7 +117,7 @@ typedef struct TransferEvent {
 	uint64_t tar_size, entries;
 	uint64_t files_size;   /* of the files in the layer, as a reader sees them */
 	bool opaque;           /* the layer hides all below it */
-	int compression;       /* Codec found */
+	int compression;       /* Compression found */
 	uint64_t resumed;      /* bytes that were there before */
 	bool existed, mounted; /* BLOB_PUT: nothing had to be sent */
 	const char *subject;   /* MANIFEST_PUT: OCI-Subject, when the registry handles referrers itself */
@@ -140,7 +132,7 @@ typedef struct TransferEvent {
 } TransferEvent;
 
 extern const BindTable transfer_request_table, transfer_event_table;
-extern const BindName transfer_op_names[], transfer_role_names[], transfer_kind_names[], codec_names[];
+extern const BindName transfer_op_names[], transfer_role_names[], transfer_kind_names[], compression_names[];
 
 /* transfer_message: the message that says obj. -EMSGSIZE when it is too long. */
 int transfer_message(const BindTable *t, const void *obj, Buf *to, Err *e) MUST_USE;

@@ -2,16 +2,16 @@
 #pragma once
 
 #include "base/str.h"
+#include "oci/compression.h"
 
 typedef enum { MEDIA_MANIFEST, MEDIA_INDEX, MEDIA_CONFIG, MEDIA_LAYER, MEDIA_EMPTY, MEDIA_SCHEMA1 } MediaKind;
 typedef enum { MEDIA_OCI, MEDIA_DOCKER } MediaFamily;
-typedef enum { COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZSTD } Compression;
 
 typedef struct MediaType {
 	const char *name;
 	MediaKind kind;
 	MediaFamily family;
-	Compression compression; /* of a layer */
+	Compression compression; /* of a layer; AUTO: of what is none */
 	bool foreign;            /* a layer that is not pushed elsewhere: OCI's nondistributable, docker's foreign */
 } MediaType;
 

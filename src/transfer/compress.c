@@ -248,7 +248,7 @@ int op_layer_compress(Job *j, Err *e)
 {
 	struct stat st;
 	AUTO_HASH *tar = NULL, *blob = NULL;
-	bool gzip = j->req.compression == CODEC_GZIP;
+	bool gzip = j->req.compression == COMPRESSION_GZIP;
 	if (j->req.level < 0 || j->req.level > (gzip ? 9 : 19))
 		return err_set(e, ERR_CONFIG, EINVAL, "level %d: 0 (the default) to %d", (int)j->req.level, gzip ? 9 : 19);
 	if (fstat(j->input, &st) < 0) return err_sys(e, errno, "stat the tar");

@@ -19,13 +19,13 @@ struct Inflate {
 static const CodecType *codec_of(int compression)
 {
 	switch (compression) {
-	case CODEC_GZIP:
+	case COMPRESSION_GZIP:
 		return &gzip_codec;
-	case CODEC_ZSTD:
+	case COMPRESSION_ZSTD:
 		return &zstd_codec;
-	case CODEC_XZ:
+	case COMPRESSION_XZ:
 		return &xz_codec;
-	case CODEC_BZIP2:
+	case COMPRESSION_BZIP2:
 		return &bzip2_codec;
 	default:
 		return NULL;
@@ -39,9 +39,9 @@ int compression_sniff(const uint8_t *p, size_t n)
 		uint8_t n;
 		int compression;
 	} known[] = {
-		{ { 0x1f, 0x8b, 0x08 }, 0xff, 3, CODEC_GZIP },          { { 0x28, 0xb5, 0x2f, 0xfd }, 0xff, 4, CODEC_ZSTD },
-		{ { 0x50, 0x2a, 0x4d, 0x18 }, 0xf0, 4, CODEC_ZSTD }, /* begins with a skippable frame */
-		{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 0xff, 6, CODEC_XZ }, { { 'B', 'Z', 'h' }, 0xff, 3, CODEC_BZIP2 },
+		{ { 0x1f, 0x8b, 0x08 }, 0xff, 3, COMPRESSION_GZIP },          { { 0x28, 0xb5, 0x2f, 0xfd }, 0xff, 4, COMPRESSION_ZSTD },
+		{ { 0x50, 0x2a, 0x4d, 0x18 }, 0xf0, 4, COMPRESSION_ZSTD }, /* begins with a skippable frame */
+		{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 0xff, 6, COMPRESSION_XZ }, { { 'B', 'Z', 'h' }, 0xff, 3, COMPRESSION_BZIP2 },
 	};
 	bool open = false;
 	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
@@ -51,7 +51,7 @@ int compression_sniff(const uint8_t *p, size_t n)
 		if (k == known[i].n) return known[i].compression;
 		open |= k == n;
 	}
-	return open ? CODEC_AUTO : CODEC_NONE;
+	return open ? COMPRESSION_AUTO : COMPRESSION_NONE;
 }
 
 int inflate_new(int compression, const TransferLimits *limits, const InflateSink *sink, Inflate **ret, Err *e)
@@ -127,9 +127,10 @@ static int pump(Inflate *i, const uint8_t *p, size_t n, Err *e)
 
 static int settle(Inflate *i, int found, Err *e)
 {
-	if (i->declared != CODEC_AUTO && i->declared != CODEC_NONE && i->declared != CODEC_GZIP && i->declared != found)
-		return err_set(e, ERR_CONFIG, EBADMSG, "inflate: declared as %s, but the bytes are %s", bind_name(codec_names, i->declared),
-			       found == CODEC_NONE ? "none of the known formats" : bind_name(codec_names, found));
+	if (i->declared != COMPRESSION_AUTO && i->declared != COMPRESSION_NONE && i->declared != COMPRESSION_GZIP && i->declared != found)
+		return err_set(e, ERR_CONFIG, EBADMSG, "inflate: declared as %s, but the bytes are %s",
+			       bind_name(compression_names, i->declared),
+			       found == COMPRESSION_NONE ? "none of the known formats" : bind_name(compression_names, found));
 	i->found = found;
 	i->type = codec_of(found);
 	if (!i->type) return 0;
@@ -140,11 +141,11 @@ static int settle(Inflate *i, int found, Err *e)
 int inflate_feed(Inflate *i, const void *p, size_t n, Err *e)
 {
 	const uint8_t *at = p;
-	while (n && i->found == CODEC_AUTO) {
+	while (n && i->found == COMPRESSION_AUTO) {
 		i->head[i->n_head++] = *at++;
 		n--;
 		int found = compression_sniff(i->head, i->n_head);
-		if (found == CODEC_AUTO) continue;
+		if (found == COMPRESSION_AUTO) continue;
 		int r = settle(i, found, e);
 		if (r >= 0) r = pump(i, i->head, i->n_head, e);
 		if (r < 0) return r;
@@ -154,8 +155,8 @@ int inflate_feed(Inflate *i, const void *p, size_t n, Err *e)
 
 int inflate_finish(Inflate *i, Err *e)
 {
-	if (i->found == CODEC_AUTO) { /* shorter than any magic */
-		int r = settle(i, CODEC_NONE, e);
+	if (i->found == COMPRESSION_AUTO) { /* shorter than any magic */
+		int r = settle(i, COMPRESSION_NONE, e);
 		if (r >= 0 && i->n_head) r = pump(i, i->head, i->n_head, e);
 		return r;
 	}

@@ -44,7 +44,7 @@ typedef struct InflateSink {
 
 typedef struct Inflate Inflate;
 
-/* inflate_new: compression CODEC_AUTO looks at the first bytes (what is none of the known is CODEC_NONE). A
+/* inflate_new: compression COMPRESSION_AUTO looks at the first bytes (what is none of the known is COMPRESSION_NONE). A
  * declared compression that the bytes deny is an error, except that NONE and GZIP may turn out to be any: docker's old images
  * declare gzip for plain tars, and `docker save` none for compressed ones. -ENOMEM. */
 int inflate_new(int compression, const TransferLimits *limits, const InflateSink *sink, Inflate **ret, Err *e) MUST_USE;
@@ -59,8 +59,8 @@ static inline void auto_inflate(Inflate **i)
 int inflate_feed(Inflate *i, const void *p, size_t n, Err *e) MUST_USE;
 /* inflate_finish: the input ends here. -EBADMSG: too early. */
 int inflate_finish(Inflate *i, Err *e) MUST_USE;
-/* inflate_compression: the Codec found, CODEC_AUTO as long as too few bytes were seen. */
+/* inflate_compression: the Compression found, COMPRESSION_AUTO as long as too few bytes were seen. */
 int inflate_compression(const Inflate *i);
 
-/* compression_sniff: the Codec of a stream by its first n bytes; CODEC_AUTO: more are needed (never with 8). */
+/* compression_sniff: the Compression of a stream by its first n bytes; COMPRESSION_AUTO: more are needed (never with 8). */
 int compression_sniff(const uint8_t *p, size_t n);

@@ -15,7 +15,7 @@ typedef struct Layer Layer;
 
 typedef struct LayerSpec {
 	int tar, index;  /* descriptors, not owned; both are emptied first. index: -1: none is made */
-	int compression; /* Codec expected */
+	int compression; /* Compression expected */
 	const TransferLimits *limits;
 	const char *diff_id; /* expected; NULL: any */
 } LayerSpec;

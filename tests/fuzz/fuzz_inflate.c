@@ -36,7 +36,7 @@ static int run(const uint8_t *data, size_t n, size_t piece, size_t room, Out *o)
 	const TransferLimits limits = { .tar_size = OUT_MAX };
 	*o = (Out){ .room = room };
 	const InflateSink sink = { .room = out_room, .done = out_done, .arg = o };
-	assert(inflate_new(CODEC_AUTO, &limits, &sink, &i, &e) == 0);
+	assert(inflate_new(COMPRESSION_AUTO, &limits, &sink, &i, &e) == 0);
 	for (size_t at = 0; at < n; at += piece) {
 		int r = inflate_feed(i, data + at, n - at < piece ? n - at : piece, &e);
 		assert(o->n <= OUT_MAX + room);

@@ -24,7 +24,7 @@ static void a_request_comes_back_as_it_was_sent(void **state)
 		.digest = "sha256:00",
 		.size = UINT64_C(1) << 40,
 		.accept = { accept, 2 },
-		.compression = CODEC_ZSTD,
+		.compression = COMPRESSION_ZSTD,
 		.limits = { .tar_size = 5, .ratio = 100 },
 		.tuning = { .attempts = 3, .ranges = 4 },
 		.fds = { roles, 3 },
@@ -43,7 +43,7 @@ static void a_request_comes_back_as_it_was_sent(void **state)
 	assert_true(got.size == UINT64_C(1) << 40);
 	assert_int_equal(got.limits.ratio, 100);
 	assert_int_equal(got.tuning.ranges, 4);
-	assert_int_equal(got.compression, CODEC_ZSTD);
+	assert_int_equal(got.compression, COMPRESSION_ZSTD);
 	assert_int_equal(got.fds.items[2], TRANSFER_INDEX);
 }
 
