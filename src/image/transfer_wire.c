@@ -69,8 +69,8 @@ BIND_TABLE(transfer_request_table, "request", TransferRequest, REQ("id", BIND_U6
 	   REQ("mountFrom", BIND_STRINGS, mount_from), REQ("chunk", BIND_U64, chunk), REQ("location", BIND_STRING, location),
 	   REQ("diffId", BIND_STRING, diff_id), REQ("compression", BIND_ENUM, compression, .sub = compression_names),
 	   REQ("level", BIND_I32, level), REQ("limits", BIND_OBJECT, limits, .sub = &limits_table),
-	   REQ("tuning", BIND_OBJECT, tuning, .sub = &tuning_table), REQ("fds", BIND_ENUMS, fds, .sub = transfer_role_names),
-	   REQ("cancel", BIND_U64, cancel));
+	   REQ("tuning", BIND_OBJECT, tuning, .sub = &tuning_table), REQ("part", BIND_BOOL, part), REQ("offset", BIND_U64, offset),
+	   REQ("fds", BIND_ENUMS, fds, .sub = transfer_role_names), REQ("cancel", BIND_U64, cancel));
 
 BIND_TABLE(transfer_event_table, "event", TransferEvent, EV("id", BIND_U64, id, .flags = BIND_REQUIRED),
 	   EV("kind", BIND_ENUM, kind, .flags = BIND_REQUIRED, .sub = transfer_kind_names), EV("bytes", BIND_U64, bytes),
@@ -126,7 +126,8 @@ static int check_roles(const TransferRequest *r, size_t n_fds, Err *e)
 	}
 	if (needs->must & ~have) return missing(r, "a descriptor is missing", e);
 	if (have & ~(needs->must | needs->may)) return missing(r, "a descriptor that it has no use for", e);
-	if (have & BIT(TRANSFER_INDEX) && !(have & BIT(TRANSFER_TAR))) return missing(r, "an index without a tar", e);
+	if (r->op != TRANSFER_LAYER_IMPORT && have & BIT(TRANSFER_INDEX) && !(have & BIT(TRANSFER_TAR)))
+		return missing(r, "an index without a tar", e);
 	return 0;
 }
 
@@ -135,7 +136,8 @@ static int check_tuning(const TransferRequest *r, Err *e)
 	const TransferTuning *t = &r->tuning;
 	if (t->attempts > 100 || t->redirects > 100 || t->ranges > 8) return missing(r, "attempts, redirects or ranges out of range", e);
 	if (t->backoff_ms > 60000 || t->progress_ms > 60000) return missing(r, "backoffMs or progressMs out of range", e);
-	if (r->size > INT64_MAX || r->limit > INT64_MAX || r->chunk > INT64_MAX || r->limits.tar_size > INT64_MAX)
+	if (r->size > INT64_MAX || r->limit > INT64_MAX || r->chunk > INT64_MAX || r->limits.tar_size > INT64_MAX ||
+	    r->offset > INT64_MAX - r->size)
 		return missing(r, "a size out of range", e);
 	return 0;
 }
@@ -151,6 +153,7 @@ static int check_request(const TransferRequest *r, size_t n_fds, Err *e)
 	if (r->op == TRANSFER_MANIFEST_PUT && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
 	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != COMPRESSION_GZIP && r->compression != COMPRESSION_ZSTD)
 		return missing(r, "its compression must be gzip or zstd", e);
+	if ((r->part || r->offset) && (r->op != TRANSFER_LAYER_IMPORT || !r->part)) return missing(r, "a part is for imports", e);
 	int x = check_roles(r, n_fds, e);
 	return x < 0 ? x : check_tuning(r, e);
 }

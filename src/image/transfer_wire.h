@@ -32,9 +32,10 @@ typedef enum {
 	TRANSFER_BLOB_GET,        /* repository, digest, size, urls, ranges; BODY (optional, resumed), TAR, INDEX (optional) */
 	TRANSFER_BLOB_PUT,        /* repository, digest, size, mount_from, chunk, location; INPUT: the bytes */
 	TRANSFER_BLOB_DELETE,     /* repository, digest */
-	TRANSFER_LAYER_IMPORT,    /* no network: INPUT, a tar of any compression; TAR, INDEX (optional), BODY (optional: a copy of INPUT) */
-	TRANSFER_LAYER_COMPRESS,  /* no network: INPUT, a tar; BODY: the compressed blob; compression, level */
-	TRANSFER_CANCEL,          /* the request with id `cancel` fails soon; it is not answered itself */
+	TRANSFER_LAYER_IMPORT, /* no network: INPUT, a tar of any compression; TAR, INDEX, BODY (a copy of INPUT), each optional. With none of TAR,
+				   * INDEX and diff_id the bytes are only hashed and copied */
+	TRANSFER_LAYER_COMPRESS, /* no network: INPUT, a tar; BODY: the compressed blob; compression, level */
+	TRANSFER_CANCEL,         /* the request with id `cancel` fails soon; it is not answered itself */
 } TransferOp;
 
 /* TransferRole: what a descriptor is for. They are passed in the order of the request's list `fds`. */
@@ -90,6 +91,8 @@ typedef struct TransferRequest {
 	int32_t level;        /* LAYER_COMPRESS: 0 is the default; gzip 1 to 9, zstd 1 to 19 */
 	TransferLimits limits;
 	TransferTuning tuning;
+	bool part; /* LAYER_IMPORT: the layer is the `size` bytes at `offset` of INPUT, which is a file */
+	uint64_t offset;
 	IntList fds; /* TransferRole of each descriptor that comes along */
 	uint64_t cancel;
 } TransferRequest;
@@ -115,8 +118,8 @@ typedef struct TransferEvent {
 	uint64_t size;            /* of the same */
 	const char *diff_id;
 	uint64_t tar_size, entries;
-	uint64_t files_size;   /* of the files in the layer, as a reader sees them */
-	bool opaque;           /* the layer hides all below it */
+	uint64_t files_size;   /* of the regular files in it; with INDEX */
+	bool opaque;           /* it hides all layers below; with INDEX */
 	int compression;       /* Compression found */
 	uint64_t resumed;      /* bytes that were there before */
 	bool existed, mounted; /* BLOB_PUT: nothing had to be sent */

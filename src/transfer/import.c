@@ -13,6 +13,7 @@ typedef struct Import {
 	Hash *hash;
 	Layer *layer; /* NULL: only hashed and copied */
 	Body copy;
+	uint64_t left; /* of a part */
 } Import;
 
 static int take_in(Import *im, const char *p, size_t n, Err *e)
@@ -27,10 +28,21 @@ static int take_in(Import *im, const char *p, size_t n, Err *e)
 	return job_check(im->job, e);
 }
 
+/* A part is read by position: imports of several parts of one file share its offset. */
+static ssize_t read_some(Import *im, char *buffer)
+{
+	const TransferRequest *r = &im->job->req;
+	if (!r->part) return TEMP_FAILURE_RETRY(read(im->job->input, buffer, READ_SIZE));
+	size_t n = im->left < READ_SIZE ? (size_t)im->left : READ_SIZE;
+	ssize_t k = TEMP_FAILURE_RETRY(pread(im->job->input, buffer, n, (off_t)(r->offset + r->size - im->left)));
+	if (k > 0) im->left -= (uint64_t)k;
+	return k;
+}
+
 static int read_all(Import *im, char *buffer, Err *e)
 {
 	for (;;) {
-		ssize_t n = TEMP_FAILURE_RETRY(read(im->job->input, buffer, READ_SIZE));
+		ssize_t n = read_some(im, buffer);
 		if (n < 0) return err_sys(e, errno, "read the layer at byte %" PRIu64, im->copy.n);
 		if (n == 0) return 0;
 		if (im->job->req.size && (uint64_t)n > im->job->req.size - im->copy.n)
@@ -47,7 +59,7 @@ static int check(Import *im, Err *e)
 	Job *j = im->job;
 	Digest got;
 	char text[DIGEST_TEXT_MAX];
-	if (j->req.size && im->copy.n != j->req.size)
+	if ((j->req.size || j->req.part) && im->copy.n != j->req.size)
 		return err_set(e, ERR_IO, EBADMSG, "the layer ends after %" PRIu64 " of %" PRIu64 " bytes", im->copy.n, j->req.size);
 	int r = hash_final(im->hash, &got);
 	if (r < 0) return err_sys(e, r, "digest of the layer");
@@ -88,7 +100,7 @@ int op_layer_import(Job *j, Err *e)
 	if (j->req.digest && digest_parse(str_of(j->req.digest), &want) < 0)
 		return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
 	if (hash_new(want.algorithm, &hash) < 0) return err_set(e, ERR_RESOURCE, ENOMEM, "layer: out of memory");
-	(void)lseek(j->input, 0, SEEK_SET); /* a pipe has no beginning to go back to */
+	if (!j->req.part) (void)lseek(j->input, 0, SEEK_SET); /* a pipe has no beginning to go back to */
 	const LayerSpec spec = {
 		.tar = j->tar,
 		.index = j->index,
@@ -96,9 +108,9 @@ int op_layer_import(Job *j, Err *e)
 		.limits = &j->req.limits,
 		.diff_id = j->req.diff_id,
 	};
-	int r = j->tar >= 0 ? layer_new(&spec, &layer, e) : 0;
+	int r = j->tar >= 0 || j->index >= 0 || j->req.diff_id ? layer_new(&spec, &layer, e) : 0;
 	if (r < 0) return r;
-	Import im = { .job = j, .hash = hash, .layer = layer, .copy = { .fd = j->body } };
+	Import im = { .job = j, .hash = hash, .layer = layer, .copy = { .fd = j->body }, .left = j->req.size };
 	r = body_begin(&im.copy, e);
 	return r < 0 ? r : run(&im, e);
 }

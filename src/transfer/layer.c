@@ -83,14 +83,14 @@ static void *inflate_stage(void *arg)
 static int write_chunk(Layer *l, const uint8_t *p, size_t n, Err *e)
 {
 	uint64_t at = atomic_load(&l->written);
-	for (size_t done = 0; done < n;) {
+	for (size_t done = 0; l->spec.tar >= 0 && done < n;) {
 		ssize_t k = TEMP_FAILURE_RETRY(pwrite(l->spec.tar, p + done, n - done, (off_t)(at + done)));
 		if (k < 0) return err_sys(e, errno, "write the tar of the layer at byte %" PRIu64, at + done);
 		done += (size_t)k;
 	}
 	at += n;
 	atomic_store(&l->written, at);
-	if (at - l->flushed >= WRITEBACK) { /* only begins it; a file system that cannot is slower at the end */
+	if (l->spec.tar >= 0 && at - l->flushed >= WRITEBACK) { /* only begins it; a file system that cannot is slower at the end */
 		(void)sync_file_range(l->spec.tar, (off_t)l->flushed, (off_t)(at - l->flushed), SYNC_FILE_RANGE_WRITE);
 		l->flushed = at;
 	}
@@ -195,7 +195,7 @@ static int prepare(Layer *l, Err *e)
 {
 	uint8_t algorithm = 0;
 	const InflateSink sink = { .room = sink_room, .done = sink_done, .arg = l };
-	if (ftruncate(l->spec.tar, 0) < 0) return err_sys(e, errno, "layer: empty the tar's file");
+	if (l->spec.tar >= 0 && ftruncate(l->spec.tar, 0) < 0) return err_sys(e, errno, "layer: empty the tar's file");
 	if (l->spec.index >= 0 && ftruncate(l->spec.index, 0) < 0) return err_sys(e, errno, "layer: empty the index's file");
 	int r = diff_id_algorithm(&l->spec, &algorithm, e);
 	if (r < 0) return r;

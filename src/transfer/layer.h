@@ -14,7 +14,7 @@
 typedef struct Layer Layer;
 
 typedef struct LayerSpec {
-	int tar, index;  /* descriptors, not owned; both are emptied first. index: -1: none is made */
+	int tar, index;  /* descriptors, not owned; both are emptied first. -1: not kept, not made */
 	int compression; /* Compression expected */
 	const TransferLimits *limits;
 	const char *diff_id; /* expected; NULL: any */
@@ -22,9 +22,8 @@ typedef struct LayerSpec {
 
 typedef struct LayerResult {
 	Digest diff_id;
-	uint64_t tar_size, entries;
-	uint64_t files_size; /* of the files in it, as a reader sees them */
-	bool opaque;         /* hides all layers below */
+	uint64_t tar_size, entries, files_size;
+	bool opaque;
 	int compression;
 } LayerResult;
 
