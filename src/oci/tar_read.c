@@ -512,6 +512,16 @@ int tar_reader_feed(TarReader *r, const void *p, size_t n, Err *e)
 	return r->failed;
 }
 
+uint64_t tar_reader_skip(TarReader *r, uint64_t n)
+{
+	if (r->failed || r->state != READ_DATA) return 0;
+	if (n > r->left) n = r->left;
+	r->at += n;
+	r->left -= n;
+	if (!r->left) padding_begin(r, r->entry.stored);
+	return n;
+}
+
 int tar_reader_finish(TarReader *r, Err *e)
 {
 	bool boundary = r->state == READ_END || ((r->state == READ_HEADER || r->state == READ_ZERO) && !r->n_block && !r->pending);

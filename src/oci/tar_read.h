@@ -64,5 +64,9 @@ static inline void tar_reader_freep(TarReader **r)
  * A reader that has failed stays failed. */
 int tar_reader_feed(TarReader *r, const void *p, size_t n, Err *e) MUST_USE;
 
+/* tar_reader_skip: passes over at most n bytes of the file under way, which are not shown to the data callback: returns how many, 0 when there is
+ * none. They count as read; whoever skips has to know that the archive is that long. */
+uint64_t tar_reader_skip(TarReader *r, uint64_t n);
+
 /* tar_reader_finish: there is no more; -EBADMSG when the archive is truncated. */
 int tar_reader_finish(TarReader *r, Err *e) MUST_USE;

@@ -350,6 +350,20 @@ int tar_writer_data(TarWriter *w, const void *p, size_t n, Err *e)
 	return 0;
 }
 
+int tar_writer_skip(TarWriter *w, uint64_t n, Err *e)
+{
+	if (w->failed) {
+		*e = w->error;
+		return w->failed;
+	}
+	if (w->sparse || n > w->size - w->at) {
+		int r = err_set(e, ERR_INTERNAL, EINVAL, "tar: \"%.256s\": more data than its size", w->name ? w->name : "");
+		return fail(w, r, e);
+	}
+	w->at += n;
+	return 0;
+}
+
 /* ---- the interface ---- */
 
 static bool keep_extents(TarWriter *w, const TarEntry *t)

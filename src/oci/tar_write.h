@@ -32,5 +32,8 @@ int tar_writer_entry(TarWriter *w, const TarEntry *t, Err *e) MUST_USE;
 /* tar_writer_data: the next n bytes of the file (of a sparse one: of its extents). -EINVAL: more than the entry's size. */
 int tar_writer_data(TarWriter *w, const void *p, size_t n, Err *e) MUST_USE;
 
+/* tar_writer_skip: the same n bytes, which the caller has written to where the sink writes by himself (sendfile(2)); not for sparse files. */
+int tar_writer_skip(TarWriter *w, uint64_t n, Err *e) MUST_USE;
+
 /* tar_writer_finish: the end of the archive, two zero blocks. -EINVAL: the last member lacks data. */
 int tar_writer_finish(TarWriter *w, Err *e) MUST_USE;
