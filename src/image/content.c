@@ -1,4 +1,5 @@
 /* content.c: blobs that are there, and files that are being made. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -17,6 +18,40 @@ int content_open(const ImageStore *s, const Digest *d, uint64_t *ret_size, Err *
 	if (fd < 0 || fstat(fd, &st) < 0) return err_sys(e, errno, "open %s in the store %s", digest_format(d, text), s->path);
 	if (ret_size) *ret_size = (uint64_t)st.st_size;
 	return take_fd(fd);
+}
+
+static int layer_open(const ImageStore *s, const Digest *diff_id, const char *file, Err *e)
+{
+	char path[STORE_PATH_MAX], full[STORE_PATH_MAX + 8], text[DIGEST_TEXT_MAX];
+	store_layer_path(diff_id, path);
+	snprintf(full, sizeof full, "%s/%s", path, file);
+	AUTO_FD int fd = openat(s->root, full, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) return err_sys(e, errno, "open the %s of layer %s in the store %s", file, digest_format(diff_id, text), s->path);
+	return take_fd(fd);
+}
+
+int layer_open_tar(const ImageStore *s, const Digest *diff_id, uint64_t *ret_size, Err *e)
+{
+	struct stat st;
+	AUTO_FD int fd = layer_open(s, diff_id, "tar", e);
+	if (fd < 0) return fd;
+	if (fstat(fd, &st) < 0) return err_sys(e, errno, "stat the tar of a layer");
+	if (ret_size) *ret_size = (uint64_t)st.st_size;
+	return take_fd(fd);
+}
+
+int layer_open_index(const ImageStore *s, const Digest *diff_id, Err *e)
+{
+	return layer_open(s, diff_id, "index", e);
+}
+
+int layer_of_blob(const ImageStore *s, const Digest *blob, Digest *ret_diff_id, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(s->db, "SELECT diff_id FROM forms WHERE blob = ?", DB_ARGS(DB_DIGEST(blob)), &rows, e);
+	if (r <= 0) return r;
+	r = store_row_digest(&rows, 0, ret_diff_id, e);
+	return r < 0 ? r : 1;
 }
 
 int content_has(const ImageStore *s, const Digest *d, Err *e)
@@ -81,11 +116,18 @@ int ingest_open(const ImageStore *s, const char *name, Ingest *ret, Err *e)
 
 int ingest_new(const ImageStore *s, Ingest *ret, Err *e)
 {
+	enum { TRIES = 8 };
 	uint64_t random[2];
 	char name[INGEST_NAME_MAX];
-	if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return err_sys(e, errno, "getrandom");
-	snprintf(name, sizeof name, "new-%016jx%016jx", (uintmax_t)random[0], (uintmax_t)random[1]);
-	return ingest_open(s, name, ret, e);
+	for (int i = 1;; i++) {
+		if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return err_sys(e, errno, "getrandom");
+		snprintf(name, sizeof name, "new-%016jx%016jx", (uintmax_t)random[0], (uintmax_t)random[1]);
+		Err taken = ERR_INIT;
+		int r = ingest_open(s, name, ret, &taken);
+		if (r == -EWOULDBLOCK && i < TRIES) continue; /* ingest_sweep was faster than our lock */
+		if (r < 0) *e = taken;
+		return r;
+	}
 }
 
 void ingest_keep(Ingest *i)
@@ -98,4 +140,22 @@ void ingest_drop(const ImageStore *s, Ingest *i)
 	if (i->fd < 0) return;
 	unlinkat(s->ingest, i->name, 0);
 	i->fd = fd_close(i->fd);
+}
+
+int ingest_sweep(const ImageStore *s, Err *e)
+{
+	int n = 0;
+	int dir = openat(s->root, "ingest", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = dir < 0 ? NULL : fdopendir(dir);
+	if (!d) {
+		fd_close(dir);
+		return err_sys(e, errno, "read %s/ingest", s->path);
+	}
+	for (const struct dirent *i; (i = readdir(d));) {
+		if (!starts_with(i->d_name, "new-")) continue;
+		AUTO_FD int fd = openat(s->ingest, i->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(s->ingest, i->d_name, 0) == 0) n++;
+	}
+	closedir(d);
+	return n;
 }

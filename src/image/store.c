@@ -210,5 +210,6 @@ int store_sweep(ImageStore *s, Err *e)
 	db_rows_done(&rows);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		r = sweep_one(s, paths[i], e);
+	if (r >= 0) r = ingest_sweep(s, e);
 	return r < 0 ? r : 0;
 }

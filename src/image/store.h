@@ -42,6 +42,11 @@ void auto_image_store(ImageStore **s);
 /* content_open: the file of a blob. -ENOENT. content_has: whether there is one. */
 int content_open(const ImageStore *s, const Digest *d, uint64_t *ret_size, Err *e) MUST_USE;
 int content_has(const ImageStore *s, const Digest *d, Err *e) MUST_USE;
+/* layer_open_tar, layer_open_index: the files of a layer. -ENOENT. */
+int layer_open_tar(const ImageStore *s, const Digest *diff_id, uint64_t *ret_size, Err *e) MUST_USE;
+int layer_open_index(const ImageStore *s, const Digest *diff_id, Err *e) MUST_USE;
+/* layer_of_blob: the layer that the blob is known to be: 1, or 0 when nothing is known. */
+int layer_of_blob(const ImageStore *s, const Digest *blob, Digest *ret_diff_id, Err *e) MUST_USE;
 /* content_read: a whole document, in the arena, NUL-terminated: -EFBIG beyond max, -EUCLEAN when the bytes are not those of the digest. */
 int content_read(const ImageStore *s, const Digest *d, size_t max, Arena *a, char **ret, size_t *ret_n, Err *e) MUST_USE;
 
@@ -63,6 +68,8 @@ int ingest_new(const ImageStore *s, Ingest *ret, Err *e) MUST_USE;
 /* ingest_keep: lets go of it, for somebody to go on with. ingest_drop: removes it. Both do nothing with one that was put in place. */
 void ingest_keep(Ingest *i);
 void ingest_drop(const ImageStore *s, Ingest *i);
+/* ingest_sweep: removes what killed processes have left under names of ingest_new: nobody goes on with it. Returns how many. */
+int ingest_sweep(const ImageStore *s, Err *e) MUST_USE;
 
 /* ---- leases ---- */
 
