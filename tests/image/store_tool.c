@@ -1,0 +1,191 @@
+/* store_tool.c: the image store as a command, for tests: store_tool ROOT COMMAND [ARGUMENT…]. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "image/archive_load.h"
+#include "image/archive_save.h"
+#include "image/catalog.h"
+
+typedef struct Tool {
+	ImageStore *store;
+	Arena arena;
+	int argc;
+	char **argv;
+} Tool;
+
+static const char *worker(void)
+{
+	return getenv("TRANSFER");
+}
+
+static void print_line(void *arg, const char *line)
+{
+	fprintf(arg, "%s\n", line);
+}
+
+static int need(const Tool *t, int n, Err *e)
+{
+	return t->argc < n ? err_set(e, ERR_USAGE, EINVAL, "arguments are missing") : 0;
+}
+
+/* A name as the store keeps it. */
+static int whole_name(Tool *t, const char *text, const char **ret, Err *e)
+{
+	Reference ref;
+	int r = reference_parse(str_of(text), &t->arena, &ref, e);
+	if (r < 0) return r;
+	reference_default_tag(&ref);
+	*ret = reference_format(&ref, &t->arena);
+	return *ret ? 0 : err_sys(e, ENOMEM, "name");
+}
+
+static int option_platform(Tool *t, Platform *to, const Platform **ret, Err *e)
+{
+	const char *text = getenv("PLATFORM");
+	*ret = NULL;
+	if (!text) return 0;
+	int r = platform_parse(str_of(text), &t->arena, to, e);
+	if (r >= 0) *ret = to;
+	return r;
+}
+
+/* load FILE|- */
+static int cmd_load(Tool *t, Err *e)
+{
+	Platform p;
+	LoadRequest req = { .worker = worker(), .loaded = print_line, .arg = stdout };
+	int r = need(t, 1, e);
+	if (r >= 0) r = option_platform(t, &p, &req.platform, e);
+	if (r < 0) return r;
+	AUTO_FD int fd = streq(t->argv[0], "-") ? 0 : open(t->argv[0], O_RDONLY | O_CLOEXEC);
+	if (fd < 0) return err_sys(e, errno, "open %s", t->argv[0]);
+	if (fd == 0) fd = fcntl(0, F_DUPFD_CLOEXEC, 3); /* 0 means "none" to the worker */
+	return archive_load(t->store, fd, &req, e);
+}
+
+/* save FORMAT OUT|- NAME…: docker, oci, oci-dir. */
+static int cmd_save(Tool *t, Err *e)
+{
+	Platform p;
+	int r = need(t, 3, e);
+	if (r < 0) return r;
+	size_t n = (size_t)t->argc - 2;
+	SaveImage *images = arena_array(&t->arena, n, sizeof *images);
+	Image *found = arena_array(&t->arena, n, sizeof *found);
+	if (!images || !found) return err_sys(e, ENOMEM, "save");
+	SaveRequest req = { .images = images, .n = n, .format = streq(t->argv[0], "docker") ? ARCHIVE_DOCKER : ARCHIVE_OCI };
+	req.warn = print_line;
+	req.arg = stderr;
+	if ((r = option_platform(t, &p, &req.platform, e)) < 0) return r;
+	for (size_t i = 0; i < n; i++) {
+		if ((r = image_find(t->store, t->argv[i + 2], &t->arena, &found[i], e)) < 0) return r;
+		images[i] = (SaveImage){ &found[i], found[i].names };
+	}
+	if (streq(t->argv[0], "oci-dir")) return archive_save_dir(t->store, &req, t->argv[1], e);
+	AUTO_FD int fd = streq(t->argv[1], "-") ? 1 : open(t->argv[1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0) return err_sys(e, errno, "create %s", t->argv[1]);
+	return archive_save(t->store, &req, fd, e);
+}
+
+/* list: one line an image: id, manifest, target, platform, size, names. */
+static int cmd_list(Tool *t, Err *e)
+{
+	ImageList l;
+	char id[DIGEST_TEXT_MAX], manifest[DIGEST_TEXT_MAX], target[DIGEST_TEXT_MAX];
+	int r = image_list(t->store, &t->arena, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++) {
+		const Image *m = &l.items[i];
+		printf("%s %s %s %s %jd", digest_format(&m->id, id), digest_format(&m->manifest, manifest),
+		       digest_format(&m->target, target), platform_format(&m->platform, &t->arena) ?: "?", (intmax_t)m->size);
+		for (size_t k = 0; k < m->names.n; k++)
+			printf(" %s", m->names.items[k]);
+		puts("");
+	}
+	return r;
+}
+
+static int cmd_tag(Tool *t, Err *e)
+{
+	Image i;
+	const char *name;
+	int r = need(t, 2, e);
+	if (r >= 0) r = image_find(t->store, t->argv[0], &t->arena, &i, e);
+	if (r >= 0) r = whole_name(t, t->argv[1], &name, e);
+	return r < 0 ? r : image_tag(t->store, &i.manifest, name, e);
+}
+
+static void print_removal(const Removal *rm)
+{
+	for (size_t i = 0; i < rm->untagged.n; i++)
+		printf("Untagged: %s\n", rm->untagged.items[i]);
+	for (size_t i = 0; i < rm->deleted.n; i++)
+		printf("Deleted: %s\n", rm->deleted.items[i]);
+}
+
+/* untag NAME, rm IMAGE: the name alone, the image with all of them */
+static int cmd_untag(Tool *t, Err *e)
+{
+	Removal rm = { 0 };
+	const char *name;
+	int r = need(t, 1, e);
+	if (r >= 0) r = whole_name(t, t->argv[0], &name, e);
+	if (r >= 0) r = image_untag(t->store, name, &t->arena, &rm, e);
+	if (r >= 0) print_removal(&rm);
+	return r;
+}
+
+static int cmd_rm(Tool *t, Err *e)
+{
+	Removal rm = { 0 };
+	Image i;
+	int r = need(t, 1, e);
+	if (r >= 0) r = image_find(t->store, t->argv[0], &t->arena, &i, e);
+	if (r >= 0) r = image_remove(t->store, &i, true, &t->arena, &rm, e);
+	if (r >= 0) print_removal(&rm);
+	return r;
+}
+
+/* drop-blobs */
+static int cmd_drop_blobs(Tool *t, Err *e)
+{
+	int64_t freed;
+	int r = store_drop_blobs(t->store, &freed, e);
+	if (r >= 0) printf("%jd\n", (intmax_t)freed);
+	return r;
+}
+
+static int cmd_open(Tool *t, Err *e)
+{
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(Tool *t, Err *e);
+} commands[] = {
+	{ "open", cmd_open }, { "load", cmd_load },   { "save", cmd_save }, { "list", cmd_list },
+	{ "tag", cmd_tag },   { "untag", cmd_untag }, { "rm", cmd_rm },     { "drop-blobs", cmd_drop_blobs },
+};
+
+static int run(Tool *t, const char *root, const char *name, Err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		if (!streq(commands[i].name, name)) continue;
+		int r = image_store_open(root, &t->store, e);
+		if (r >= 0) r = commands[i].run(t, e);
+		image_store_close(t->store);
+		return r;
+	}
+	return err_set(e, ERR_USAGE, EINVAL, "no such command: %s", name);
+}
+
+int main(int argc, char **argv)
+{
+	Tool t = { .arena = ARENA_INIT(256 << 20), .argc = argc - 3, .argv = argv + 3 };
+	Err e = ERR_INIT;
+	if (argc < 3) return 2;
+	int r = run(&t, argv[1], argv[2], &e);
+	arena_done(&t.arena);
+	if (r < 0) fprintf(stderr, "store_tool: %s\n", e.msg);
+	return r < 0;
+}
