@@ -337,6 +337,12 @@ int layer_index_feed(LayerIndex *l, const void *p, size_t n, Err *e)
 	return r;
 }
 
+void layer_index_set_tag(LayerIndex *l, const uint8_t tag[static 64])
+{
+	memcpy(l->tag, tag, sizeof l->tag);
+	l->has_tag = true;
+}
+
 int layer_index_finish(LayerIndex *l, int index_fd, LayerIndexStats *stats, Err *e)
 {
 	if (l->failed) return err_set(e, ERR_STATE, EINVAL, "layer: it was refused before");

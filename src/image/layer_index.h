@@ -58,6 +58,9 @@ void auto_layer_index(LayerIndex **l);
 /* layer_index_feed: the next n bytes of the tar. Messages name the entry and the rule. After a failure only _free is allowed. */
 int layer_index_feed(LayerIndex *l, const void *p, size_t n, Err *e) MUST_USE;
 
+/* layer_index_set_tag: options.tag, when the digest is known at the end only. */
+void layer_index_set_tag(LayerIndex *l, const uint8_t tag[static 64]);
+
 /* layer_index_finish: the tar has ended; writes the index to index_fd (erofs_write). stats may be NULL. */
 int layer_index_finish(LayerIndex *l, int index_fd, LayerIndexStats *stats, Err *e) MUST_USE;
 

@@ -113,6 +113,10 @@ static int finish_outputs(Layer *l, Err *e)
 	if (r < 0) return err_sys(e, r, "layer: digest of the tar");
 	if (l->spec.diff_id && !streq(digest_format(&l->diff_id, want), l->spec.diff_id))
 		return err_set(e, ERR_SECURITY, EILSEQ, "layer: the tar is %s, but %s was expected", want, l->spec.diff_id);
+	if (l->index && l->diff_id.algorithm == DIGEST_SHA256) {
+		char hex[DIGEST_HEX_MAX];
+		layer_index_set_tag(l->index, (const uint8_t *)digest_hex(&l->diff_id, hex));
+	}
 	r = l->index ? layer_index_finish(l->index, l->spec.index, &l->stats, e) : 0;
 	return r < 0 ? r : check_entries(l, e);
 }
@@ -167,16 +171,11 @@ void layer_free(Layer *l)
 	free(l);
 }
 
-/* The index names its tar by digest when that is known beforehand. */
 static int make_index(Layer *l, Err *e)
 {
-	Digest d;
 	TarLimits tar = TAR_LIMITS_DEFAULT;
-	LayerIndexOptions options = { .tar_limits = &tar };
-	char hex[DIGEST_HEX_MAX];
+	const LayerIndexOptions options = { .tar_limits = &tar };
 	if (l->spec.limits->entries) tar.entries = l->spec.limits->entries;
-	if (l->spec.diff_id && digest_parse(str_of(l->spec.diff_id), &d) >= 0 && d.algorithm == DIGEST_SHA256)
-		options.tag = (const uint8_t *)digest_hex(&d, hex);
 	int r = layer_index_new(&options, &l->index);
 	return r < 0 ? err_sys(e, r, "layer: make an index") : 0;
 }

@@ -4,7 +4,7 @@
 
 #include "image/archive_load.h"
 #include "image/archive_save.h"
-#include "image/catalog.h"
+#include "image/check.h"
 
 typedef struct Tool {
 	ImageStore *store;
@@ -154,6 +154,49 @@ static int cmd_drop_blobs(Tool *t, Err *e)
 	return r;
 }
 
+static void print_finding(void *arg, const Finding *f)
+{
+	(void)arg;
+	printf("%s %d %s\n", finding_name(f->kind), f->repair, f->message);
+}
+
+/* From the directory FETCH, where blobs lie under their hexadecimal digits. */
+static int fetch(void *arg, const Digest *d, uint64_t size, const StrList *repositories, int fd, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(64 << 20);
+	char hex[DIGEST_HEX_MAX], *p;
+	size_t n;
+	AUTO_FD int dir = open(getenv("FETCH") ?: "/nonexistent", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)arg;
+	(void)size;
+	if (!repositories->n || dir < 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "nowhere to fetch from");
+	int r = fd_read_file(dir, digest_hex(d, hex), 32 << 20, &a, &p, &n, e);
+	return r < 0 ? r : fd_write_all(fd, p, n);
+}
+
+/* check [repair] */
+static int cmd_check(Tool *t, Err *e)
+{
+	CheckResult result;
+	const CheckRequest req = { .repair = t->argc > 0, .worker = worker(), .found = print_finding, .fetch = fetch };
+	int r = image_check(t->store, &req, &result, e);
+	if (r >= 0)
+		printf("checked %ju %ju %ju found %ju repaired %ju dropped %ju\n", (uintmax_t)result.blobs, (uintmax_t)result.layers, (uintmax_t)result.bytes,
+		       (uintmax_t)result.findings, (uintmax_t)result.repaired, (uintmax_t)result.dropped);
+	return r;
+}
+
+/* origin IMAGE REPOSITORY: as if it had been pulled from there */
+static int cmd_origin(Tool *t, Err *e)
+{
+	AUTO_BATCH StoreBatch b = BATCH_INIT(t->store, &t->arena);
+	Image i;
+	int r = need(t, 2, e);
+	if (r >= 0) r = image_find(t->store, t->argv[0], &t->arena, &i, e);
+	if (r >= 0) r = batch_add_repo_digest(&b, t->argv[1], &i.target, &i.manifest, e);
+	return r < 0 ? r : batch_commit(&b, e);
+}
+
 static int cmd_open(Tool *t, Err *e)
 {
 	return 0;
@@ -165,6 +208,7 @@ static const struct {
 } commands[] = {
 	{ "open", cmd_open }, { "load", cmd_load },   { "save", cmd_save }, { "list", cmd_list },
 	{ "tag", cmd_tag },   { "untag", cmd_untag }, { "rm", cmd_rm },     { "drop-blobs", cmd_drop_blobs },
+	{ "check", cmd_check }, { "origin", cmd_origin },
 };
 
 static int run(Tool *t, const char *root, const char *name, Err *e)
