@@ -109,7 +109,7 @@ static int finish(ImageStore *s, DbTx *tx, Err *e)
 	return store_write_index(s, e);
 }
 
-int image_untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
+static int untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	Image i;
@@ -123,15 +123,10 @@ int image_untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
 	return finish(s, &tx, e);
 }
 
-int image_remove(ImageStore *s, const Image *i, bool force, Arena *a, Removal *ret, Err *e)
+static int remove_all(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
-	char id[DIGEST_HEX_MAX];
 	int r;
-	if (i->names.n > 1 && !force)
-		return err_set(e, ERR_STATE, EBUSY,
-			       "conflict: unable to delete %.12s (must be forced) - image is referenced in multiple repositories",
-			       digest_hex(&i->id, id));
 	if ((r = db_begin(s->db, DB_WRITE, &tx, e)) < 0) return r;
 	*ret = (Removal){ 0 };
 	for (size_t k = 0; k < i->names.n; k++)
@@ -141,7 +136,38 @@ int image_remove(ImageStore *s, const Image *i, bool force, Arena *a, Removal *r
 	return finish(s, &tx, e);
 }
 
-int store_drop_blobs(ImageStore *s, int64_t *ret_freed, Err *e)
+/* ---- on a full disk ---- */
+
+/* When the disk is full, once more with the reserve. */
+static bool try_again(const ImageStore *s, int r, Err *e)
+{
+	if (r != -ENOSPC || !store_reserve_give(s)) return false;
+	*e = ERR_INIT;
+	return true;
+}
+
+int image_untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
+{
+	int r = untag(s, name, a, ret, e);
+	if (try_again(s, r, e)) r = untag(s, name, a, ret, e);
+	store_reserve_take(s);
+	return r;
+}
+
+int image_remove(ImageStore *s, const Image *i, bool force, Arena *a, Removal *ret, Err *e)
+{
+	char id[DIGEST_HEX_MAX];
+	if (i->names.n > 1 && !force)
+		return err_set(e, ERR_STATE, EBUSY,
+			       "conflict: unable to delete %.12s (must be forced) - image is referenced in multiple repositories",
+			       digest_hex(&i->id, id));
+	int r = remove_all(s, i, a, ret, e);
+	if (try_again(s, r, e)) r = remove_all(s, i, a, ret, e);
+	store_reserve_take(s);
+	return r;
+}
+
+static int drop_blobs(ImageStore *s, int64_t *ret_freed, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	AUTO_DB_ROWS rows = { 0 };
@@ -162,6 +188,14 @@ int store_drop_blobs(ImageStore *s, int64_t *ret_freed, Err *e)
 	if (r < 0 || (r = db_commit(&tx, e)) < 0 || (r = store_sweep(s, e)) < 0) return r;
 	*ret_freed = freed;
 	return 0;
+}
+
+int store_drop_blobs(ImageStore *s, int64_t *ret_freed, Err *e)
+{
+	int r = drop_blobs(s, ret_freed, e);
+	if (try_again(s, r, e)) r = drop_blobs(s, ret_freed, e);
+	store_reserve_take(s);
+	return r;
 }
 
 int store_usage(ImageStore *s, StoreUsage *ret, Err *e)

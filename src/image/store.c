@@ -65,6 +65,7 @@ static int open_dirs(ImageStore *s, Err *e)
 	if ((r = open_dir(s->root, "blobs", s->path, &s->blobs, e)) < 0) return r;
 	if ((r = open_dir(s->root, "layers", s->path, &s->layers, e)) < 0) return r;
 	if (faccessat(s->root, "oci-layout", F_OK, 0) == 0) return 0;
+	store_reserve_take(s);
 	return fd_replace_file(s->root, "oci-layout", layout, sizeof layout - 1, 0644, false, e);
 }
 
@@ -156,6 +157,8 @@ static int lease(ImageStore *s, const char *exists, const Digest *d, size_t n, b
 	}
 	if (r >= 0) r = db_commit(&tx, e);
 	if (r < 0 && fresh) s->lease = 0;
+	/* whoever begins to work on contents tidies up after those who were killed at it */
+	if (r >= 0 && fresh) r = ingest_sweep(s, e);
 	return r < 0 ? r : 0;
 }
 

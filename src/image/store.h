@@ -4,6 +4,7 @@
  *   oci-layout, index.json      make an OCI image layout of blobs/, for other tools to read in place
  *   blobs/<algorithm>/<hex>     manifests, configurations, layers as they are transferred
  *   layers/<hex>/tar, index     a layer's tar, whose digest is its diffID, and the EROFS index over it
+ *   reserve                     room for removing when the disk is full
  *   ingest/                     what is being made, each file locked by who makes it
  *   store.lock                  shared while files are put in place, exclusive while files are taken away
  *

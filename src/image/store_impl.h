@@ -14,6 +14,10 @@ void store_layer_path(const Digest *d, char path[static STORE_PATH_MAX]); /* "la
 /* store_lock: LOCK_SH while files are put in place, LOCK_EX while they are taken away. Returns the descriptor that holds it. */
 int store_lock(const ImageStore *s, int how, Err *e) MUST_USE;
 
+/* store_reserve_take: sets room on the disk aside, if there is any. store_reserve_give: gives it up: true when there was some. */
+void store_reserve_take(const ImageStore *s);
+bool store_reserve_give(const ImageStore *s);
+
 /* A digest as a value of a statement: text lives as long as the array. */
 typedef struct DigestText {
 	char text[DIGEST_TEXT_MAX];
