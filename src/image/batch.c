@@ -66,9 +66,10 @@ int batch_add_blob(StoreBatch *b, const Digest *d, uint64_t size, Ingest *file, 
 int batch_add_bytes(StoreBatch *b, const void *p, size_t n, Digest *ret, Err *e)
 {
 	Ingest file = INGEST_NONE;
+	bool there;
 	int r = digest_of(DIGEST_SHA256, p, n, ret);
 	if (r < 0) return err_sys(e, r, "hash a document");
-	if ((r = content_has(b->store, ret, e)) != 0) return r < 0 ? r : 0;
+	if ((r = lease_contents(b->store, ret, 1, &there, e)) < 0 || there) return r; /* it must not go before the commit */
 	if ((r = ingest_new(b->store, &file, e)) < 0) return r;
 	if ((r = fd_write_all(file.fd, p, n)) < 0) r = err_sys(e, r, "write %s/ingest/%s", b->store->path, file.name);
 	if (r >= 0) r = batch_add_blob(b, ret, n, &file, e);

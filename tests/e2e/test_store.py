@@ -127,7 +127,7 @@ def group_lives(group):
 def test_kill(store, archives, seed):
     r, took, killed = random.Random(seed), {}, 0
     store.run("open")
-    for _ in range(ROUNDS // 4):
+    while killed < ROUNDS // 4:
         path, name, _ = r.choice(archives)
         command = r.choice([("load", path), ("load", path), ("rm", name), ("tag", name, "other:1"), ("untag", name), ("drop-blobs",)])
         killed += kill_at_random(store, r, command, took)
@@ -135,7 +135,6 @@ def test_kill(store, archives, seed):
         # what was not put in place waits for the next one that works on contents; nothing else is left
         store.run("check", "repair")
         store.verify()
-    assert killed > ROUNDS // 16
     for path, _, _ in archives:
         store.run("load", path)
     store.verify()

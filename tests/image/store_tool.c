@@ -5,6 +5,8 @@
 #include "image/archive_load.h"
 #include "image/archive_save.h"
 #include "image/check.h"
+#include "image/flatten.h"
+#include "image/import.h"
 
 typedef struct Tool {
 	ImageStore *store;
@@ -197,6 +199,55 @@ static int cmd_origin(Tool *t, Err *e)
 	return r < 0 ? r : batch_commit(&b, e);
 }
 
+/* import FILE|-|URL NAME|"" [CHANGE…]; MESSAGE and CREATED (ns) in the environment */
+static int cmd_import(Tool *t, Err *e)
+{
+	Platform p;
+	Digest id;
+	char text[DIGEST_TEXT_MAX];
+	int r = need(t, 2, e);
+	if (r < 0) return r;
+	ImportRequest req = { .source = t->argv[0], .message = getenv("MESSAGE"), .worker = worker() };
+	req.changes = (StrList){ (const char **)t->argv + 2, (size_t)t->argc - 2 };
+	if (getenv("CREATED") && str_to_i64(str_of(getenv("CREATED")), &req.created) < 0) return err_set(e, ERR_USAGE, EINVAL, "CREATED");
+	if (*t->argv[1] && (r = whole_name(t, t->argv[1], &req.name, e)) < 0) return r;
+	if ((r = option_platform(t, &p, &req.platform, e)) < 0) return r;
+	AUTO_FD int fd = streq(t->argv[0], "-") ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(t->argv[0], O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && !strstr(t->argv[0], "://")) return err_sys(e, errno, "open %s", t->argv[0]);
+	req.fd = fd;
+	r = image_import(t->store, &req, &id, e);
+	if (r >= 0) puts(digest_format(&id, text));
+	return r;
+}
+
+static int to_stdout(void *arg, const void *p, size_t n, Err *e)
+{
+	(void)arg;
+	int r = fd_write_all(1, p, n);
+	return r < 0 ? err_sys(e, r, "write") : 0;
+}
+
+/* export IMAGE */
+static int cmd_export(Tool *t, Err *e)
+{
+	Image i;
+	int r = need(t, 1, e);
+	if (r >= 0) r = image_find(t->store, t->argv[0], &t->arena, &i, e);
+	return r < 0 ? r : image_flatten(t->store, &i.manifest, to_stdout, NULL, e);
+}
+
+/* show IMAGE manifest|config: the document */
+static int cmd_show(Tool *t, Err *e)
+{
+	Image i;
+	char *text;
+	size_t n;
+	int r = need(t, 2, e);
+	if (r >= 0) r = image_find(t->store, t->argv[0], &t->arena, &i, e);
+	if (r >= 0) r = content_read(t->store, streq(t->argv[1], "config") ? &i.id : &i.manifest, MANIFEST_MAX, &t->arena, &text, &n, e);
+	return r < 0 ? r : fd_write_all(1, text, n);
+}
+
 static int cmd_open(Tool *t, Err *e)
 {
 	return 0;
@@ -208,7 +259,7 @@ static const struct {
 } commands[] = {
 	{ "open", cmd_open }, { "load", cmd_load },   { "save", cmd_save }, { "list", cmd_list },
 	{ "tag", cmd_tag },   { "untag", cmd_untag }, { "rm", cmd_rm },     { "drop-blobs", cmd_drop_blobs },
-	{ "check", cmd_check }, { "origin", cmd_origin },
+	{ "check", cmd_check },   { "import", cmd_import }, { "export", cmd_export }, { "show", cmd_show }, { "origin", cmd_origin },
 };
 
 static int run(Tool *t, const char *root, const char *name, Err *e)
