@@ -346,7 +346,9 @@ static int health_option(const Change *c, Str option, Healthcheck *h, Err *e)
 	const struct {
 		const char *name;
 		int64_t *to;
-	} times[] = { { "--interval", &h->interval }, { "--timeout", &h->timeout }, { "--start-period", &h->start_period },
+	} times[] = { { "--interval", &h->interval },
+		      { "--timeout", &h->timeout },
+		      { "--start-period", &h->start_period },
 		      { "--start-interval", &h->start_interval } };
 	if (!str_cut(option, '=', &name, &value)) return bad(c, e, "options are written --name=value");
 	for (size_t i = 0; i < ARRAY_LEN(times); i++)
@@ -402,8 +404,16 @@ static const struct {
 	const char *name;
 	int (*run)(Change *c, Str args, Err *e);
 } instructions[] = {
-	{ "CMD", do_cmd },     { "ENTRYPOINT", do_entrypoint }, { "ENV", do_env },   { "EXPOSE", do_expose }, { "HEALTHCHECK", do_healthcheck },
-	{ "LABEL", do_label }, { "ONBUILD", do_onbuild },       { "USER", do_user }, { "VOLUME", do_volume }, { "STOPSIGNAL", do_stopsignal },
+	{ "CMD", do_cmd },
+	{ "ENTRYPOINT", do_entrypoint },
+	{ "ENV", do_env },
+	{ "EXPOSE", do_expose },
+	{ "HEALTHCHECK", do_healthcheck },
+	{ "LABEL", do_label },
+	{ "ONBUILD", do_onbuild },
+	{ "USER", do_user },
+	{ "VOLUME", do_volume },
+	{ "STOPSIGNAL", do_stopsignal },
 	{ "WORKDIR", do_workdir },
 };
 
@@ -414,7 +424,8 @@ static int apply(Change *c, Err *e)
 	if (memchr(line.p, '\n', line.n)) return bad(c, e, "must be one line");
 	for (size_t i = 0; i < ARRAY_LEN(instructions); i++) {
 		size_t n = strlen(instructions[i].name);
-		if (begins_with_word(line, instructions[i].name)) return instructions[i].run(c, str_trim((Str){ line.p + n, line.n - n }), e);
+		if (begins_with_word(line, instructions[i].name))
+			return instructions[i].run(c, str_trim((Str){ line.p + n, line.n - n }), e);
 	}
 	return bad(c, e, "expected CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR");
 }

@@ -12,10 +12,12 @@ enum { CHECK_ARENA_MAX = 256 << 20, COMPARE_CHUNK = 64 << 10, MESSAGE_MAX = 1400
 const char *finding_name(FindingKind kind)
 {
 	static const char *const names[] = {
-		[FINDING_BLOB_MISSING] = "blob-missing",   [FINDING_BLOB_DAMAGED] = "blob-damaged",   [FINDING_TAR_MISSING] = "tar-missing",
-		[FINDING_TAR_DAMAGED] = "tar-damaged",     [FINDING_INDEX_MISSING] = "index-missing", [FINDING_INDEX_DAMAGED] = "index-damaged",
-		[FINDING_LAYER_UNKNOWN] = "layer-unknown", [FINDING_BLOB_UNKNOWN] = "blob-unknown",   [FINDING_FILE_STRAY] = "file-stray",
-		[FINDING_FILE_FOREIGN] = "file-foreign",   [FINDING_INGEST_STALE] = "ingest-stale",
+		[FINDING_BLOB_MISSING] = "blob-missing",   [FINDING_BLOB_DAMAGED] = "blob-damaged",
+		[FINDING_TAR_MISSING] = "tar-missing",     [FINDING_TAR_DAMAGED] = "tar-damaged",
+		[FINDING_INDEX_MISSING] = "index-missing", [FINDING_INDEX_DAMAGED] = "index-damaged",
+		[FINDING_LAYER_UNKNOWN] = "layer-unknown", [FINDING_BLOB_UNKNOWN] = "blob-unknown",
+		[FINDING_FILE_STRAY] = "file-stray",       [FINDING_FILE_FOREIGN] = "file-foreign",
+		[FINDING_INGEST_STALE] = "ingest-stale",
 	};
 	return names[kind];
 }
@@ -23,9 +25,11 @@ const char *finding_name(FindingKind kind)
 void check_report(Check *c, FindingKind kind, const Digest *d, const char *path, Repair repair, const char *what, const Err *why)
 {
 	char message[MESSAGE_MAX];
-	static const char *const outcomes[] = { "", ": repaired", ": taken out of the books, a pull of its image brings it", ": not repaired" };
+	static const char *const outcomes[] = { "", ": repaired", ": taken out of the books, a pull of its image brings it",
+						": not repaired" };
 	bool told = why && why->code != ERR_NONE && repair != REPAIR_DONE;
-	snprintf(message, sizeof message, "%s: %s%s%s%s%s", path, what, outcomes[repair], told ? " (" : "", told ? why->msg : "", told ? ")" : "");
+	snprintf(message, sizeof message, "%s: %s%s%s%s%s", path, what, outcomes[repair], told ? " (" : "", told ? why->msg : "",
+		 told ? ")" : "");
 	c->result.findings++;
 	c->result.repaired += repair == REPAIR_DONE;
 	c->result.dropped += repair == REPAIR_DROPPED;
@@ -202,8 +206,9 @@ static int check_layers(Check *c, Arena *a, Err *e)
 static int check_images(Check *c, Arena *a, Err *e)
 {
 	static const char layers[] = "FROM image_layers WHERE diff_id NOT IN (SELECT diff_id FROM layers)";
-	static const char blobs[] = "FROM (SELECT manifest AS digest FROM images UNION SELECT id FROM images) WHERE digest NOT IN (SELECT digest FROM "
-				    "contents)";
+	static const char blobs[] =
+		"FROM (SELECT manifest AS digest FROM images UNION SELECT id FROM images) WHERE digest NOT IN (SELECT digest FROM "
+		"contents)";
 	char count[256], sql[256], path[STORE_PATH_MAX];
 	Digests d;
 	snprintf(count, sizeof count, "SELECT count(DISTINCT diff_id) %s", layers);

@@ -40,14 +40,14 @@ typedef int CheckFetch(void *arg, const Digest *d, uint64_t size, const StrList 
 
 typedef struct CheckRequest {
 	bool repair;
-	const char *worker;                            /* TransferOptions.program */
-	void (*found)(void *arg, const Finding *f);    /* valid during the call */
-	CheckFetch *fetch;                             /* NULL: nothing can be fetched */
+	const char *worker;                         /* TransferOptions.program */
+	void (*found)(void *arg, const Finding *f); /* valid during the call */
+	CheckFetch *fetch;                          /* NULL: nothing can be fetched */
 	void *arg;
 } CheckRequest;
 
 typedef struct CheckResult {
-	uint64_t blobs, layers, bytes;       /* looked at */
+	uint64_t blobs, layers, bytes;        /* looked at */
 	uint64_t findings, repaired, dropped; /* REPAIR_DONE, REPAIR_DROPPED */
 } CheckResult;
 

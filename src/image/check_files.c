@@ -38,7 +38,9 @@ static int has_row(Check *c, const char *sql, const Digest *d, Err *e)
 static int stray(Check *c, const Digest *d, const char *path, Err *e)
 {
 	int r = c->req->repair ? db_run(c->store->db, "INSERT OR IGNORE INTO doomed VALUES(?)", DB_ARGS(db_text(path)), e) : 0;
-	if (r >= 0) check_report(c, FINDING_FILE_STRAY, d, path, c->req->repair ? REPAIR_DONE : REPAIR_NONE, "nothing in the books leads to it", NULL);
+	if (r >= 0)
+		check_report(c, FINDING_FILE_STRAY, d, path, c->req->repair ? REPAIR_DONE : REPAIR_NONE, "nothing in the books leads to it",
+			     NULL);
 	return r;
 }
 

@@ -19,7 +19,8 @@ static Repair drop(Check *c, const Digest *d, bool layer, Err *why)
 		store_blob_path(d, path);
 	int r = db_begin(db, DB_DURABLE, &tx, &failed);
 	if (r >= 0)
-		r = db_run(db, layer ? "DELETE FROM layers WHERE diff_id = ?" : "DELETE FROM contents WHERE digest = ?", DB_ARGS(DB_DIGEST(d)), &failed);
+		r = db_run(db, layer ? "DELETE FROM layers WHERE diff_id = ?" : "DELETE FROM contents WHERE digest = ?",
+			   DB_ARGS(DB_DIGEST(d)), &failed);
 	if (r >= 0) r = db_run(db, "INSERT OR IGNORE INTO doomed VALUES(?)", DB_ARGS(db_text(path)), &failed);
 	if (r >= 0) r = db_commit(&tx, &failed);
 	if (r >= 0) r = store_sweep(c->store, &failed);
@@ -51,7 +52,8 @@ static int fetch(Check *c, const Digest *d, uint64_t size, const StrList *from, 
 	if (r < 0) return r;
 	r = c->req->fetch(c->req->arg, d, size, from, ret->fd, e);
 	if (r >= 0 && (r = hash_file(ret->fd, d->algorithm, &got, ret_size)) < 0) r = err_sys(e, r, "read %s", digest_format(d, text));
-	if (r >= 0 && !digest_equal(&got, d)) r = err_set(e, ERR_SECURITY, EILSEQ, "what was fetched for %s has other bytes", digest_format(d, text));
+	if (r >= 0 && !digest_equal(&got, d))
+		r = err_set(e, ERR_SECURITY, EILSEQ, "what was fetched for %s has other bytes", digest_format(d, text));
 	if (r < 0) ingest_drop(c->store, ret);
 	return r;
 }
@@ -63,7 +65,8 @@ static int fetch_blob(Check *c, const Digest *d, Err *e)
 	Ingest file = INGEST_NONE;
 	StrList from = { 0 };
 	uint64_t size = 0;
-	int r = repositories(c, "SELECT DISTINCT repository FROM repo_digests JOIN image_contents USING (manifest) WHERE digest = ?", d, &a, &from, e);
+	int r = repositories(c, "SELECT DISTINCT repository FROM repo_digests JOIN image_contents USING (manifest) WHERE digest = ?", d, &a,
+			     &from, e);
 	if (r >= 0) r = fetch(c, d, 0, &from, &file, &size, e);
 	if (r >= 0) r = batch_add_blob(&b, d, size, &file, e);
 	if (r >= 0) r = batch_commit(&b, e);
@@ -111,8 +114,8 @@ static int from_registry(Check *c, const Digest *diff_id, const Digest *blob, ui
 	Ingest file = INGEST_NONE;
 	StrList from = { 0 };
 	uint64_t got = 0;
-	int r = repositories(c, "SELECT DISTINCT repository FROM repo_digests JOIN image_layers USING (manifest) WHERE diff_id = ?", diff_id, &a, &from,
-			     e);
+	int r = repositories(c, "SELECT DISTINCT repository FROM repo_digests JOIN image_layers USING (manifest) WHERE diff_id = ?",
+			     diff_id, &a, &from, e);
 	if (r >= 0) r = fetch(c, blob, size, &from, &file, &got, e);
 	if (r >= 0) r = make_layer(c, diff_id, blob, file.fd, e);
 	ingest_drop(c->store, &file);

@@ -148,7 +148,8 @@ static int put_extents(const ErofsNode *node, const ErofsStat *st, Arena *a, Tar
 
 static int copy_extent(Flatten *f, const ErofsExtent *x, Err *e)
 {
-	if (!x->device || x->device > f->n) return err_set(e, ERR_STATE, EUCLEAN, "export: \"%.256s\": its index names a layer that there is not", f->path);
+	if (!x->device || x->device > f->n)
+		return err_set(e, ERR_STATE, EUCLEAN, "export: \"%.256s\": its index names a layer that there is not", f->path);
 	for (uint64_t done = 0; done < x->n;) {
 		uint64_t left = x->n - done;
 		size_t want = left < COPY_CHUNK ? (size_t)left : COPY_CHUNK;
@@ -169,12 +170,27 @@ static int put_node(Flatten *f, const ErofsNode *node, Err *e)
 	const char *first = NULL;
 	erofs_node_stat(f->merged, node, &st);
 	int r = make_path(f, node, e);
-	TarEntry t = { .type = tar_type(st.attr.mode), .path = f->path, .mode = st.attr.mode & 07777, .uid = st.attr.uid, .gid = st.attr.gid,
-		       .mtime = st.attr.mtime, .mtime_ns = st.attr.mtime_ns, .link = st.target };
+	TarEntry t = { .type = tar_type(st.attr.mode),
+		       .path = f->path,
+		       .mode = st.attr.mode & 07777,
+		       .uid = st.attr.uid,
+		       .gid = st.attr.gid,
+		       .mtime = st.attr.mtime,
+		       .mtime_ns = st.attr.mtime_ns,
+		       .link = st.target };
 	if (r >= 0 && t.type != TAR_DIR && st.nlink > 1) r = first_name(f, st.inode, &first, e);
 	if (r < 0) return r;
-	if (first) return tar_writer_entry(f->writer, &(TarEntry){ .type = TAR_HARDLINK, .path = f->path, .link = first, .mode = t.mode, .uid = t.uid,
-								   .gid = t.gid, .mtime = t.mtime, .mtime_ns = t.mtime_ns }, e);
+	if (first)
+		return tar_writer_entry(f->writer,
+					&(TarEntry){ .type = TAR_HARDLINK,
+						     .path = f->path,
+						     .link = first,
+						     .mode = t.mode,
+						     .uid = t.uid,
+						     .gid = t.gid,
+						     .mtime = t.mtime,
+						     .mtime_ns = t.mtime_ns },
+					e);
 	if (t.type == TAR_CHAR || t.type == TAR_BLOCK) {
 		t.major = st.attr.major;
 		t.minor = st.attr.minor;

@@ -35,7 +35,9 @@ static int add_documents(StoreBatch *b, const ImportRequest *req, const LayerImp
 	if (r >= 0) r = encode(config, &text, e);
 	if (r >= 0) r = batch_add_bytes(b, text.p, text.n, &record->config, e);
 	if (r < 0) return r;
-	Descriptor layer = { .media_type = media_type_layer(MEDIA_OCI, COMPRESSION_NONE), .digest = i->facts.diff_id, .size = (int64_t)i->facts.tar_size };
+	Descriptor layer = { .media_type = media_type_layer(MEDIA_OCI, COMPRESSION_NONE),
+			     .digest = i->facts.diff_id,
+			     .size = (int64_t)i->facts.tar_size };
 	Manifest m = { .schema_version = 2,
 		       .media_type = MEDIA_TYPE_OCI_MANIFEST,
 		       .config = { .media_type = MEDIA_TYPE_OCI_CONFIG, .digest = record->config, .size = (int64_t)text.n },
@@ -85,7 +87,8 @@ static int check_request(const ImportRequest *req, Err *e)
 	AUTO_BUF text = BUF_INIT(MANIFEST_MAX);
 	const Digest d = { .algorithm = DIGEST_SHA256 };
 	if (starts_with(req->source, "http://") || starts_with(req->source, "https://"))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "import: \"%.300s\": URLs are not fetched: curl -fL URL | skep import -", req->source);
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "import: \"%.300s\": URLs are not fetched: curl -fL URL | skep import -",
+			       req->source);
 	int r = make_config(req, &d, &a, &config, e);
 	return r < 0 ? r : encode(&config, &text, e);
 }

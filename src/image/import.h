@@ -5,11 +5,11 @@
 #include "image/transfer_client.h"
 
 typedef struct ImportRequest {
-	int fd;             /* a tar of any compression: a file (from its first byte) or a pipe */
-	const char *source; /* as the user wrote it: "-", a path. URLs are refused: nothing here fetches them */
-	const char *name;   /* "docker.io/library/debian:12"; NULL: none */
-	StrList changes;    /* change.h */
-	const char *message; /* comment of the history; NULL: "Imported from SOURCE" */
+	int fd;                   /* a tar of any compression: a file (from its first byte) or a pipe */
+	const char *source;       /* as the user wrote it: "-", a path. URLs are refused: nothing here fetches them */
+	const char *name;         /* "docker.io/library/debian:12"; NULL: none */
+	StrList changes;          /* change.h */
+	const char *message;      /* comment of the history; NULL: "Imported from SOURCE" */
 	const Platform *platform; /* normal; NULL: this machine's */
 	int64_t created;          /* ns since 1970; 0: now */
 	const char *worker;       /* TransferOptions.program */

@@ -316,6 +316,8 @@ typedef struct ErofsLayout {
 	bool wide; /* the 48-bit layout */
 } ErofsLayout;
 int erofs_layout(ErofsTree *t, ErofsLayout *ret, Err *e) MUST_USE;
+/* erofs_tree_sort: the entries of all directories by name. -ENOMEM. */
+int erofs_tree_sort(ErofsTree *t) MUST_USE;
 
 /* What erofs_layout and erofs_write must agree on, per inode. */
 typedef struct ErofsShape {

@@ -73,6 +73,16 @@ static int sort_dir(Sorter *s, ErofsInode *d)
 	return 0;
 }
 
+int erofs_tree_sort(ErofsTree *t)
+{
+	Sorter s = { 0 };
+	int r = 0;
+	for (ErofsNode *n = t->root; n && r >= 0; n = erofs_node_walk(t->root, n, true))
+		if (inode_is_dir(n->inode)) r = sort_dir(&s, n->inode);
+	free(s.items);
+	return r;
+}
+
 int erofs_each(const ErofsTree *t, int (*fn)(void *arg, ErofsNode *node), void *arg)
 {
 	int r = fn(arg, t->root);

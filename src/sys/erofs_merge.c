@@ -105,6 +105,7 @@ int erofs_merge(ErofsTree *const *layers, size_t n, const ErofsLimits *limits, E
 		if (r < 0) return err_wrap(e, "merge layer %zu", i + 1);
 		m.device += layers[i]->devices;
 	}
+	if (erofs_tree_sort(to) < 0) return err_sys(e, ENOMEM, "index");
 	*ret = take(to);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* store_tool.c: the image store as a command, for tests: store_tool ROOT COMMAND [ARGUMENT…]. */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "image/archive_load.h"
@@ -183,8 +184,8 @@ static int cmd_check(Tool *t, Err *e)
 	const CheckRequest req = { .repair = t->argc > 0, .worker = worker(), .found = print_finding, .fetch = fetch };
 	int r = image_check(t->store, &req, &result, e);
 	if (r >= 0)
-		printf("checked %ju %ju %ju found %ju repaired %ju dropped %ju\n", (uintmax_t)result.blobs, (uintmax_t)result.layers, (uintmax_t)result.bytes,
-		       (uintmax_t)result.findings, (uintmax_t)result.repaired, (uintmax_t)result.dropped);
+		printf("checked %ju %ju %ju found %ju repaired %ju dropped %ju\n", (uintmax_t)result.blobs, (uintmax_t)result.layers,
+		       (uintmax_t)result.bytes, (uintmax_t)result.findings, (uintmax_t)result.repaired, (uintmax_t)result.dropped);
 	return r;
 }
 
@@ -257,10 +258,20 @@ static const struct {
 	const char *name;
 	int (*run)(Tool *t, Err *e);
 } commands[] = {
-	{ "open", cmd_open }, { "load", cmd_load },   { "save", cmd_save }, { "list", cmd_list },
-	{ "tag", cmd_tag },   { "untag", cmd_untag }, { "rm", cmd_rm },     { "drop-blobs", cmd_drop_blobs },
-	{ "check", cmd_check },   { "import", cmd_import }, { "export", cmd_export }, { "show", cmd_show }, { "origin", cmd_origin },
+	{ "open", cmd_open },     { "load", cmd_load },     { "save", cmd_save },     { "list", cmd_list },
+	{ "tag", cmd_tag },       { "untag", cmd_untag },   { "rm", cmd_rm },         { "drop-blobs", cmd_drop_blobs },
+	{ "check", cmd_check },   { "import", cmd_import }, { "export", cmd_export }, { "show", cmd_show },
+	{ "origin", cmd_origin },
 };
+
+/* An image of many layers has more files under way than 1024. */
+static void raise_limit(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0) return;
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
 
 static int run(Tool *t, const char *root, const char *name, Err *e)
 {
@@ -279,6 +290,7 @@ int main(int argc, char **argv)
 	Tool t = { .arena = ARENA_INIT(256 << 20), .argc = argc - 3, .argv = argv + 3 };
 	Err e = ERR_INIT;
 	if (argc < 3) return 2;
+	raise_limit();
 	int r = run(&t, argv[1], argv[2], &e);
 	arena_done(&t.arena);
 	if (r < 0) fprintf(stderr, "store_tool: %s\n", e.msg);

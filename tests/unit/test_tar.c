@@ -675,6 +675,73 @@ static void test_writer(void **state)
 	}
 }
 
+static int count_entry(void *arg, const TarEntry *t, Err *e)
+{
+	int *n = arg;
+	assert_string_equal(t->path, n[0] == 0 ? "big" : "small");
+	n[0]++;
+	return 0;
+}
+
+static int count_data(void *arg, const TarEntry *t, const void *p, size_t n, Err *e)
+{
+	((int *)arg)[1] += (int)n;
+	return 0;
+}
+
+/* Bytes that are passed over count as read, and only bytes of a file are. */
+static void test_skip(void **state)
+{
+	static char big[3000];
+	int counted[2] = { 0 };
+	Err e = ERR_INIT;
+	AUTO_BUF b = BUF_INIT(ARCHIVE_MAX);
+	memset(big, 'x', sizeof big - 1);
+	sample_piece(&b, &(Piece){ .name = "big", .data = big });
+	sample_piece(&b, &(Piece){ .name = "small", .data = "y" });
+	sample_piece(&b, &(Piece){ .zeros = 2 });
+	AUTO_TAR_READER *r = tar_reader_new(&(TarVisitor){ count_entry, count_data, counted }, NULL);
+	assert_non_null(r);
+	assert_int_equal(tar_reader_skip(r, 100), 0); /* a header is next */
+	assert_int_equal(tar_reader_feed(r, b.p, 512 + 100, &e), 0);
+	assert_int_equal(tar_reader_skip(r, 1000), 1000);
+	assert_int_equal(tar_reader_skip(r, UINT64_MAX), 2999 - 1100);
+	assert_int_equal(tar_reader_skip(r, UINT64_MAX), 0); /* padding is read */
+	assert_int_equal(tar_reader_feed(r, b.p + 512 + 2999, b.n - 512 - 2999, &e), 0);
+	assert_int_equal(tar_reader_finish(r, &e), 0);
+	assert_int_equal(counted[0], 2);
+	assert_int_equal(counted[1], 101);
+	AUTO_TAR_READER *cut = tar_reader_new(&(TarVisitor){ count_entry, NULL, (int[2]){ 0 } }, NULL);
+	assert_non_null(cut);
+	assert_int_equal(tar_reader_feed(cut, b.p, 600, &e), 0);
+	assert_int_equal(tar_reader_skip(cut, 700), 700);
+	assert_int_equal(tar_reader_finish(cut, &e), -EBADMSG);
+}
+
+static int count_sink(void *arg, const void *p, size_t n, Err *e)
+{
+	*(size_t *)arg += n;
+	return 0;
+}
+
+/* The same on the writer's side: what somebody else has written is not written again. */
+static void test_writer_skip(void **state)
+{
+	size_t n = 0;
+	Err e = ERR_INIT;
+	AUTO_TAR_WRITER *w = tar_writer_new(count_sink, &n);
+	assert_non_null(w);
+	assert_int_equal(tar_writer_entry(w, &(TarEntry){ .path = "a", .mode = 0644, .size = 1000 }, &e), 0);
+	assert_int_equal(tar_writer_data(w, "0123456789", 10, &e), 0);
+	assert_int_equal(tar_writer_skip(w, 990, &e), 0);
+	assert_int_equal(tar_writer_finish(w, &e), 0);
+	assert_int_equal(n + 990, 512 + 1024 + 1024);
+	AUTO_TAR_WRITER *over = tar_writer_new(count_sink, &n);
+	assert_non_null(over);
+	assert_int_equal(tar_writer_entry(over, &(TarEntry){ .path = "a", .mode = 0644, .size = 5 }, &e), 0);
+	assert_int_equal(tar_writer_skip(over, 6, &e), -EINVAL);
+}
+
 /* The bytes themselves: what is written today is what was written yesterday. */
 static void test_writer_bytes(void **state)
 {
@@ -918,7 +985,8 @@ int main(void)
 		cmocka_unit_test(test_nul_in_records), cmocka_unit_test(test_extensions),   cmocka_unit_test(test_no_copy_and_stop),
 		cmocka_unit_test(test_writer),         cmocka_unit_test(test_writer_bytes), cmocka_unit_test(test_writer_record_lengths),
 		cmocka_unit_test(test_writer_refuses), cmocka_unit_test(test_writer_stops), cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_whiteout),       cmocka_unit_test(test_forged),
+		cmocka_unit_test(test_whiteout),       cmocka_unit_test(test_forged),       cmocka_unit_test(test_skip),
+		cmocka_unit_test(test_writer_skip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
