@@ -237,12 +237,20 @@ int docker_config_credential(const DockerConfig *c, const char *registry, const 
 
 /* ---- writing ---- */
 
-/* Writes the auths anew: those of others as they are, and this one (credential NULL: none; empty: a mark that a helper has it). */
+/* Do two keys stand for the same registry? */
+static bool is_same(const char *a, const char *b)
+{
+	Str x = host_of(a), y = host_of(b);
+	return x.n == y.n && memcmp(x.p, y.p, x.n) == 0;
+}
+
+/* Writes the auths anew: those of others as they are, and this one (credential NULL: none; empty: a mark that a helper has it). Other spellings
+ * of the same registry go: they would be found once this one is gone. */
 static void put_auths(JsonWriter *w, const JsonValue *auths, const char *key, const char *auth, const Credential *credential)
 {
 	json_begin_object(w);
 	for (uint32_t i = 0; auths && auths->type == JSON_OBJECT && i < auths->n; i++) {
-		if (streq(auths->members[i].key, key)) continue;
+		if (is_same(auths->members[i].key, key)) continue;
 		json_key(w, auths->members[i].key);
 		json_value(w, &auths->members[i].value);
 	}
@@ -317,7 +325,7 @@ int docker_config_logout(DockerConfig *c, const char *registry, Arena *a, bool *
 {
 	const char *key = key_of(registry), *helper = helper_of(c, key);
 	const JsonValue *auths = c->root ? json_get(c->root, "auths") : NULL;
-	bool known = auths && json_get(auths, key);
+	bool known = find_entry(auths, key);
 	int r = 0;
 	if (helper) r = helper_erase(helper, key, c->helper_timeout_ms, e);
 	if (r >= 0 && known) r = write_auth(c, key, NULL, false, a, e);

@@ -1,6 +1,7 @@
 /* registries.c: see registries.h. */
 #include "image/registries.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -279,10 +280,18 @@ static const Registry *find_registry(const Registries *r, const char *name)
 	return best;
 }
 
-/* The machine itself may be asked without TLS, as docker has it. */
+/* The machine itself may be asked without TLS, as docker has it. "127.example.com" is another machine. */
 static bool is_loopback(const char *host)
 {
-	return starts_with(host, "localhost:") || streq(host, "localhost") || starts_with(host, "127.") || starts_with(host, "[::1]");
+	char name[INET_ADDRSTRLEN];
+	struct in_addr address;
+	size_t n = strcspn(host, ":");
+	if (starts_with(host, "[::1]")) return !host[5] || host[5] == ':';
+	if (n == strlen("localhost") && strncasecmp(host, "localhost", n) == 0) return true;
+	if (n >= sizeof name) return false;
+	memcpy(name, host, n);
+	name[n] = 0;
+	return inet_pton(AF_INET, name, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 static int add_endpoint(const Registries *r, const char *name, bool insecure, bool mirror, Arena *a, EndpointList *to, Err *e)

@@ -373,7 +373,8 @@ static int keep_string(Arena *a, const char **s)
 
 static int keep_event(Arena *a, TransferEvent *ev)
 {
-	const char **const strings[] = { &ev->content_type, &ev->digest, &ev->diff_id, &ev->subject, &ev->warning, &ev->location };
+	const char **const strings[] = { &ev->content_type, &ev->digest,   &ev->diff_id,       &ev->subject,
+					 &ev->warning,      &ev->location, &ev->identity_token };
 	int r = 0;
 	for (size_t i = 0; i < ARRAY_LEN(strings) && r == 0; i++)
 		r = keep_string(a, strings[i]);

@@ -20,6 +20,7 @@ const BindName transfer_op_names[] = {
 	{ "manifest-delete", TRANSFER_MANIFEST_DELETE },
 	{ "tags", TRANSFER_TAGS },
 	{ "catalog", TRANSFER_CATALOG },
+	{ "search", TRANSFER_SEARCH },
 	{ "referrers", TRANSFER_REFERRERS },
 	{ "blob-head", TRANSFER_BLOB_HEAD },
 	{ "blob-get", TRANSFER_BLOB_GET },
@@ -44,8 +45,7 @@ const BindName transfer_kind_names[] = {
 };
 
 const BindName compression_names[] = {
-	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP },   { "zstd", COMPRESSION_ZSTD },
-	{ "xz", COMPRESSION_XZ },     { "bzip2", COMPRESSION_BZIP2 }, { 0 },
+	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP }, { "zstd", COMPRESSION_ZSTD }, { "xz", COMPRESSION_XZ }, { "bzip2", COMPRESSION_BZIP2 }, { 0 },
 };
 
 BIND_TABLE(endpoint_table, "endpoint", TransferEndpoint, ROW(TransferEndpoint, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
@@ -78,9 +78,9 @@ BIND_TABLE(transfer_event_table, "event", TransferEvent, EV("id", BIND_U64, id, 
 	   EV("status", BIND_U32, status), EV("endpoint", BIND_U32, endpoint), EV("contentType", BIND_STRING, content_type),
 	   EV("digest", BIND_STRING, digest), EV("size", BIND_U64, size), EV("diffId", BIND_STRING, diff_id),
 	   EV("tarSize", BIND_U64, tar_size), EV("entries", BIND_U64, entries), EV("filesSize", BIND_U64, files_size),
-	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = compression_names),
-	   EV("resumed", BIND_U64, resumed), EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted),
-	   EV("subject", BIND_STRING, subject), EV("warning", BIND_STRING, warning), EV("more", BIND_BOOL, more),
+	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = compression_names), EV("resumed", BIND_U64, resumed),
+	   EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted), EV("subject", BIND_STRING, subject),
+	   EV("warning", BIND_STRING, warning), EV("identityToken", BIND_STRING, identity_token), EV("more", BIND_BOOL, more),
 	   EV("code", BIND_STRING, code), EV("errnum", BIND_I32, errnum), EV("message", BIND_STRING, message),
 	   EV("errorCode", BIND_STRING, error_code));
 
@@ -99,6 +99,7 @@ static const OpNeeds op_needs[] = {
 	[TRANSFER_MANIFEST_DELETE] = { true, true, true, false, 0, 0 },
 	[TRANSFER_TAGS] = { true, true, false, false, BIT(TRANSFER_BODY), 0 },
 	[TRANSFER_CATALOG] = { true, false, false, false, BIT(TRANSFER_BODY), 0 },
+	[TRANSFER_SEARCH] = { true, false, true, false, BIT(TRANSFER_BODY), 0 },
 	[TRANSFER_REFERRERS] = { true, true, false, true, BIT(TRANSFER_BODY), 0 },
 	[TRANSFER_BLOB_HEAD] = { true, true, false, true, 0, 0 },
 	[TRANSFER_BLOB_GET] = { true, true, false, true, 0, BIT(TRANSFER_BODY) | BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) },

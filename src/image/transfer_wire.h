@@ -20,20 +20,20 @@ enum {
 };
 
 typedef enum {
-	TRANSFER_PING = 1,        /* GET /v2/: do the credentials work? */
+	TRANSFER_PING = 1,        /* GET /v2/: do the credentials work? DONE: identity_token, when the token server gave one */
 	TRANSFER_MANIFEST_GET,    /* repository, reference, accept, limit; BODY: the bytes */
 	TRANSFER_MANIFEST_HEAD,   /* the same without the bytes */
 	TRANSFER_MANIFEST_PUT,    /* repository, reference or tags, media_type, size, digest; INPUT: the bytes */
 	TRANSFER_MANIFEST_DELETE, /* repository, reference (a tag or a digest) */
 	TRANSFER_TAGS,            /* repository, limit; BODY: one tag a line */
 	TRANSFER_CATALOG,         /* limit; BODY: one repository a line */
-	TRANSFER_REFERRERS,       /* repository, digest, artifact_type, limit; BODY: an image index */
-	TRANSFER_BLOB_HEAD,       /* repository, digest */
-	TRANSFER_BLOB_GET,        /* repository, digest, size, urls, ranges; BODY (optional, resumed), TAR, INDEX (optional) */
-	TRANSFER_BLOB_PUT,        /* repository, digest, size, mount_from, chunk, location; INPUT: the bytes */
-	TRANSFER_BLOB_DELETE,     /* repository, digest */
-	TRANSFER_LAYER_IMPORT, /* no network: INPUT, a tar of any compression; TAR, INDEX, BODY (a copy of INPUT), each optional. With none of TAR,
-				   * INDEX and diff_id the bytes are only hashed and copied */
+	TRANSFER_SEARCH, /* reference: the term; limit; BODY: JSON objects of results, one a line. Asks docker's index (v1) of the endpoint */
+	TRANSFER_REFERRERS,      /* repository, digest, artifact_type, limit; BODY: an image index */
+	TRANSFER_BLOB_HEAD,      /* repository, digest */
+	TRANSFER_BLOB_GET,       /* repository, digest, size, urls, ranges; BODY (optional, resumed), TAR, INDEX (optional) */
+	TRANSFER_BLOB_PUT,       /* repository, digest, size, mount_from, chunk, location; INPUT: the bytes */
+	TRANSFER_BLOB_DELETE,    /* repository, digest */
+	TRANSFER_LAYER_IMPORT,   /* no network: INPUT, a tar of any compression; TAR, INDEX (optional), BODY (optional: a copy of INPUT) */
 	TRANSFER_LAYER_COMPRESS, /* no network: INPUT, a tar; BODY: the compressed blob; compression, level */
 	TRANSFER_CANCEL,         /* the request with id `cancel` fails soon; it is not answered itself */
 } TransferOp;
@@ -118,14 +118,15 @@ typedef struct TransferEvent {
 	uint64_t size;            /* of the same */
 	const char *diff_id;
 	uint64_t tar_size, entries;
-	uint64_t files_size;   /* of the regular files in it; with INDEX */
-	bool opaque;           /* it hides all layers below; with INDEX */
-	int compression;       /* Compression found */
-	uint64_t resumed;      /* bytes that were there before */
-	bool existed, mounted; /* BLOB_PUT: nothing had to be sent */
-	const char *subject;   /* MANIFEST_PUT: OCI-Subject, when the registry handles referrers itself */
-	const char *warning;   /* the registry's Warning headers */
-	bool more;             /* TAGS, CATALOG, REFERRERS: cut at the limit */
+	uint64_t files_size;        /* of the files in the layer, as a reader sees them */
+	bool opaque;                /* the layer hides all below it */
+	int compression;            /* Compression found */
+	uint64_t resumed;           /* bytes that were there before */
+	bool existed, mounted;      /* BLOB_PUT: nothing had to be sent */
+	const char *subject;        /* MANIFEST_PUT: OCI-Subject, when the registry handles referrers itself */
+	const char *warning;        /* the registry's Warning headers */
+	const char *identity_token; /* PING: to be kept instead of the password */
+	bool more;                  /* TAGS, CATALOG, REFERRERS: cut at the limit */
 
 	/* TRANSFER_FAILED */
 	const char *code; /* err_name() of an ErrCode */

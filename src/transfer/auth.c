@@ -125,7 +125,7 @@ int auth_header(Job *j, const TransferEndpoint *to, const char *scope, Arena *a,
 /* ---- token requests ---- */
 
 typedef struct Token {
-	const char *token, *access_token;
+	const char *token, *access_token, *refresh_token;
 	OptInt expires_in;
 } Token;
 
@@ -134,7 +134,7 @@ typedef struct Token {
 		.name = (json_name), .kind = (k), .offset = offsetof(Token, field) \
 	}
 BIND_TABLE(token_table, "token", Token, ROW("token", BIND_STRING, token), ROW("access_token", BIND_STRING, access_token),
-	   ROW("expires_in", BIND_OPT_INT, expires_in));
+	   ROW("refresh_token", BIND_STRING, refresh_token), ROW("expires_in", BIND_OPT_INT, expires_in));
 
 static int collect(void *arg, const HttpResponse *r, const void *p, size_t n, Err *e)
 {
@@ -172,8 +172,21 @@ static const char *form(Arena *a, const Challenge *c, const TransferEndpoint *to
 	return text ? text + 1 : NULL;
 }
 
+/* A login asks for a token that can be kept instead of the password, as docker does; servers that have none ignore it. */
+static bool wants_identity(const Job *j)
+{
+	return j->req.op == TRANSFER_PING;
+}
+
+static bool is_header_text(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (*c <= ' ' || *c > '~') return false;
+	return true;
+}
+
 /* prepare: the request of a token. */
-static int prepare(HttpRequest *req, Arena *a, const Challenge *c, const TransferEndpoint *to, const char *scope, Err *e)
+static int prepare(const Job *j, HttpRequest *req, Arena *a, const Challenge *c, const TransferEndpoint *to, const char *scope, Err *e)
 {
 	bool ok = true;
 	if (to->identity_token && *to->identity_token) {
@@ -190,6 +203,8 @@ static int prepare(HttpRequest *req, Arena *a, const Challenge *c, const Transfe
 		if (url) url = with_scopes(a, url, scope);
 		if (url && to->username && *to->username) {
 			url = http_query(a, url, "account", to->username);
+			if (url && wants_identity(j)) url = http_query(a, url, "offline_token", "true");
+			if (url && wants_identity(j)) url = http_query(a, url, "client_id", "skep");
 			req->authorization = basic_header(a, to->username, to->password ?: "");
 			ok = req->authorization;
 		}
@@ -210,7 +225,7 @@ static int check_realm(const Challenge *c, const TransferEndpoint *to, Err *e)
 	return 0;
 }
 
-static int read_token(Buf *answer, Arena *a, const char **ret_header, int64_t *ret_expires, Err *e)
+static int read_token(Job *j, Buf *answer, Arena *a, const char **ret_header, int64_t *ret_expires, Err *e)
 {
 	Token token;
 	if (!answer->p) buf_put(answer, "", 0);
@@ -218,8 +233,9 @@ static int read_token(Buf *answer, Arena *a, const char **ret_header, int64_t *r
 	if (r < 0) return r;
 	const char *text = token.token && *token.token ? token.token : token.access_token;
 	if (!text || !*text) return err_set(e, ERR_PERMISSION, EACCES, "token: the token server gave none");
-	for (const char *c = text; *c; c++)
-		if (*c <= ' ' || *c > '~') return err_set(e, ERR_SECURITY, EACCES, "token: not the characters of a header");
+	if (!is_header_text(text)) return err_set(e, ERR_SECURITY, EACCES, "token: not the characters of a header");
+	if (wants_identity(j) && token.refresh_token && is_header_text(token.refresh_token))
+		j->result.identity_token = job_string(j, token.refresh_token);
 	int64_t life = token.expires_in.set && token.expires_in.v > 0 ? token.expires_in.v : TOKEN_SECONDS;
 	if (life > TOKEN_SECONDS_MAX) life = TOKEN_SECONDS_MAX;
 	life -= life < 2 * TOKEN_EARLY ? life / 2 : TOKEN_EARLY;
@@ -237,7 +253,7 @@ static int fetch_token(Job *j, const TransferEndpoint *to, const Challenge *c, c
 	TransferEndpoint settings = *to;
 	settings.cert = settings.key = NULL; /* the registry's, not the token server's */
 	int r = check_realm(c, to, e);
-	if (r >= 0) r = prepare(&req, a, c, to, scope, e);
+	if (r >= 0) r = prepare(j, &req, a, c, to, scope, e);
 	if (r < 0) return r;
 	req.endpoint = &settings;
 	for (uint32_t attempt = 1;; attempt++) {
@@ -250,7 +266,7 @@ static int fetch_token(Job *j, const TransferEndpoint *to, const Challenge *c, c
 	}
 	if (r < 0) return err_wrap(e, "get a token");
 	if (res.status != 200) return http_refusal(j, &res, "get a token", e);
-	return read_token(&answer, a, ret_header, ret_expires, e);
+	return read_token(j, &answer, a, ret_header, ret_expires, e);
 }
 
 /* ---- answering ---- */

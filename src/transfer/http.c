@@ -437,16 +437,16 @@ static int explain(Exchange *x, CURLcode code, const char *url, const char *deta
 	case CURLE_COULDNT_CONNECT:
 		x->res->retry = atomic_load(&x->job->http->answered);
 		return err_set(x->e, ERR_IO, ECONNREFUSED, "%s: %s", url, detail);
-	case CURLE_SSL_CONNECT_ERROR:
-		/* it speaks, but no TLS: it never will */
-		x->res->retry = !strstr(detail, "wrong version number") && !strstr(detail, "packet length too long");
-		return err_set(x->e, ERR_IO, ECONNRESET, "%s: %s", url, detail);
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
 		x->res->retry = false;
 		return err_set(x->e, ERR_SECURITY, EACCES, "%s: %s", url, detail);
+	case CURLE_SSL_CONNECT_ERROR:
+		/* what OpenSSL itself objects to stays as it is, such as a server without TLS; a connection that broke may not break again */
+		x->res->retry = !strstr(detail, "SSL routines");
+		return err_set(x->e, ERR_IO, EPROTO, "%s: %s", url, detail);
 	case CURLE_OUT_OF_MEMORY:
 		return err_set(x->e, ERR_RESOURCE, ENOMEM, "%s: out of memory", url);
 	case CURLE_URL_MALFORMAT:

@@ -16,6 +16,7 @@ static JobFn *const ops[] = {
 	[TRANSFER_MANIFEST_DELETE] = op_manifest_delete,
 	[TRANSFER_TAGS] = op_tags,
 	[TRANSFER_CATALOG] = op_catalog,
+	[TRANSFER_SEARCH] = op_search,
 	[TRANSFER_REFERRERS] = op_referrers,
 	[TRANSFER_BLOB_HEAD] = op_blob_head,
 	[TRANSFER_BLOB_GET] = op_blob_get,

@@ -1,16 +1,16 @@
-/* lists.c: what comes in pages: tags, repositories, referrers (OCI distribution specification 1.1, end-8, end-12, and the catalog of
- * distribution). Pages are read whole, each of at most PAGE_MAX bytes, checked, and written out one line per name. */
+/* lists.c: what comes in pages: tags, repositories, referrers (OCI distribution specification 1.1, end-8, end-12, the catalog of
+ * distribution) and what a search finds. Pages are read whole, each of at most PAGE_MAX bytes, checked, and written out one line per name. */
 #include <inttypes.h>
 
 #include "transfer/body.h"
 #include "transfer/session.h"
 
-enum { PAGE_MAX = 8 << 20, LIST_MAX = 16 << 20, PAGES_MAX = 10000, ARENA_BYTES = 64 << 20 };
+enum { PAGE_MAX = 8 << 20, LIST_MAX = 16 << 20, PAGES_MAX = 10000, SEARCH_RESULTS = 25, ARENA_BYTES = 64 << 20 };
 
 typedef struct Page {
 	StrList tags, repositories;
 	const char *media_type;
-	const JsonValue *manifests;
+	const JsonValue *manifests, *results;
 } Page;
 
 #define ROW(json_name, k, field) \
@@ -18,7 +18,7 @@ typedef struct Page {
 		.name = (json_name), .kind = (k), .offset = offsetof(Page, field) \
 	}
 BIND_TABLE(page_table, "page", Page, ROW("tags", BIND_STRINGS, tags), ROW("repositories", BIND_STRINGS, repositories),
-	   ROW("mediaType", BIND_STRING, media_type), ROW("manifests", BIND_RAW, manifests));
+	   ROW("mediaType", BIND_STRING, media_type), ROW("manifests", BIND_RAW, manifests), ROW("results", BIND_RAW, results));
 
 /* Listing: one list being got. */
 typedef struct Listing {
@@ -147,6 +147,66 @@ int op_tags(Job *j, Err *e)
 int op_catalog(Job *j, Err *e)
 {
 	return job_endpoints(j, list_names, NULL, e);
+}
+
+/* ---- search ---- */
+
+static int put_result(Listing *l, const JsonValue *v, Err *e)
+{
+	AUTO_BUF one = BUF_INIT(PAGE_MAX);
+	JsonWriter w = JSON_WRITER(&one);
+	const JsonValue *name = json_get(v, "name"), *text = json_get(v, "description"), *stars = json_get(v, "star_count");
+	const JsonValue *official = json_get(v, "is_official"), *automated = json_get(v, "is_automated");
+	if (!name || name->type != JSON_STRING || !is_name(name->s))
+		return err_set(e, ERR_SECURITY, EINVAL, "search: a result without a name");
+	json_begin_object(&w);
+	json_put_string(&w, "name", name->s);
+	json_put_string(&w, "description", text && text->type == JSON_STRING ? text->s : "");
+	json_put_int(&w, "star_count", stars && stars->type == JSON_INT ? stars->i : 0);
+	json_put_bool(&w, "is_official", official && official->type == JSON_BOOL && official->boolean);
+	json_put_bool(&w, "is_automated", automated && automated->type == JSON_BOOL && automated->boolean);
+	json_end_object(&w);
+	if (buf_failed(&one) || l->out.n + one.n + 1 > LIST_MAX) return 1;
+	return body_line(&l->out, buf_str(&one), e);
+}
+
+/* The request's limit counts results here. */
+static int result_page(Listing *l, const Page *p, Err *e)
+{
+	if (!p->results || p->results->type != JSON_ARRAY) return err_set(e, ERR_CONFIG, EINVAL, "search: the answer has no \"results\"");
+	for (uint32_t i = 0; i < p->results->n && i < l->limit; i++) {
+		int r = put_result(l, &p->results->items[i], e);
+		if (r != 0) return r;
+	}
+	return 0;
+}
+
+/* Version 1 of the index' interface; there is no later one. */
+static int search_index(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
+{
+	AUTO_SESSION s = { 0 };
+	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
+	Listing l = { .job = j, .out = { .fd = j->body }, .limit = j->req.limit ?: SEARCH_RESULTS, .page = result_page };
+	char number[24];
+	int r = session_init(&s, j, endpoint, NULL, NULL, e);
+	if (r >= 0) r = body_begin(&l.out, e);
+	if (r < 0) return r;
+	snprintf(number, sizeof number, "%" PRIu64, l.limit);
+	const char *url = arena_printf(&s.arena, "%.*s/v1/search", (int)(strlen(s.base) - strlen("/v2")), s.base);
+	if (url) url = http_query(&s.arena, url, "q", j->req.reference);
+	if (url) url = http_query(&s.arena, url, "n", number);
+	if (!url) return err_set(e, ERR_RESOURCE, ENOMEM, "request: out of memory");
+	r = get_pages(&l, &s, url, &res, e);
+	if (r < 0) return r;
+	if (res.status != 200) return http_refusal(j, &res, "search", e);
+	j->result.status = res.status;
+	j->result.size = l.out.n;
+	return 0;
+}
+
+int op_search(Job *j, Err *e)
+{
+	return job_endpoints(j, search_index, NULL, e);
 }
 
 /* ---- referrers ---- */

@@ -43,6 +43,9 @@ static void the_longest_prefix_says_where_to_ask(void **state)
 	assert_endpoints("", "docker.io", "library/debian", false, "https://registry-1.docker.io/library/debian");
 	assert_endpoints("", "quay.io:8443", "a/b", false, "https://quay.io:8443/a/b");
 	assert_endpoints("", "localhost:5000", "a", false, "https://localhost:5000/a! http://localhost:5000/a!");
+	assert_endpoints("", "localhost", "a", false, "https://localhost/a! http://localhost/a!");
+	assert_endpoints("", "127.example.com", "a", false, "https://127.example.com/a");
+	assert_endpoints("", "localhost.example.com", "a", false, "https://localhost.example.com/a");
 	assert_endpoints("", "127.0.0.1:5000", "a", false, "https://127.0.0.1:5000/a! http://127.0.0.1:5000/a!");
 	assert_endpoints(conf, "example.com", "foo/img", false,
 			 "https://m2.example.com/img!~ http://m2.example.com/img!~ https://internal.example.com/bar/img");

@@ -41,6 +41,26 @@ static void finish(Show *s)
 	(void)!progress_finish(&s->progress, time_monotonic());
 }
 
+/* --tuning NAME=NUMBER: for tests: how patient the worker is (TransferTuning). */
+static int read_tuning(const Invocation *in, TransferTuning *t, Err *e)
+{
+	StrMap given;
+	const struct {
+		const char *name;
+		uint32_t *to;
+	} rows[] = { { "attempts", &t->attempts }, { "backoff-ms", &t->backoff_ms },   { "connect-ms", &t->connect_ms },
+		     { "stall-ms", &t->stall_ms }, { "deadline-ms", &t->deadline_ms }, { "redirects", &t->redirects } };
+	if (option_map(in, "tuning", &given) < 0) return err_sys(e, ENOMEM, "--tuning");
+	for (size_t i = 0; i < given.n; i++) {
+		size_t k = 0;
+		while (k < ARRAY_LEN(rows) && !streq(rows[k].name, given.items[i].key))
+			k++;
+		if (k == ARRAY_LEN(rows) || str_to_u32(str_of(given.items[i].value), rows[k].to) < 0)
+			return err_set(e, ERR_USAGE, EINVAL, "--tuning: %s=%s", given.items[i].key, given.items[i].value);
+	}
+	return 0;
+}
+
 static int make_platform(const Invocation *in, Platform *p, const Platform **ret, Err *e)
 {
 	const char *text = option_value(in, "platform");
@@ -76,15 +96,18 @@ static int pull_one(const Invocation *in, ImageStore *store, Show *show, const R
 					streq(ref->domain, REFERENCE_DOMAIN) ? "" : "/", path);
 	if (!tag || !from) return err_sys(e, ENOMEM, "pull");
 	say(show, tag, from);
+	TransferTuning tuning = { .ranges = (uint32_t)option_number(in, "ranges") };
+	int r = read_tuning(in, &tuning, e);
+	if (r < 0) return r;
 	const PullOptions o = { .reference = ref,
 				.endpoints = at->items,
 				.n_endpoints = at->n,
 				.platform = platform,
 				.drop_blobs = option_switch(in, "drop-blobs"),
-				.tuning = { .ranges = (uint32_t)option_number(in, "ranges") },
+				.tuning = tuning,
 				.event = show_pull,
 				.arg = show };
-	int r = image_pull(store, &o, in->arena, &got, e);
+	r = image_pull(store, &o, in->arena, &got, e);
 	finish(show);
 	if (r < 0) return r;
 	char *digest = arena_printf(in->arena, "Digest: %s", digest_format(&got.image.target, text));
@@ -196,10 +219,13 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 		return err_set(e, ERR_NOT_FOUND, ENOENT, "An image does not exist locally with the tag: %s",
 			       reference_name(ref, in->arena));
 	if (r < 0) return r;
+	TransferTuning tuning = { 0 };
+	if ((r = read_tuning(in, &tuning, e)) < 0) return r;
 	const PushOptions o = { .image = &image,
 				.reference = ref,
 				.endpoints = at->items,
 				.n_endpoints = at->n,
+				.tuning = tuning,
 				.chunk = (uint64_t)option_number(in, "chunk-size"),
 				.event = show_push,
 				.arg = show };

@@ -20,7 +20,8 @@ static const Option global_options[] = {
 	"'TEMPLATE':         Print output using the given Go template."
 
 #define TRANSFER_OPTIONS \
-	SWITCH("all-tags", 'a', "All tagged images in the repository"), SWITCH("quiet", 'q', "Suppress verbose output"), \
+	OPTION(MAP, "tuning", 0, NULL, "For tests: how patient to be", .hidden = true), \
+		SWITCH("all-tags", 'a', "All tagged images in the repository"), SWITCH("quiet", 'q', "Suppress verbose output"), \
 		OPTION(ENUM, "progress", 0, NULL, "Set type of progress output", \
 		       .choices = CHOICES("auto", "tty", "plain", "json", "quiet"), .fallback = "auto")
 
@@ -138,6 +139,39 @@ static const Command command_table[] = {
 	  .options = OPTIONS(REGISTRY_OPTIONS, SWITCH("quick", 0, "Do not read the blobs"),
 			     SWITCH("repair", 0, "Forget lost and damaged blobs, so that they are pushed again")),
 	  .run = registry_check_run },
+	{ .name = "login",
+	  .arguments = "[SERVER]",
+	  .summary = "Authenticate to a registry",
+	  .details =
+		  "Defaults to Docker Hub if no server is specified. Credentials that are stored are tried before anything is asked. They are kept with a\n"
+		  "credential helper when config.json names one, else in config.json, readable.",
+	  .max_args = 1,
+	  .common = true,
+	  .options = OPTIONS(VALUE("password", 'p', NULL, "Password or Personal Access Token (PAT)"),
+			     SWITCH("password-stdin", 0, "Take the Password or Personal Access Token (PAT) from stdin"),
+			     VALUE("username", 'u', NULL, "Username")),
+	  .run = login_run },
+	{ .name = "logout",
+	  .arguments = "[SERVER]",
+	  .summary = "Log out from a registry",
+	  .details = "Defaults to Docker Hub if no server is specified.",
+	  .max_args = 1,
+	  .common = true,
+	  .run = logout_run },
+	{ .name = "search",
+	  .arguments = "[REGISTRY/]TERM",
+	  .summary = "Search Docker Hub for images",
+	  .details =
+		  "With the name of another registry before the term, the repositories of that one whose names hold the term are listed, when it\n"
+		  "tells them: they have neither descriptions nor stars.",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .common = true,
+	  .options =
+		  OPTIONS(LIST("filter", 'f', "FILTER", "Filter output based on conditions provided: is-official=, is-automated=, stars="),
+			  VALUE("format", 0, NULL, "Pretty-print search using a Go template"),
+			  OPTION(INT, "limit", 0, NULL, "Max number of search results"), SWITCH("no-trunc", 0, "Don't truncate output")),
+	  .run = search_run },
 	{ .name = "system", .summary = "Manage Skep" },
 	{ .name = "system info",
 	  .aliases = "info",

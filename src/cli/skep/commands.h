@@ -31,4 +31,7 @@ int push_run(Invocation *in, Err *e);
 int registry_serve_run(Invocation *in, Err *e);
 int registry_gc_run(Invocation *in, Err *e);
 int registry_check_run(Invocation *in, Err *e);
+int login_run(Invocation *in, Err *e);
+int logout_run(Invocation *in, Err *e);
+int search_run(Invocation *in, Err *e);
 int df_run(Invocation *in, Err *e);

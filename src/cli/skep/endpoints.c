@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 
-#include "image/docker_config.h"
 #include "image/registries.h"
 #include "sys/fd.h"
 
@@ -33,7 +32,8 @@ static int read_one(const char *file, Arena *a, const char **ret, Err *e)
 
 typedef struct Finding {
 	const Invocation *in;
-	const Reference *ref;
+	const char *domain;
+	const Credential *who; /* NULL: whatever config.json has */
 	Registries registries;
 	DockerConfig config;
 	TransferEndpoint items[PLACES_MAX];
@@ -43,7 +43,7 @@ typedef struct Finding {
 static int add(Finding *f, const Endpoint *from, Err *e)
 {
 	Arena *a = f->in->arena;
-	Credential who = { 0 };
+	Credential who = f->who ? *f->who : (Credential){ 0 };
 	if (f->n == PLACES_MAX) return 0;
 	TransferEndpoint *t = &f->items[f->n];
 	*t = (TransferEndpoint){ .url = arena_printf(a, "%s://%s", from->scheme, from->host),
@@ -51,7 +51,7 @@ static int add(Finding *f, const Endpoint *from, Err *e)
 				 .insecure = from->insecure };
 	if (!t->url) return err_sys(e, ENOMEM, "%s", from->host);
 	/* a registry's credentials stand under its own name, whatever address it is asked at; a mirror's under the mirror's */
-	int r = docker_config_credential(&f->config, from->mirror ? from->host : f->ref->domain, from->path, a, &who, e);
+	int r = f->who ? 0 : docker_config_credential(&f->config, from->mirror ? from->host : f->domain, from->path, a, &who, e);
 	if (r < 0) return r;
 	t->username = who.username;
 	t->password = who.password;
@@ -62,21 +62,33 @@ static int add(Finding *f, const Endpoint *from, Err *e)
 	return 0;
 }
 
-int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e)
+/* The addresses of domain/path, those of its mirrors left out when a credential is to be tried. */
+static int find(const Invocation *in, const char *domain, const char *path, bool by_digest, const Credential *who, Endpoints *ret, Err *e)
 {
 	Finding *f = arena_alloc(in->arena, sizeof *f);
 	EndpointList places;
-	if (!f) return err_sys(e, ENOMEM, "%s", ref->domain);
-	*f = (Finding){ .in = in, .ref = ref };
+	if (!f) return err_sys(e, ENOMEM, "%s", domain);
+	*f = (Finding){ .in = in, .domain = domain, .who = who };
 	registries_init(&f->registries);
 	int r = registries_load(&f->registries, in->arena, e);
 	if (r >= 0) r = docker_config_load(skep_of(in)->config, in->arena, &f->config, e);
-	if (r >= 0) r = registries_endpoints(&f->registries, ref->domain, ref->path, ref->digest.algorithm != 0, in->arena, &places, e);
-	for (size_t i = 0; r >= 0 && i < places.n; i++)
-		r = add(f, &places.items[i], e);
+	if (r >= 0) r = registries_endpoints(&f->registries, domain, path, by_digest, in->arena, &places, e);
+	for (size_t i = 0; r >= 0 && i < places.n; i++) {
+		if (!who || !places.items[i].mirror) r = add(f, &places.items[i], e);
+	}
 	if (r < 0) return r;
 	*ret = (Endpoints){ f->items, f->n };
 	return 0;
+}
+
+int endpoints_find(const Invocation *in, const Reference *ref, Endpoints *ret, Err *e)
+{
+	return find(in, ref->domain, ref->path, ref->digest.algorithm != 0, NULL, ret, e);
+}
+
+int endpoints_of(const Invocation *in, const char *registry, const Credential *who, Endpoints *ret, Err *e)
+{
+	return find(in, registry, "", false, who, ret, e);
 }
 
 static bool is_short(const char *name)

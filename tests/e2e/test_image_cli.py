@@ -1,0 +1,304 @@
+"""Images by the command line: what docker's users type, against a real registry."""
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+from images import OCI_INDEX, SKEP, Made, RealRegistry, Skep, index_of, noise
+from registry_double import Registry, digest_of
+
+pytestmark = pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}")
+
+SMALL = Made({"etc/motd": b"hello\n"}, {"bin/x": b"x" * 3000}, labels={"kind": "small"})
+OTHER = Made({"etc/motd": b"hello\n"}, {"bin/y": noise(1, 5000)}, docker=True, created="2023-01-01T00:00:00Z")
+ARM = Made({"bin/arm": b"arm"}, arch="arm64", variant="v8")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    made = RealRegistry(str(tmp_path_factory.mktemp("registry")))
+    made.put("small", "1", SMALL)
+    made.put("other", "latest", OTHER)
+    made.put("many", "arm", ARM)
+    for blob in (SMALL.config, *SMALL.layers):
+        made.put_blob("many", blob)
+    made.put_manifest("many", SMALL.digest, SMALL.manifest, SMALL.media_type)
+    made.put_manifest("many", "1", index_of(SMALL, ARM), OCI_INDEX)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def skep(tmp_path):
+    made = Skep(str(tmp_path))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def double():
+    made = Registry()
+    made.host = f"127.0.0.1:{made.port}"
+    yield made
+    made.close()
+
+
+def test_pull_says_what_docker_says(skep, registry):
+    name = f"{registry.host}/small:1"
+    lines = skep.run("pull", name).splitlines()
+    assert lines[0] == "1: Pulling from small" or lines[0] == f"1: Pulling from {registry.host}/small"
+    assert lines[-3:] == [f"Digest: {SMALL.digest}", f"Status: Downloaded newer image for {name}", name]
+    assert sum(line.endswith(": Pull complete") for line in lines) == 2
+    lines = skep.run("pull", name).splitlines()
+    assert lines[-2] == f"Status: Image is up to date for {name}"
+    assert sum(line.endswith(": Already exists") for line in lines) == 2
+    assert skep.run("pull", "-q", name) == name + "\n"
+    assert skep.run("image", "pull", f"{registry.host}/other").splitlines()[0] == "Using default tag: latest"
+    assert skep.faults() == [] and skep.ingest() == []
+
+
+def test_pull_push_pull_keeps_every_byte(skep, registry, tmp_path):
+    for image, name in (SMALL, "small:1"), (OTHER, "other:latest"):
+        skep.run("pull", f"{registry.host}/{name}")
+        copy = f"{registry.host}/copy/{name}"
+        skep.run("tag", f"{registry.host}/{name}", copy)
+        lines = skep.run("push", copy).splitlines()
+        repository, tag = copy.rsplit(":", 1)
+        assert lines[0] == f"The push refers to repository [{repository}]"
+        assert lines[-1] == f"{tag}: digest: {image.digest} size: {len(image.manifest)}"
+        assert registry.manifest(*copy.split("/", 1)[1].rsplit(":", 1)) == (image.media_type, image.digest, image.manifest)
+        assert all("Layer already exists" in line or "Preparing" in line for line in skep.run("push", copy).splitlines()[1:-1])
+    assert skep.run("push", "-q", copy) == copy + "\n"
+    again = Skep(str(tmp_path), "again")
+    again.run("pull", f"{registry.host}/copy/small:1")
+    assert json.loads(again.run("inspect", f"{registry.host}/copy/small:1"))[0]["Id"] == SMALL.id
+    assert again.faults() == []
+
+
+def test_dropped_blobs_are_made_anew(skep, registry):
+    name = f"{registry.host}/small:1"
+    skep.run("pull", "--drop-blobs", name)
+    assert skep.faults() == [] and len(skep.query("SELECT * FROM contents")) == 2
+    skep.run("tag", name, f"{registry.host}/anew:1")
+    first = skep.run("push", f"{registry.host}/anew:1").splitlines()[-1]
+    assert skep.run("push", f"{registry.host}/anew:1").splitlines()[-1] == first
+    _, _, data = registry.manifest("anew", "1")
+    assert json.loads(data)["config"]["digest"] == SMALL.id
+    skep.run("rmi", "-f", name, f"{registry.host}/anew:1")
+    skep.run("pull", f"{registry.host}/anew:1")
+    assert skep.faults() == []
+
+
+def test_platforms(skep, registry):
+    name = f"{registry.host}/many:1"
+    skep.run("pull", name)
+    assert skep.run("images", "-q", "--no-trunc") == SMALL.id + "\n"
+    skep.run("pull", "--platform", "linux/arm64", name)
+    shown = json.loads(skep.run("inspect", name))[0]
+    assert shown["Architecture"] == "arm64" and shown["Id"] == ARM.id
+    index = digest_of(index_of(SMALL, ARM))
+    assert shown["RepoDigests"] == [f"{registry.host}/many@{index}"]
+    assert "linux/s390x" in skep.fails("pull", "--platform", "linux/s390x", name)
+    skep.run("pull", f"{registry.host}/many@{index}")
+
+
+def test_images(skep, registry):
+    small, other = f"{registry.host}/small", f"{registry.host}/other"
+    skep.run("pull", small + ":1")
+    skep.run("pull", other)
+    skep.run("tag", small + ":1", "mine")
+    lines = skep.run("images").splitlines()
+    assert re.split(" {3,}", lines[0]) == ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]
+    assert sorted(line.split()[0] for line in lines[1:]) == sorted([small, other, "mine"])
+    one = json.loads(skep.run("images", "--format", "json", "mine"))
+    assert one["ID"] == SMALL.id[7:19] and one["Tag"] == "latest" and one["Size"] == "3.01kB" and one["CreatedAt"] == "2024-03-01 12:00:00 +0000 UTC"
+    assert skep.run("images", "-q", "--no-trunc", small) == SMALL.id + "\n"
+    assert skep.run("images", "--digests", "--format", "{{.Digest}}", small) == SMALL.digest + "\n"
+
+    def names(*args):
+        return sorted(skep.run("images", "--format", "{{.Repository}}", *args).split())
+
+    assert names("-f", "reference=mine*") == ["mine"]
+    assert names("-f", "label=kind") == sorted([small, "mine"]) == names("-f", "label=kind=small")
+    assert names("-f", "label=kind=big") == []
+    assert names("-f", "before=mine") == [other] and names("-f", f"since={other}") == sorted([small, "mine"])
+    assert names("-f", "dangling=true") == [] and len(names("-f", "dangling=false")) == 3
+    assert names("nothing") == []
+    assert "invalid filter" in skep.fails("images", "-f", "color=red")
+
+
+def test_inspect_and_history(skep, registry):
+    name = f"{registry.host}/small:1"
+    skep.run("pull", name)
+    shown = json.loads(skep.run("inspect", name))[0]
+    assert shown["Id"] == SMALL.id and shown["RepoTags"] == [name] and shown["RepoDigests"] == [f"{registry.host}/small@{SMALL.digest}"]
+    assert shown["Config"]["Cmd"] == ["/bin/sh"] and shown["RootFS"] == {"Type": "layers", "Layers": SMALL.diff_ids}
+    assert shown["Size"] == 3006 and shown["Created"] == "2024-03-01T12:00:00Z"
+    assert skep.run("image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", SMALL.id[7:19]) == "linux/amd64\n"
+    assert skep.fails("inspect", "nothing").endswith("No such image: nothing")
+    lines = skep.run("history", name).splitlines()
+    assert re.split(" {3,}", lines[0]) == ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]
+    assert lines[1].startswith(SMALL.id[7:19]) and lines[1].endswith("the end") and lines[2].startswith("<missing>")
+    assert lines[2].split("   ")[-1].strip() == "" or "3kB" in lines[2]
+    assert skep.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", name).splitlines()[1] == "ADD layer 1 # " + "x" * 60
+
+
+def test_tag_rmi_prune_df(skep, registry):
+    name = f"{registry.host}/small:1"
+    skep.run("pull", name)
+    skep.run("tag", name, "two:b")
+    assert skep.fails("tag", "nothing", "x").endswith("No such image: nothing")
+    assert "invalid reference format" in skep.fails("tag", name, "A B")
+    assert skep.run("rmi", "two:b") == "Untagged: two:b\n"
+    skep.run("tag", name, "two:b")
+    assert "must be forced" in skep.fails("rmi", SMALL.id[7:19])
+    df = dict(line.split(":") for line in skep.run("system", "df", "--format", "{{.Type}}:{{.TotalCount}}").split())
+    assert df["Images"] == "1" and df["Layers"] == "2" and df["Blobs"] == "4"
+    assert skep.run("image", "prune", "-f") == "Total reclaimed space: 0B\n"
+    assert "y/N" in skep.run("image", "prune", stdin=b"n\n")
+    out = skep.run("image", "prune", "-af").splitlines()
+    assert out[0] == "Deleted Images:" and f"deleted: {SMALL.id}" in out[-3:] + [line.lower() for line in out] and out[-1].startswith("Total reclaimed")
+    assert skep.run("images", "-q") == "" and skep.query("SELECT * FROM contents") == [] and os.listdir(f"{skep.root}/layers") == []
+    assert skep.fails("rmi", "nothing").endswith("No such image: nothing") and skep.run("rmi", "-f", "nothing") == ""
+
+
+def test_all_tags(skep, registry):
+    registry.put("tags", "a", SMALL)
+    registry.put("tags", "b", OTHER)
+    skep.run("pull", "-a", f"{registry.host}/tags")
+    assert sorted(skep.run("images", "--format", "{{.Tag}}").split()) == ["a", "b"]
+    assert skep.fails("pull", "-a", f"{registry.host}/tags:a") == "tag can't be used with --all-tags/-a"
+    skep.run("tag", f"{registry.host}/tags:a", f"{registry.host}/tags2:a")
+    skep.run("tag", f"{registry.host}/tags:b", f"{registry.host}/tags2:b")
+    skep.run("push", "-a", f"{registry.host}/tags2")
+    assert registry.manifest("tags2", "a")[1] == SMALL.digest and registry.manifest("tags2", "b")[1] == OTHER.digest
+
+
+@pytest.mark.parametrize("args, text", [
+    (["pull", "{host}/none:1"], "manifest unknown"),
+    (["pull", "A/b"], "invalid reference format"),
+    (["push", "{host}/small:1"], "An image does not exist locally with the tag: {host}/small"),
+    (["pull", "127.0.0.1:1/x"], "127.0.0.1"),
+])
+def test_what_is_not_there(skep, registry, args, text):
+    assert text.format(host=registry.host) in skep.fails(*[a.format(host=registry.host) for a in args], *TUNED)
+
+
+TUNED = ["--tuning", "attempts=1", "--tuning", "connect-ms=2000"]
+
+
+# ---- login ----
+
+def stored(skep):
+    with open(os.path.join(skep.config, "config.json"), encoding="utf-8") as f:
+        return json.load(f)["auths"]
+
+
+def test_login_and_logout(skep, double):
+    double.users = {"me": "secret"}
+    image = Made({"a": b"b"})
+    image.serve(double, "1")
+    assert "unauthorized" in skep.fails("login", "-u", "me", "--password-stdin", double.host, stdin=b"wrong\n")
+    assert not os.path.exists(os.path.join(skep.config, "config.json"))
+    done = subprocess.run(skep.command("login", "-u", "me", "--password-stdin", double.host), input=b"secret\r\n", env=skep.env, capture_output=True,
+                          check=True)
+    assert done.stdout == b"Login Succeeded\n" and b"WARNING! Your credentials are stored unencrypted in '" in done.stderr
+    assert os.stat(os.path.join(skep.config, "config.json")).st_mode & 0o777 == 0o600
+    assert stored(skep) == {double.host: {"auth": "bWU6c2VjcmV0"}}
+    skep.run("pull", f"{double.host}/x:1")
+    again = subprocess.run(skep.command("login", f"http://{double.host}/v2/"), stdin=subprocess.DEVNULL, env=skep.env, capture_output=True, check=True)
+    assert again.stdout == b"Login Succeeded\n" and again.stderr.startswith(b"Authenticating with existing credentials... [Username: me]\n")
+    double.users = {"me": "changed"}
+    again = subprocess.run(skep.command("login", double.host), stdin=subprocess.DEVNULL, env=skep.env, capture_output=True, check=False)
+    assert again.returncode == 1 and b"Stored credentials invalid or expired\nError: Cannot perform an interactive login from a non TTY device" in again.stderr
+    assert skep.run("logout", double.host) == f"Removing login credentials for {double.host}\n"
+    assert stored(skep) == {}
+    assert "401" in skep.fails("pull", f"{double.host}/x:1", *TUNED)
+
+
+@pytest.mark.parametrize("args, text", [
+    (["-u", "", "-p", "x"], "username is empty"),
+    (["-u", "x", "-p", ""], "password is empty"),
+    (["-u", "x", "--password-stdin"], "password is empty"),
+    (["--password-stdin"], "the --password-stdin option requires --username to be set"),
+    (["-u", "x", "-p", "y", "--password-stdin"], "conflicting options: cannot specify both --password and --password-stdin"),
+    ([], "Error: Cannot perform an interactive login from a non TTY device"),
+    (["not a host"], "\"not a host\" is not the name of a registry"),
+])
+def test_login_is_told_wrong(skep, args, text):
+    assert skep.fails("login", *args) == text
+
+
+def test_login_on_a_terminal(skep, double):
+    double.users = {"me": "secret"}
+    pid, fd = pty.fork()
+    if not pid:
+        os.execve(SKEP, skep.command("login", double.host), skep.env)
+    seen = b""
+
+    def until(text):
+        nonlocal seen
+        while text not in seen:
+            seen += os.read(fd, 1000)
+
+    until(b"Username: ")
+    os.write(fd, b"me\n")
+    until(b"Password: ")
+    os.write(fd, b"secret\n")
+    try:
+        until(b"Login Succeeded")
+    finally:
+        _, status = os.waitpid(pid, 0)
+        os.close(fd)
+    assert status == 0 and b"secret" not in seen
+    assert stored(skep) == {double.host: {"auth": "bWU6c2VjcmV0"}}
+
+
+def test_login_keeps_a_token_instead_of_the_password(skep, double):
+    """A token server that gives a refresh token: that one is kept and used, the password is forgotten."""
+    double.users, double.realm = {"me": "secret"}, f"{double.url}/token"
+    asked = []
+
+    def token(h):
+        body = h.body().decode()
+        asked.append((h.command, h.path, body, h.headers.get("Authorization")))
+        if h.command == "POST" and "refresh_token=keep-me" not in body:
+            h.refuse(401, "UNAUTHORIZED")
+            return True
+        double.tokens.add("t")
+        extra = {"refresh_token": "keep-me"} if "offline_token=true" in h.path else {}
+        h.answer(200, json.dumps({"token": "t", **extra}).encode(), Content_Type="application/json")
+        return True
+
+    double.on("/token", *[token] * 5)
+    skep.run("login", "-u", "me", "--password-stdin", double.host, stdin=b"secret")
+    assert stored(skep) == {double.host: {"auth": "bWU6", "identitytoken": "keep-me"}}
+    double.tokens.clear()
+    Made({"a": b"b"}).serve(double, "1")
+    skep.run("pull", f"{double.host}/x:1")
+    assert asked[-1][0] == "POST" and "refresh_token=keep-me" in asked[-1][2] and asked[-1][3] is None
+
+
+# ---- search ----
+
+def test_search(skep, registry, double):
+    lines = skep.run("search", f"{registry.host}/sma").splitlines()
+    assert re.split(" {3,}", lines[0]) == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert [f"{registry.host}/small", "0"] in [line.split() for line in lines[1:]] and not any("other" in line for line in lines)
+    with open(skep.conf, "w", encoding="utf-8") as f:
+        f.write(f'[[registry]]\nprefix = "docker.io"\nlocation = "{double.host}"\ninsecure = true\n')
+    results = [{"name": "debian", "description": "Debian\nis " + "é" * 60, "star_count": 5000, "is_official": True},
+               {"name": "me/debian", "description": "mine", "star_count": 2, "is_official": False}]
+    double.on("/v1/search", *[lambda h: h.answer(200, json.dumps({"results": results}).encode()) or True] * 9)
+    rows = [json.loads(line) for line in skep.run("search", "--format", "json", "deb ian").splitlines()]
+    assert [row["Name"] for row in rows] == ["debian", "me/debian"] and rows[0]["IsOfficial"] == "[OK]" and rows[0]["StarCount"] == "5000"
+    assert rows[0]["Description"] == "Debian is " + "é" * 34 + "…"
+    assert double.requests[-1][1] == "/v1/search?q=deb%20ian&n=25"
+    assert skep.run("search", "--filter", "is-official=true", "--format", "{{.Name}}", "x") == "debian\n"
+    assert skep.run("search", "--filter", "stars=3", "--no-trunc", "--format", "{{.Description}}", "x") == "Debian is " + "é" * 60 + "\n"
+    assert skep.run("search", "--limit", "1", "--format", "{{.Name}}", "x") == "debian\n"
+    assert skep.fails("search", "--limit", "101", "x") == "Limit 101 is outside the range of [1, 100]"
+    assert skep.fails("search", "-f", "color=red", "x") == "invalid filter 'color'"
