@@ -299,6 +299,7 @@ static int send_layer(PullLayer *l, Err *e)
 
 static int begin_layer(PullLayer *l, Err *e)
 {
+	Pull *p = l->pull;
 	Err busy = ERR_INIT;
 	int r = open_files(l, &busy);
 	if (r == -EWOULDBLOCK) {
@@ -313,6 +314,7 @@ static int begin_layer(PullLayer *l, Err *e)
 	}
 	if ((r = is_there_now(l, e)) < 0) return r;
 	if (r == 0) return send_layer(l, e);
+	ingest_drop(p->store, &l->blob); /* made just now, or left by somebody who did not get as far */
 	drop_files(l);
 	l->state = LAYER_THERE;
 	tell(l->pull, PULL_DONE, &l->d->digest, (uint64_t)l->d->size, (uint64_t)l->d->size);
