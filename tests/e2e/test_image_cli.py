@@ -302,3 +302,87 @@ def test_search(skep, registry, double):
     assert skep.run("search", "--limit", "1", "--format", "{{.Name}}", "x") == "debian\n"
     assert skep.fails("search", "--limit", "101", "x") == "Limit 101 is outside the range of [1, 100]"
     assert skep.fails("search", "-f", "color=red", "x") == "invalid filter 'color'"
+
+
+# ---- archives ----
+
+def test_save_load_and_back(skep, registry, tmp_path):
+    small, other = f"{registry.host}/small:1", f"{registry.host}/other:latest"
+    skep.run("pull", small)
+    skep.run("pull", other)
+    skep.run("tag", small, "mine:a")
+    skep.run("tag", small, "mine:b")
+    path = str(tmp_path / "all.tar")
+    assert skep.run("save", "-o", path, "mine", other) == ""
+    piped = skep.run("save", "mine", other, binary=True)
+    with open(path, "rb") as f:
+        assert f.read() == piped
+    assert os.listdir(tmp_path) == ["all.tar", "skep"] or sorted(os.listdir(tmp_path)) == ["all.tar", "skep"]
+    again = Skep(str(tmp_path), "again")
+    lines = again.run("load", "-i", path).splitlines()
+    assert sorted(lines) == sorted(["Loaded image: mine:a", "Loaded image: mine:b", f"Loaded image: {other}"])
+    assert again.faults() == [] and again.ingest() == []
+    assert again.run("save", "mine", other, binary=True) == piped
+    again.run("tag", "mine:a", f"{registry.host}/loaded:1")
+    again.run("push", "-q", f"{registry.host}/loaded:1")
+    assert registry.manifest("loaded", "1")[1] == SMALL.digest
+    third = Skep(str(tmp_path), "third")
+    assert "Loaded image: mine:a" in third.run("load", stdin=piped)
+    assert third.run("load", stdin=skep.run("save", SMALL.id[7:19], binary=True)).startswith("Loaded image")
+
+
+def test_save_and_load_say_what_is_wrong(skep, registry, tmp_path):
+    skep.run("pull", f"{registry.host}/small:1")
+    path = str(tmp_path / "x.tar")
+    assert skep.fails("save", "-o", path, "nothing").endswith("No such image: nothing") and not os.path.exists(path)
+    assert "invalid output path" in skep.fails("save", "-o", str(tmp_path / "no/x.tar"), f"{registry.host}/small:1")
+    assert "open" in skep.fails("load", "-i", path)
+    skep.fails("load", stdin=b"no archive at all")
+    assert skep.ingest() == []
+
+
+def test_import_and_export(skep, tmp_path):
+    from images import tar_of
+    path = str(tmp_path / "fs.tar")
+    with open(path, "wb") as f:
+        f.write(tar_of({"etc/hello": b"world"}))
+    out = skep.run("import", "-c", "CMD [\"/bin/hi\"]", "-c", "ENV A=b", "-m", "from a file", path, "imported:1")
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}\n", out)
+    shown = json.loads(skep.run("inspect", "imported:1"))[0]
+    assert shown["Id"] == out.strip() and shown["Config"]["Cmd"] == ["/bin/hi"] and shown["Config"]["Env"] == ["A=b"] and shown["Comment"] == "from a file"
+    with open(path, "rb") as f:
+        skep.run("import", "-", stdin=f.read())
+    assert "URLs are not fetched" in skep.fails("import", "https://example.com/x.tar")
+    assert "cannot import digest reference" in skep.fails("import", path, "a@sha256:" + "0" * 64)
+    exported = skep.run("export", "imported:1", binary=True)
+    import io
+    import tarfile
+    with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
+        assert tar.extractfile("etc/hello").read() == b"world"
+    skep.run("export", "-o", str(tmp_path / "out.tar"), "imported:1")
+    with open(tmp_path / "out.tar", "rb") as f:
+        assert f.read() == exported
+
+
+# ---- check ----
+
+def test_check_and_repair(skep, registry):
+    name = f"{registry.host}/many:1"
+    skep.run("pull", name)
+    assert skep.run("image", "check").startswith("Checked: ")
+    places = [os.path.join(skep.root, "blobs", "sha256", d.split(":")[1]) for d in
+              (SMALL.digest, SMALL.id, digest_of(SMALL.layers[0]), digest_of(index_of(SMALL, ARM)))]
+    os.unlink(places[0])
+    with open(places[1], "r+b") as f:
+        f.write(b"damage")
+    os.unlink(places[2])
+    os.unlink(places[3])
+    layer = os.path.join(skep.root, "layers", SMALL.diff_ids[1].split(":")[1])
+    os.unlink(f"{layer}/index")
+    done = subprocess.run(skep.command("image", "check"), env=skep.env, capture_output=True, check=False)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 7, done.stdout
+    assert skep.run("image", "check", "--repair").splitlines()[-1] == "Found: 5, repaired: 5, dropped: 0"
+    assert skep.faults() == [] and len(skep.run("image", "check").splitlines()) == 1
+    os.unlink(f"{layer}/tar")
+    skep.run("image", "check", "--repair")
+    assert skep.faults() == []

@@ -1,0 +1,280 @@
+/* cmd_archive.c: save, load, import, export. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/skep/store.h"
+#include "image/archive_load.h"
+#include "image/archive_save.h"
+#include "image/flatten.h"
+#include "image/import.h"
+#include "oci/platform.h"
+
+enum { SINK_BUFFER = 256 << 10 };
+
+static int read_platform(const Invocation *in, Platform *p, const Platform **ret, Err *e)
+{
+	const char *text = option_value(in, "platform");
+	*ret = NULL;
+	if (!text || !*text) return 0;
+	*ret = p;
+	return platform_parse(str_of(text), in->arena, p, e);
+}
+
+static void print_line(void *arg, const char *line)
+{
+	printf("%s\n", line);
+	fflush(stdout);
+}
+
+static void print_warning(void *arg, const char *line)
+{
+	fprintf(stderr, "WARNING: %s\n", line);
+}
+
+/* The file at path, or standard input under another number: the worker's requests take 0 for none. */
+static int open_input(const char *path, bool from_stdin, Err *e)
+{
+	int fd = from_stdin ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? err_sys(e, errno, "open %s", from_stdin ? "standard input" : path) : fd;
+}
+
+/* ---- where an archive goes ---- */
+
+/* Output: a file appears under its name when it is whole, and not at all otherwise. Standard output and what is no regular file (a pipe, a
+ * device) are written to as they are. */
+typedef struct Output {
+	int fd; /* -1: none */
+	bool owned;
+	char *partial; /* in the arena; NULL: written in place */
+	const char *path;
+} Output;
+
+static void output_done(Output *o)
+{
+	if (o->partial) unlink(o->partial);
+	if (o->owned) fd_close(o->fd);
+}
+
+static int output_open(const Invocation *in, Output *o, Err *e)
+{
+	struct stat st;
+	o->path = option_value(in, "output");
+	o->fd = 1;
+	if (!o->path || !*o->path || streq(o->path, "-")) {
+		if (isatty(1)) return err_set(e, ERR_USAGE, ENOTTY, "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+		return 0;
+	}
+	bool there = stat(o->path, &st) == 0;
+	if (there && S_ISDIR(st.st_mode)) return err_sys(e, EISDIR, "invalid output path: %s", o->path);
+	bool whole = !there || S_ISREG(st.st_mode);
+	char *name = whole ? arena_printf(in->arena, "%s.XXXXXX", o->path) : NULL;
+	if (whole && !name) return err_sys(e, ENOMEM, "%s", o->path);
+	o->fd = whole ? mkostemp(name, O_CLOEXEC) : open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (o->fd < 0) return err_sys(e, errno, "invalid output path: %s", o->path);
+	o->owned = true;
+	o->partial = name;
+	mode_t mask = umask(0);
+	umask(mask);
+	if (whole && fchmod(o->fd, there ? st.st_mode & 0777 : 0666 & ~mask) < 0) return err_sys(e, errno, "%s", o->path);
+	return 0;
+}
+
+static int output_finish(Output *o, Err *e)
+{
+	if (!o->partial) return 0;
+	if (rename(o->partial, o->path) < 0) return err_sys(e, errno, "make %s", o->path);
+	o->partial = NULL;
+	return 0;
+}
+
+/* ---- save ---- */
+
+typedef struct Saving {
+	Arena *arena;
+	ImageStore *store;
+	SaveImage *items;
+	Image *images;
+	size_t n, max;
+} Saving;
+
+/* The image once, with one more name (or none). */
+static int add_image(Saving *s, const Image *image, const char *name, Err *e)
+{
+	size_t i = 0;
+	while (i < s->n && !digest_equal(&s->images[i].manifest, &image->manifest))
+		i++;
+	if (i == s->n) {
+		s->images[i] = *image;
+		s->items[i] = (SaveImage){ .image = &s->images[i] };
+		s->n++;
+	}
+	StrList *names = &s->items[i].names;
+	for (size_t k = 0; name && k < names->n; k++)
+		if (streq(names->items[k], name)) return 0;
+	if (!name) return 0;
+	const char **items = arena_array(s->arena, names->n + 2, sizeof *items);
+	if (!items) return err_sys(e, ENOMEM, "save");
+	if (names->n) memcpy(items, names->items, names->n * sizeof *items);
+	items[names->n++] = name;
+	names->items = items;
+	return 0;
+}
+
+/* "debian" stands for all its tags, as docker has it; an id and a digest record no name. */
+static int add_argument(Saving *s, const char *arg, const ImageList *all, Err *e)
+{
+	Reference ref;
+	Image image;
+	Err none = ERR_INIT;
+	int r = 0;
+	bool named = reference_parse(str_of(arg), s->arena, &ref, &none) >= 0, found = false;
+	const char *name = named ? reference_name(&ref, s->arena) : NULL;
+	if (named && !name) return err_sys(e, ENOMEM, "save");
+	for (size_t i = 0; named && !ref.tag && !ref.digest.algorithm && i < all->n; i++)
+		for (size_t k = 0; r >= 0 && k < all->items[i].names.n; k++) {
+			const char *full = all->items[i].names.items[k];
+			if (!starts_with(full, name) || full[strlen(name)] != ':') continue;
+			found = true;
+			r = add_image(s, &all->items[i], full, e);
+		}
+	if (r < 0 || found) return r;
+	r = image_find(s->store, arg, s->arena, &image, e);
+	if (r < 0) return r;
+	const char *full = named && ref.tag && !ref.digest.algorithm ? reference_format(&ref, s->arena) : NULL;
+	bool is_name = false;
+	for (size_t k = 0; full && k < image.names.n; k++)
+		is_name |= streq(image.names.items[k], full);
+	return add_image(s, &image, is_name ? full : NULL, e);
+}
+
+static int collect(Invocation *in, ImageStore *store, Saving *s, Err *e)
+{
+	ImageList all;
+	*s = (Saving){ .arena = in->arena, .store = store };
+	int r = image_list(store, in->arena, &all, e);
+	if (r < 0) return r;
+	s->max = all.n + in->args.n + 1;
+	s->items = arena_array(in->arena, s->max, sizeof *s->items);
+	s->images = arena_array(in->arena, s->max, sizeof *s->images);
+	if (!s->items || !s->images) return err_sys(e, ENOMEM, "save");
+	for (size_t i = 0; r >= 0 && i < in->args.n; i++)
+		r = add_argument(s, in->args.items[i], &all, e);
+	return r;
+}
+
+int save_run(Invocation *in, Err *e)
+{
+	AUTO_IMAGE_STORE *store = NULL;
+	AUTO(output_done) Output out = { .fd = -1 };
+	Saving s;
+	Platform asked;
+	SaveRequest req = { .warn = print_warning };
+	const char *format = option_value(in, "format"), *path = option_value(in, "output");
+	bool dir = streq(format, "oci-dir");
+	if (dir && (!path || !*path)) return err_set(e, ERR_USAGE, EINVAL, "--format oci-dir needs --output DIRECTORY");
+	int r = read_platform(in, &asked, &req.platform, e);
+	if (r < 0 || (r = skep_store(in, &store, e)) < 0 || (r = collect(in, store, &s, e)) < 0) return r;
+	req.images = s.items;
+	req.n = s.n;
+	req.format = streq(format, "docker-archive") ? ARCHIVE_DOCKER : ARCHIVE_OCI;
+	if (dir) return archive_save_dir(store, &req, path, e);
+	if ((r = output_open(in, &out, e)) < 0 || (r = archive_save(store, &req, out.fd, e)) < 0) return r;
+	return output_finish(&out, e);
+}
+
+/* ---- load ---- */
+
+int load_run(Invocation *in, Err *e)
+{
+	AUTO_IMAGE_STORE *store = NULL;
+	AUTO_FD int file = -1;
+	Platform asked;
+	LoadRequest req = { .loaded = print_line };
+	const char *path = option_value(in, "input");
+	bool from_stdin = !path || !*path || streq(path, "-");
+	int r = read_platform(in, &asked, &req.platform, e);
+	if (r < 0) return r;
+	if (from_stdin && isatty(0)) return err_set(e, ERR_USAGE, ENOTTY, "requested load from stdin, but stdin is empty");
+	if ((file = open_input(path, from_stdin, e)) < 0) return file;
+	if ((r = skep_store(in, &store, e)) < 0) return r;
+	r = archive_load(store, file, &req, e);
+	return r < 0 ? r : 0;
+}
+
+/* ---- import ---- */
+
+int import_run(Invocation *in, Err *e)
+{
+	AUTO_IMAGE_STORE *store = NULL;
+	AUTO_FD int file = -1;
+	AUTO_BUF out = BUF_INIT(4096);
+	Platform asked;
+	Reference ref;
+	Digest id;
+	char text[DIGEST_TEXT_MAX];
+	const char *source = in->args.items[0];
+	ImportRequest req = { .source = source, .message = option_value(in, "message"), .changes = *option_list(in, "change") };
+	int r = read_platform(in, &asked, &req.platform, e);
+	if (r >= 0 && in->args.n > 1) {
+		r = reference_parse(str_of(in->args.items[1]), in->arena, &ref, e);
+		if (r >= 0 && ref.digest.algorithm) r = err_set(e, ERR_USAGE, EINVAL, "cannot import digest reference");
+		if (r < 0) return r;
+		reference_default_tag(&ref);
+		if (!(req.name = reference_format(&ref, in->arena))) return err_sys(e, ENOMEM, "import");
+	}
+	if (r < 0) return r;
+	if (starts_with(source, "http://") || starts_with(source, "https://"))
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "import %s: URLs are not fetched here: pipe the download into 'skep import -'",
+			       source);
+	if ((file = open_input(source, streq(source, "-"), e)) < 0) return file;
+	req.fd = file;
+	if ((r = skep_store(in, &store, e)) < 0 || (r = image_import(store, &req, &id, e)) < 0) return r;
+	buf_printf(&out, "%s\n", digest_format(&id, text));
+	return print_buf(&out, e);
+}
+
+/* ---- export ---- */
+
+typedef struct Pipe {
+	int fd;
+	Buf pending;
+} Pipe;
+
+static int pipe_flush(Pipe *p, Err *e)
+{
+	int r = fd_write_all(p->fd, buf_str(&p->pending), p->pending.n);
+	buf_reset(&p->pending);
+	return r < 0 ? err_sys(e, r, "write the archive") : 0;
+}
+
+static int pipe_write(void *arg, const void *data, size_t n, Err *e)
+{
+	Pipe *p = arg;
+	int r = p->pending.n + n > SINK_BUFFER ? pipe_flush(p, e) : 0;
+	if (r < 0) return r;
+	if (n > SINK_BUFFER) {
+		r = fd_write_all(p->fd, data, n);
+		return r < 0 ? err_sys(e, r, "write the archive") : 0;
+	}
+	buf_put(&p->pending, data, n);
+	return buf_failed(&p->pending) ? err_sys(e, ENOMEM, "write the archive") : 0;
+}
+
+static void pipe_done(Pipe *p)
+{
+	buf_done(&p->pending);
+}
+
+int export_run(Invocation *in, Err *e)
+{
+	AUTO_IMAGE_STORE *store = NULL;
+	AUTO(output_done) Output out = { .fd = -1 };
+	AUTO(pipe_done) Pipe to = { .pending = BUF_INIT(SINK_BUFFER) };
+	Image image;
+	int r = skep_store(in, &store, e);
+	if (r < 0 || (r = image_find(store, in->args.items[0], in->arena, &image, e)) < 0 || (r = output_open(in, &out, e)) < 0) return r;
+	to.fd = out.fd;
+	if ((r = image_flatten(store, &image.manifest, pipe_write, &to, e)) < 0 || (r = pipe_flush(&to, e)) < 0) return r;
+	return output_finish(&out, e);
+}
