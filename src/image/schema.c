@@ -40,6 +40,9 @@ static const char *const migrations[] = {
 	/* how often the names have changed; and how often they had when index.json was written */
 	"CREATE TABLE generation(id INTEGER PRIMARY KEY CHECK (id = 1), names INTEGER NOT NULL, written INTEGER NOT NULL) STRICT;"
 	"INSERT INTO generation VALUES(1, 1, 0);",
+	/* lists of manifests in the making: a name, and what it stands for (manifest_list.h) */
+	"CREATE TABLE list_entries(list TEXT NOT NULL, reference TEXT NOT NULL, position INTEGER NOT NULL, descriptor TEXT NOT NULL,"
+	" manifest BLOB NOT NULL, PRIMARY KEY(list, reference)) STRICT, WITHOUT ROWID;",
 };
 
 const DbSchema image_schema = {

@@ -103,7 +103,7 @@ static const OpNeeds op_needs[] = {
 	[TRANSFER_REFERRERS] = { true, true, false, true, BIT(TRANSFER_BODY), 0 },
 	[TRANSFER_BLOB_HEAD] = { true, true, false, true, 0, 0 },
 	[TRANSFER_BLOB_GET] = { true, true, false, true, 0, BIT(TRANSFER_BODY) | BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) },
-	[TRANSFER_BLOB_PUT] = { true, true, false, true, BIT(TRANSFER_INPUT), 0 },
+	[TRANSFER_BLOB_PUT] = { true, true, false, true, 0, BIT(TRANSFER_INPUT) },
 	[TRANSFER_BLOB_DELETE] = { true, true, false, true, 0, 0 },
 	[TRANSFER_LAYER_IMPORT] = { false, false, false, false, BIT(TRANSFER_INPUT),
 				    BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) | BIT(TRANSFER_BODY) },

@@ -89,6 +89,10 @@ static int open_upload(Upload *u, Err *e)
 			return r;
 		}
 	}
+	if (!u->done && u->job->input < 0) {
+		if (u->location) cancel(u);
+		return err_set(e, ERR_NOT_FOUND, ENOENT, "the registry mounts it from none of the repositories given");
+	}
 	int r = u->done || u->location ? 0 : post(u, NULL, e);
 	if (r >= 0 && u->location && !u->done) job_location(u->job, u->location, 0);
 	return r;
@@ -248,7 +252,7 @@ static int put_blob(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e)
 	r = exists(&u, e);
 	if (r < 0) return r;
 	j->result.existed = r;
-	if (!r && j->req.location && *j->req.location) {
+	if (!r && j->input >= 0 && j->req.location && *j->req.location) {
 		Err lost = ERR_INIT; /* it may well have expired */
 		u.location = http_resolve(&s.arena, endpoint->url, j->req.location);
 		if (u.location && ask(&u, &lost) < 0) u.location = NULL;

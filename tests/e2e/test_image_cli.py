@@ -105,6 +105,26 @@ def test_platforms(skep, registry):
     skep.run("pull", f"{registry.host}/many@{index}")
 
 
+def test_push_of_several_platforms(skep, registry):
+    """The index goes along when all that it names is here; else what is here goes alone, and that is said."""
+    name, index = f"{registry.host}/many:1", index_of(SMALL, ARM)
+    skep.run("pull", name)
+    skep.run("tag", name, f"{registry.host}/index:1")
+    done = subprocess.run(skep.command("push", f"{registry.host}/index:1"), env=skep.env, capture_output=True, check=True)
+    assert b"only the available single-platform image was pushed" in done.stderr and registry.manifest("index", "1")[1] == SMALL.digest
+    skep.run("pull", "--platform", "linux/arm64", name)
+    skep.run("tag", name, f"{registry.host}/index:2")
+    assert skep.run("push", f"{registry.host}/index:2").splitlines()[-1] == f"2: digest: {digest_of(index)} size: {len(index)}"
+    assert registry.manifest("index", "2") == (OCI_INDEX, digest_of(index), index)
+    assert registry.manifest("index", ARM.digest)[2] == ARM.manifest and registry.manifest("index", SMALL.digest)[2] == SMALL.manifest
+    skep.run("push", "--platform", "linux/amd64", f"{registry.host}/index:2")
+    assert registry.manifest("index", "2")[1] == SMALL.digest
+    assert "linux/s390x" in skep.fails("push", "--platform", "linux/s390x", f"{registry.host}/index:2")
+    skep.run("image", "prune", "--blobs", "-f")
+    done = subprocess.run(skep.command("push", f"{registry.host}/index:2"), env=skep.env, capture_output=True, check=True)
+    assert b"only the available single-platform image was pushed" in done.stderr
+
+
 def test_images(skep, registry):
     small, other = f"{registry.host}/small", f"{registry.host}/other"
     skep.run("pull", small + ":1")
@@ -386,3 +406,86 @@ def test_check_and_repair(skep, registry):
     os.unlink(f"{layer}/tar")
     skep.run("image", "check", "--repair")
     assert skep.faults() == []
+
+
+# ---- manifest lists ----
+
+def test_manifest_list(skep, registry):
+    registry.put("amd", "1", SMALL)
+    registry.put("arm", "1", ARM)
+    registry.put("old", "1", OTHER)
+    amd, arm, every = f"{registry.host}/amd:1", f"{registry.host}/arm:1", f"{registry.host}/all:1"
+    assert skep.run("manifest", "create", every, amd, arm) == f"Created manifest list {every}\n"
+    assert skep.fails("manifest", "create", every, amd) == "refusing to amend an existing manifest list with no --amend flag"
+    skep.run("manifest", "annotate", every, arm, "--variant", "v9", "--os-features", "a,b")
+    shown = skep.run("manifest", "inspect", every)
+    assert shown.startswith('{\n   "schemaVersion": 2,\n   "mediaType": "' + OCI_INDEX + '",\n   "manifests": [\n      {\n')
+    listed = json.loads(shown)["manifests"]
+    assert [m["digest"] for m in listed] == [SMALL.digest, ARM.digest]
+    assert listed[1]["platform"] == {"architecture": "arm64", "os": "linux", "variant": "v9", "os.features": ["a", "b"]}
+    verbose = json.loads(skep.run("manifest", "inspect", "-v", every))
+    assert [v["Ref"] for v in verbose] == [amd, arm] and verbose[0]["OCIManifest"] == json.loads(SMALL.manifest)
+    assert json.loads(skep.run("manifest", "inspect", every, arm)) == json.loads(ARM.manifest)
+    lines = skep.run("manifest", "push", every).splitlines()
+    assert lines[:2] == [f"Pushed ref {registry.host}/all@{i.digest} with digest: {i.digest}" for i in (SMALL, ARM)]
+    media_type, digest, data = registry.manifest("all", "1")
+    assert media_type == OCI_INDEX and lines[2:] == [digest] and data + b"\n" == shown.encode()
+    assert skep.run("manifest", "push", "-p", every).splitlines()[-1] == digest
+    assert skep.fails("manifest", "push", every) == f"No such manifest: {every}"
+    assert json.loads(skep.run("manifest", "inspect", every)) == json.loads(data)  # of the registry now
+    assert [v["Descriptor"]["digest"] for v in json.loads(skep.run("manifest", "inspect", "-v", every))] == [SMALL.digest, ARM.digest]
+    assert json.loads(skep.run("manifest", "inspect", amd)) == json.loads(SMALL.manifest)
+    skep.run("pull", "--platform", "linux/arm64/v9", every)
+    skep.run("pull", every)
+    assert skep.faults() == []
+
+
+def test_manifest_list_of_docker(skep, registry):
+    registry.put("old", "1", OTHER)
+    skep.run("manifest", "create", f"{registry.host}/old:list", f"{registry.host}/old:1")
+    assert json.loads(skep.run("manifest", "inspect", f"{registry.host}/old:list"))["mediaType"].endswith("docker.distribution.manifest.list.v2+json")
+    assert len(skep.run("manifest", "push", f"{registry.host}/old:list").splitlines()) == 1
+    assert skep.run("manifest", "rm", f"{registry.host}/old:list") == ""
+
+
+def test_manifest_list_without_mounts(skep, double):
+    """A registry that mounts nothing: what the other repository has goes through here."""
+    ARM.serve(double, "1")
+    gone = []
+
+    def forget(h):
+        """The blobs are not in the target's repository."""
+        name = h.url.path.rsplit("/", 1)[1]
+        if name in gone:
+            return False
+        gone.append(name)
+        h.answer(404)
+        return True
+
+    double.on("HEAD /v2/all/blobs/", *[forget] * 9)
+    skep.run("manifest", "create", f"{double.host}/all:1", f"{double.host}/arm:1")
+    skep.run("manifest", "push", f"{double.host}/all:1")
+    assert double.count("POST /v2/all/blobs/uploads/.*mount=") == 2 and double.count("DELETE /v2/all/blobs/uploads/") == 2
+    assert double.count("GET /v2/arm/blobs/") >= 3 and skep.ingest() == []
+
+
+@pytest.mark.parametrize("args, text", [
+    (["rm", "foo", "bar:1"], "No such manifest: docker.io/library/foo:latest No such manifest: docker.io/library/bar:1"),
+    (["annotate", "foo", "bar", "--arch", "arm"], "manifest for image bar does not exist in foo"),
+    (["push", "foo"], "No such manifest: docker.io/library/foo:latest"),
+    (["create", "A B", "c"], "error parsing name for manifest list A B: invalid reference format: repository name (library/A B) must be lowercase"),
+    (["create", "{host}/l", "{host}/many:1"], "{host}/many:1 is a manifest list: name one of its manifests by digest"),
+    (["inspect", "{host}/none"], "no such manifest: {host}/none:latest"),
+])
+def test_manifest_list_says_what_is_wrong(skep, registry, args, text):
+    assert skep.fails("manifest", *[a.format(host=registry.host) for a in args]) == text.format(host=registry.host)
+    assert not os.path.exists(f"{skep.root}/skep.db") or skep.query("SELECT * FROM list_entries") == []
+
+
+def test_manifest_list_stays_at_its_registry(skep, registry):
+    skep.run("manifest", "create", "elsewhere.example/x:1", f"{registry.host}/many:arm")
+    skep.run("manifest", "annotate", "elsewhere.example/x:1", f"{registry.host}/many:arm", "--os", "linux")
+    assert skep.fails("manifest", "annotate", "elsewhere.example/x:1", f"{registry.host}/many:arm", "--os", "nothing") \
+        == "manifest entry for image has unsupported os/arch combination: nothing/arm64"
+    assert skep.fails("manifest", "push", "elsewhere.example/x:1") \
+        == f"cannot use source images from a different registry than the target image: {registry.host} != elsewhere.example"
