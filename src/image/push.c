@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "image/store_impl.h"
+#include "oci/platform.h"
 
 enum { IN_FLIGHT_MAX = 4, POLL_MS = 200 };
 
@@ -28,6 +29,8 @@ typedef struct PushBlob {
 struct Push {
 	ImageStore *store;
 	const PushOptions *o;
+	const Image *image;
+	const char *tag; /* NULL: by its digest alone */
 	Arena *arena;
 	TransferClient *worker;
 	const char *repository; /* "docker.io/library/debian" */
@@ -136,7 +139,7 @@ static int find_mounts(Push *p, Err *e)
 		"SELECT DISTINCT substr(repository, length(?1) + 1) FROM repo_digests WHERE substr(repository, 1, length(?1)) = ?1 AND "
 		"repository <> ?2 AND manifest IN (SELECT other.manifest FROM image_layers AS other JOIN image_layers AS own USING (diff_id) "
 		"WHERE own.manifest = ?3) LIMIT 3",
-		DB_ARGS(db_text(prefix), db_text(p->repository), DB_DIGEST(&p->o->image->manifest)), &rows, e);
+		DB_ARGS(db_text(prefix), db_text(p->repository), DB_DIGEST(&p->image->manifest)), &rows, e);
 	size_t n = 0;
 	while (r >= 0 && n < MOUNTS_MAX && (r = db_next(&rows, e)) > 0)
 		if (db_row_dup(&rows, 0, p->arena, &items[n++]) < 0) return no_memory(e);
@@ -147,9 +150,9 @@ static int find_mounts(Push *p, Err *e)
 static int plan(Push *p, Err *e)
 {
 	ImageConfig config;
-	int r = image_documents(p->store, p->o->image, p->arena, &p->manifest, &config, e);
+	int r = image_documents(p->store, p->image, p->arena, &p->manifest, &config, e);
 	if (r >= 0) r = image_config_check_layers(&config, &p->manifest, e);
-	if (r >= 0) r = content_read(p->store, &p->o->image->manifest, MANIFEST_MAX, p->arena, &p->text, &p->text_n, e);
+	if (r >= 0) r = content_read(p->store, &p->image->manifest, MANIFEST_MAX, p->arena, &p->text, &p->text_n, e);
 	if (r < 0) return r;
 	if (!(p->blobs = arena_array(p->arena, p->manifest.layers.n + 1, sizeof *p->blobs))) return no_memory(e);
 	int fd = content_open(p->store, &p->manifest.config.digest, NULL, e);
@@ -261,7 +264,7 @@ static int send_manifest(Push *p, PushResult *ret, Err *e)
 	if (r < 0) return err_sys(e, r, "write the manifest");
 	char digest[DIGEST_TEXT_MAX];
 	TransferRequest req = request(p, TRANSFER_MANIFEST_PUT);
-	req.reference = p->o->reference->tag;
+	req.reference = p->tag;
 	req.media_type = p->manifest.media_type ? p->manifest.media_type : MEDIA_TYPE_OCI_MANIFEST;
 	req.size = p->text_n;
 	req.digest = digest_format(&ret->manifest, digest);
@@ -269,26 +272,139 @@ static int send_manifest(Push *p, PushResult *ret, Err *e)
 	r = transfer_call(p->worker, &req, &(TransferFds){ .input = body }, NULL, NULL, p->arena, NULL, e);
 	if (r < 0) return r;
 	return db_run(p->store->db, "INSERT OR IGNORE INTO repo_digests VALUES(?, ?, ?)",
-		      DB_ARGS(db_text(p->repository), DB_DIGEST(&ret->manifest), DB_DIGEST(&p->o->image->manifest)), e);
+		      DB_ARGS(db_text(p->repository), DB_DIGEST(&ret->manifest), DB_DIGEST(&p->image->manifest)), e);
 }
 
 static void push_done(Push *p)
 {
-	transfer_stop(p->worker);
 	for (size_t i = 0; i < p->n; i++) {
 		fd_close(p->blobs[i].fd);
 		free(p->blobs[i].location);
 	}
 }
 
+/* One image with all it consists of. */
+static int push_image(const Push *with, const Image *image, const char *tag, PushResult *ret, Err *e)
+{
+	AUTO(push_done) Push p = *with;
+	p.image = image;
+	p.tag = tag;
+	int r = plan(&p, e);
+	if (r >= 0) r = send_blobs(&p, e);
+	return r < 0 ? r : send_manifest(&p, ret, e);
+}
+
+/* ---- several platforms ---- */
+
+/* The image of the store that an entry of an index names. 1, or 0 when it is not there. */
+static int find_sibling(const Push *p, const Digest *manifest, Image *ret, Err *e)
+{
+	char text[DIGEST_TEXT_MAX];
+	Err none = ERR_INIT;
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(p->store->db, "SELECT 1 FROM images WHERE manifest = ?", DB_ARGS(DB_DIGEST(manifest)), &rows, e);
+	db_rows_done(&rows);
+	if (r <= 0) return r;
+	r = image_find(p->store, digest_format(manifest, text), p->arena, ret, &none);
+	return r >= 0 && digest_equal(&ret->manifest, manifest); /* it may just have been removed */
+}
+
+/* An index names manifests by digest: they must go as they are, with the blobs that they name. */
+static int has_all_blobs(const Push *p, const Digest *manifest, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(p->store->db,
+		       "SELECT 1 FROM image_layers WHERE manifest = ? AND (blob IS NULL OR blob NOT IN (SELECT digest FROM contents))",
+		       DB_ARGS(DB_DIGEST(manifest)), &rows, e);
+	return r < 0 ? r : r == 0;
+}
+
+/* The images of the index that the image was chosen from. 1 when the store has all of them, whole. */
+static int find_siblings(const Push *p, const Index *index, Image *images, size_t *ret_n, Err *e)
+{
+	bool all = true;
+	size_t n = 0;
+	for (size_t i = 0; i < index->manifests.n; i++) {
+		const Digest *d = &index->manifests.items[i].digest;
+		int r = find_sibling(p, d, &images[n], e);
+		if (r < 0) return r;
+		n += r > 0;
+		all &= r > 0;
+		if (r > 0 && (r = has_all_blobs(p, d, e)) < 0) return r;
+		all &= r > 0;
+	}
+	*ret_n = n;
+	return all && n > 0;
+}
+
+static int push_index(Push *p, const Image *images, size_t n, const char *type, PushResult *ret, Err *e)
+{
+	PushResult each;
+	for (size_t i = 0; i < n; i++) {
+		int r = push_image(p, &images[i], NULL, &each, e);
+		if (r < 0) return r;
+		if (!digest_equal(&each.manifest, &images[i].manifest))
+			return err_set(e, ERR_STATE, ESTALE, "a compressed layer has been removed meanwhile: push again");
+	}
+	p->tag = p->o->reference->tag;
+	p->image = p->o->image;
+	p->manifest.media_type = type;
+	return send_manifest(p, ret, e);
+}
+
+/* The one image to send: of the platform that is asked for, or the one that the name means. */
+static int choose(const Push *p, const Image *images, size_t n, const Image **ret, Err *e)
+{
+	*ret = p->o->image;
+	if (!p->o->platform || platform_rank(p->o->platform, &p->o->image->platform) == 0) return 0;
+	int best = -1;
+	for (size_t i = 0; i < n; i++) {
+		int rank = platform_rank(p->o->platform, &images[i].platform);
+		if (rank < 0 || (best >= 0 && rank >= best)) continue;
+		best = rank;
+		*ret = &images[i];
+	}
+	if (best >= 0 || platform_rank(p->o->platform, &p->o->image->platform) > 0) return 0;
+	const char *platform = platform_format(p->o->platform, p->arena);
+	return err_set(e, ERR_NOT_FOUND, ENOENT, "the store has no image for %s of it", platform ? platform : "this platform");
+}
+
+static int push_all(Push *p, PushResult *ret, Err *e)
+{
+	const Image *image = p->o->image, *chosen;
+	ImageDocument document = { 0 };
+	Image *siblings = NULL;
+	Err none = ERR_INIT;
+	size_t n = 0;
+	int whole = 0;
+	bool indexed = !digest_equal(&image->target, &image->manifest);
+	if (indexed && content_read(p->store, &image->target, MANIFEST_MAX, p->arena, &p->text, &p->text_n, &none) >= 0 &&
+	    image_document_parse(p->text, p->text_n, NULL, p->arena, &document, &none) >= 0 && document.kind == MEDIA_INDEX) {
+		siblings = arena_array(p->arena, document.index.manifests.n + 1, sizeof *siblings);
+		if (!siblings) return no_memory(e);
+		whole = find_siblings(p, &document.index, siblings, &n, e);
+		if (whole < 0) return whole;
+	}
+	*ret = (PushResult){ .alone = indexed };
+	if (whole && !p->o->platform) {
+		ret->alone = false;
+		return push_index(p, siblings, n, document.media_type, ret, e);
+	}
+	int r = choose(p, siblings, n, &chosen, e);
+	return r < 0 ? r : push_image(p, chosen, p->o->reference->tag, ret, e);
+}
+
+static void worker_done(Push *p)
+{
+	transfer_stop(p->worker);
+}
+
 int image_push(ImageStore *s, const PushOptions *o, Arena *a, PushResult *ret, Err *e)
 {
-	AUTO(push_done) Push p = { .store = s, .o = o, .arena = a, .repository = reference_name(o->reference, a) };
+	AUTO(worker_done) Push p = { .store = s, .o = o, .arena = a, .repository = reference_name(o->reference, a) };
 	const char *familiar = reference_familiar(o->reference, a);
 	if (!p.repository || !familiar) return no_memory(e);
 	int r = transfer_start(&(TransferOptions){ .program = o->worker }, &p.worker, e);
-	if (r >= 0) r = plan(&p, e);
-	if (r >= 0) r = send_blobs(&p, e);
-	if (r >= 0) r = send_manifest(&p, ret, e);
+	if (r >= 0) r = push_all(&p, ret, e);
 	return r < 0 ? err_wrap(e, "push %s", familiar) : 0;
 }

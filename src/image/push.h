@@ -3,6 +3,7 @@
  *  - Blobs go as they came, so the digests are those of the original. A layer whose blob is not kept is compressed anew, deterministically,
  *    and the manifest then names that one.
  *  - What the registry has is not sent; what another repository of the same registry has is mounted from there.
+ *  - An image that was chosen from an index goes with all of the index when the store has every image that it names; else alone.
  *  - An upload that was interrupted goes on where the registry says it stopped, also in a later process.
  */
 #pragma once
@@ -26,6 +27,7 @@ typedef struct PushEvent {
 
 typedef struct PushOptions {
 	const Image *image;
+	const Platform *platform;   /* that of the image's index, without the index; NULL: as the store has it. Normal */
 	const Reference *reference; /* where to: name with a tag */
 	const TransferEndpoint *endpoints;
 	size_t n_endpoints;
@@ -37,8 +39,9 @@ typedef struct PushOptions {
 } PushOptions;
 
 typedef struct PushResult {
-	Digest manifest; /* as it stands in the registry now */
-	uint64_t size;   /* of the manifest */
+	Digest manifest; /* or index: what stands in the registry under the tag now */
+	uint64_t size;   /* of that */
+	bool alone;      /* an index was left behind */
 } PushResult;
 
 int image_push(ImageStore *s, const PushOptions *o, Arena *a, PushResult *ret, Err *e) MUST_USE;

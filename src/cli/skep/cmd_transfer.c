@@ -207,6 +207,8 @@ static void show_push(void *arg, const PushEvent *event)
 	(void)!progress_update(&s->progress, id, status[event->step], (int64_t)event->bytes, (int64_t)event->total, NULL, time_monotonic());
 }
 
+static const char partly[] = "Not all multiplatform-content is present and only the available single-platform image was pushed\n";
+
 static int push_one(const Invocation *in, ImageStore *store, Show *show, const Reference *ref, const Endpoints *at, Err *e)
 {
 	Image image;
@@ -221,7 +223,11 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 	if (r < 0) return r;
 	TransferTuning tuning = { 0 };
 	if ((r = read_tuning(in, &tuning, e)) < 0) return r;
+	Platform asked;
+	const Platform *platform;
+	if ((r = make_platform(in, &asked, &platform, e)) < 0) return r;
 	const PushOptions o = { .image = &image,
+				.platform = platform,
 				.reference = ref,
 				.endpoints = at->items,
 				.n_endpoints = at->n,
@@ -235,6 +241,7 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 	char *line = arena_printf(in->arena, "digest: %s size: %ju", digest_format(&done.manifest, text), (uintmax_t)done.size);
 	if (!line) return err_sys(e, ENOMEM, "push");
 	say(show, ref->tag, line);
+	if (done.alone && !platform && !show->quiet) (void)!fd_write_all(2, partly, sizeof partly - 1);
 	return 0;
 }
 
