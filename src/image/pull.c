@@ -10,6 +10,7 @@
 #include "oci/platform.h"
 
 enum { IN_FLIGHT_MAX = 4, WAIT_NS = 100000000, POLL_MS = 100, RATIO_MAX = 2000 };
+enum { DOCUMENT_ATTEMPTS = 3 }; /* the first thing asked for: a wrong name is told of in a second */
 
 typedef enum { LAYER_MISSING, LAYER_ELSEWHERE, LAYER_UNDER_WAY, LAYER_GOT, LAYER_THERE, LAYER_FAILED } LayerState;
 
@@ -120,6 +121,7 @@ static int get_document(Pull *p, const char *reference, const Digest *known, con
 	TransferEvent got;
 	TransferRequest req = request(p, TRANSFER_MANIFEST_GET);
 	req.reference = reference;
+	if (!req.tuning.attempts) req.tuning.attempts = DOCUMENT_ATTEMPTS;
 	req.accept = (StrList){ (const char **)(uintptr_t)accept, ARRAY_LEN(accept) - 1 };
 	req.limit = MANIFEST_MAX;
 	r = transfer_call(p->worker, &req, &(TransferFds){ .body = body }, NULL, NULL, p->arena, &got, e);

@@ -56,7 +56,7 @@ typedef struct TransferEndpoint {
 
 /* TransferTuning: 0 stands for the default in the comment. */
 typedef struct TransferTuning {
-	uint32_t attempts;    /* per endpoint and without progress: 5 */
+	uint32_t attempts;    /* per endpoint and without progress: 5; 2 while another endpoint follows */
 	uint32_t backoff_ms;  /* before the second attempt, then doubled, at most 30 s; Retry-After is respected up to 2 min: 500 */
 	uint32_t connect_ms;  /* to connect, TLS included: 15,000 */
 	uint32_t stall_ms;    /* without a byte, or below 1 KiB/s: 30,000 */

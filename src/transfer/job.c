@@ -155,10 +155,13 @@ const char *job_string(Job *j, const char *s)
 
 int job_endpoints(Job *j, EndpointFn *fn, void *arg, Err *e)
 {
+	enum { ATTEMPTS_BEFORE_NEXT = 2 }; /* no patience with one endpoint while there is another */
 	size_t n = j->req.endpoints.n;
+	uint32_t attempts = j->req.tuning.attempts;
 	int r = -EINVAL;
 	for (size_t i = 0; i < n; i++) {
 		Err late = ERR_INIT;
+		j->req.tuning.attempts = i + 1 < n && attempts > ATTEMPTS_BEFORE_NEXT ? ATTEMPTS_BEFORE_NEXT : attempts;
 		*e = (Err)ERR_INIT;
 		r = fn(j, &j->req.endpoints.items[i], arg, e);
 		j->result.endpoint = (uint32_t)i;

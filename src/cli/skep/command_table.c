@@ -295,8 +295,25 @@ const Program skep_program = {
 		.description = "Works on images and containers without a daemon. Commands, options and output are those of docker(1).",
 		.after =
 			".SH EXIT STATUS\n0 on success; 125 when an option is wrong; 1 on any other failure; 64 when a template is wrong.\n"
-			".SH ENVIRONMENT\n.TP\nDOCKER_CONFIG\nThe directory of the client's config files.\n"
+			".SH ENVIRONMENT\n"
+			".TP\nDOCKER_CONFIG\nThe directory of config.json (default: ~/.docker). --config wins.\n"
+			".TP\nREGISTRY_AUTH_FILE\nA file of credentials in podman's form, read when config.json has none for a registry.\n"
+			".TP\nCONTAINERS_REGISTRIES_CONF\nRead in place of all other registries.conf files.\n"
+			".TP\nHTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY\nProxies for registries, also in small letters.\n"
+			".TP\nSSL_CERT_FILE, SSL_CERT_DIR\nThe authorities to trust, in place of the system's.\n"
+			".TP\nXDG_DATA_HOME, XDG_RUNTIME_DIR\nWithout privileges, --root and --run-root are the directories skep in these.\n"
 			".TP\nNO_COLOR\nWhen not empty, output has no colours.\n"
-			".SH FILES\n.TP\n/var/lib/skep\nImages and containers.\n.SH SEE ALSO\nskep-runtime(8), docker(1), podman(1)\n",
+			".SH FILES\n"
+			".TP\n/var/lib/skep\nImages and containers: skep.db, blobs and index.json, which are an OCI image layout, layers, and\n"
+			"ingest, where files lie until they are whole. Without privileges: ~/.local/share/skep.\n"
+			".TP\n/run/skep\nWhat need not survive a boot.\n"
+			".TP\n~/.docker/config.json\nCredentials, and the helpers that keep them: programs docker-credential-NAME in PATH. Written by login\n"
+			"and logout; what they do not know in it stays.\n"
+			".TP\n$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json\nPodman's credentials; read only.\n"
+			".TP\n/etc/containers/registries.conf, registries.conf.d, ~/.config/containers/registries.conf\nMirrors, blocked and insecure\n"
+			"registries, short names.\n"
+			".TP\n/etc/containers/certs.d/HOST, /etc/docker/certs.d/HOST\nAuthorities (*.crt) and client certificates (*.cert, *.key) of a\n"
+			"registry.\n"
+			".SH SEE ALSO\nskep-runtime(8), docker(1), podman(1), containers-registries.conf(5)\n",
 	},
 };
