@@ -52,8 +52,8 @@ static int sort_dir(Sorter *s, ErofsInode *d)
 	bool sorted = true;
 	for (const ErofsNode *c = d->u.dir.first; c; c = c->next, n++)
 		if (c->prev && erofs_names_compare(erofs_node_name(c->prev), erofs_node_name(c)) > 0) sorted = false;
-	if (sorted) return 0;
-	if (n > s->cap) {
+	if (sorted || !n) return 0;
+	if (n > s->cap || !s->items) {
 		free(s->items);
 		s->cap = 0;
 		s->items = calloc(n, sizeof *s->items);
