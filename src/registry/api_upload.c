@@ -4,6 +4,9 @@
 #include "base/time.h"
 #include "registry/range.h"
 
+/* Each chunk is synced before it is answered. A smaller one is taken all the same. */
+enum { CHUNK_MIN = 64 << 10 };
+
 /* ---- what a session is told about itself ---- */
 
 static void put_session(Request *q, const Upload *u)
@@ -39,6 +42,7 @@ static void begin_session(Request *q, uint8_t algorithm)
 	uploads_release(&q->reg->uploads, u);
 	reply_start(q, 202);
 	put_session(q, u);
+	http_reply_headerf(q->x, "OCI-Chunk-Min-Length", "%d", CHUNK_MIN);
 	reply_empty(q);
 }
 
