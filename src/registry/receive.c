@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/time.h"
 #include "sys/fd.h"
 
 enum {
@@ -124,14 +123,7 @@ static void give_up(Receive *r)
 static int publish(void *arg, Committer *committer, Db *db, Err *e)
 {
 	Receive *r = arg;
-	const Storage *s = &r->reg->storage;
-	char text[DIGEST_TEXT_MAX];
-	int x = catalog_add_blob(db, r->reg->o, r->upload->repository, digest_format(&r->want, text), r->upload->size, time_now(), e);
-	if (x < 0) return x;
-	x = storage_blob_publish(s, r->upload->id, &r->want);
-	if (x < 0) return err_sys(e, -x, "move upload %s to its place", r->upload->id);
-	commit_directory_changed(committer, storage_blob_directory(s, &r->want));
-	return 0;
+	return upload_publish(r->upload, &r->reg->storage, &r->want, r->upload->size, r->reg->o, committer, db, e);
 }
 
 static void published(void *arg, int result, const Err *e)

@@ -1,6 +1,7 @@
 /* upload.c: see upload.h. */
 #include "registry/upload.h"
 
+#include "base/time.h"
 #include "sys/fd.h"
 
 /* Ids are random: their first digits spread well. */
@@ -119,6 +120,18 @@ void uploads_release(Uploads *u, Upload *upload)
 	upload->busy = false;
 	upload->writer = NULL;
 	idle_add(u, upload);
+}
+
+int upload_publish(const Upload *upload, const Storage *s, const Digest *d, uint64_t size, const RegistryOptions *limits, Committer *c,
+		   Db *db, Err *e)
+{
+	char text[DIGEST_TEXT_MAX];
+	int r = catalog_add_blob(db, limits, upload->repository, digest_format(d, text), size, time_now(), e);
+	if (r < 0) return r;
+	r = storage_blob_publish(s, upload->id, d);
+	if (r < 0) return err_sys(e, -r, "move upload %s to its place", upload->id);
+	commit_directory_changed(c, storage_blob_directory(s, d));
+	return 0;
 }
 
 void uploads_remove(Uploads *u, const Storage *s, Upload *upload)

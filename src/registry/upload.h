@@ -6,6 +6,8 @@
 #pragma once
 
 #include "base/hash.h"
+#include "registry/catalog.h"
+#include "registry/committer.h"
 #include "registry/storage.h"
 
 typedef struct Registry Registry;
@@ -41,6 +43,11 @@ int uploads_find(Uploads *u, const Storage *s, const char *id, const char *repos
 /* uploads_take: somebody begins to write: busy, file open. -EBUSY: somebody does already. uploads_release: he has ended. */
 int uploads_take(Uploads *u, const Storage *s, Upload *upload) MUST_USE;
 void uploads_release(Uploads *u, Upload *upload);
+
+/* upload_publish: within a commit: the upload, synced and of size bytes, becomes the blob d of its repository. The caller forgets it then. As
+ * catalog_add_blob; -errno of moving the file. */
+int upload_publish(const Upload *upload, const Storage *s, const Digest *d, uint64_t size, const RegistryOptions *limits, Committer *c,
+		   Db *db, Err *e) MUST_USE;
 
 /* uploads_forget: the object alone (the file has become a blob). uploads_remove: session and file. */
 void uploads_forget(Uploads *u, Upload *upload);
