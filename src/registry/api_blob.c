@@ -37,7 +37,17 @@ static void send_part(Request *q, int fd, uint64_t from, uint64_t n)
 	http_finish(q->x);
 }
 
-static void send_blob(Request *q, const char *digest, int fd, uint64_t size)
+void blob_head(Request *q, int status, const char *digest)
+{
+	reply_start(q, status);
+	http_reply_header(q->x, "Content-Type", "application/octet-stream");
+	http_reply_header(q->x, "Docker-Content-Digest", digest);
+	http_reply_headerf(q->x, "ETag", "\"%s\"", digest);
+	http_reply_header(q->x, "Accept-Ranges", "bytes");
+	http_reply_header(q->x, "Cache-Control", "max-age=31536000");
+}
+
+void blob_send(Request *q, const char *digest, int fd, uint64_t size)
 {
 	const char *range = http_header(q->x, "Range"), *if_range = http_header(q->x, "If-Range");
 	char etag[DIGEST_TEXT_MAX + 2];
@@ -52,30 +62,28 @@ static void send_blob(Request *q, const char *digest, int fd, uint64_t size)
 		reply_empty(q);
 		return;
 	}
-	reply_start(q, kind == RANGE_PART ? 206 : 200);
-	http_reply_header(q->x, "Content-Type", "application/octet-stream");
-	http_reply_header(q->x, "Docker-Content-Digest", digest);
-	http_reply_header(q->x, "ETag", etag);
-	http_reply_header(q->x, "Accept-Ranges", "bytes");
-	http_reply_header(q->x, "Cache-Control", "max-age=31536000");
+	blob_head(q, kind == RANGE_PART ? 206 : 200, digest);
 	if (kind == RANGE_PART)
 		http_reply_headerf(q->x, "Content-Range", "bytes %ju-%ju/%ju", (uintmax_t)from, (uintmax_t)(from + n - 1), (uintmax_t)size);
 	send_part(q, fd, from, n);
 }
 
-static void read_blob(Request *q, const Digest *d, const char *digest)
+void blob_serve(Request *q, const Digest *d, const char *digest)
 {
 	CatalogBlob blob;
 	Err e = ERR_INIT;
 	uint64_t size;
 	int r = catalog_blob(q->reg->db, q->name, digest, &blob, &e);
 	if (r < 0) {
-		if (r == -ENOENT)
+		if (r == -ENOENT && q->proxy && !q->fetched)
+			upstream_blob(q, d, digest);
+		else if (r == -ENOENT)
 			reply_error(q, CODE_BLOB_UNKNOWN, NULL);
 		else
 			reply_failure(q, &e);
 		return;
 	}
+	if (q->proxy && !q->fetched) q->reg->upstream.hits++;
 	if (request_is(q, "HEAD")) keep_blob(q, digest, &blob);
 	if (etag_matches(q, digest)) {
 		reply_start(q, 304);
@@ -91,7 +99,7 @@ static void read_blob(Request *q, const Digest *d, const char *digest)
 		reply_error(q, CODE_BLOB_UNKNOWN, NULL);
 		return;
 	}
-	send_blob(q, digest, fd, size);
+	blob_send(q, digest, fd, size);
 }
 
 static int run_delete(Change *c, Db *db, Err *e)
@@ -119,7 +127,7 @@ void api_blob(Request *q)
 	if (!request_digest(q, &d)) return;
 	digest_format(&d, digest);
 	if (request_reads(q))
-		read_blob(q, &d, digest);
+		blob_serve(q, &d, digest);
 	else if (request_is(q, "DELETE"))
 		change_submit(q->reg, q, q->name, digest, "", run_delete, deleted);
 	else

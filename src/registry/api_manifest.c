@@ -45,10 +45,25 @@ static int resolve(Request *q, char ret_digest[static DIGEST_TEXT_MAX], Err *e)
 	return r;
 }
 
-static void send_manifest(Request *q, const char *digest, const char *type, Str body)
+static int run_pull(Change *c, Db *db, Err *e)
+{
+	return webhook_enqueue(c->reg, db, "pull", c->name, c->reference, c->other, 0, e);
+}
+
+static void told(Change *c, int result, const Err *e)
+{
+	if (result < 0)
+		log_write(c->reg->log, LOG_ERROR, "webhook: %s", e->msg);
+	else
+		webhook_kick(c->reg);
+}
+
+void manifest_send(Request *q, const char *digest, const char *type, Str body)
 {
 	const char *known = http_header(q->x, "If-None-Match");
 	bool same = known && (streq(known, "*") || strstr(known, digest));
+	if (!same && request_is(q, "GET") && webhook_wants(q->reg, "pull", q->name))
+		change_submit(q->reg, NULL, q->name, q->reference, digest, run_pull, told);
 	reply_start(q, same ? 304 : 200);
 	http_reply_headerf(q->x, "ETag", "\"%s\"", digest);
 	http_reply_header(q->x, "Docker-Content-Digest", digest);
@@ -58,32 +73,42 @@ static void send_manifest(Request *q, const char *digest, const char *type, Str 
 		reply_body(q, type, body.p, body.n);
 }
 
-static void read_manifest(Request *q)
+/* 0: answered; else -errno, and nothing was said yet. */
+static int answer(Request *q, Err *e)
 {
 	char digest[DIGEST_TEXT_MAX], key_text[KEY_MAX];
-	Err e = ERR_INIT;
 	Str value;
-	int r = resolve(q, digest, &e);
-	if (r >= 0) {
-		Str key = cache_key(key_text, q->name, "", digest);
-		if (cache_get(&q->reg->cache, key, &value)) {
-			size_t n = strnlen(value.p, value.n);
-			send_manifest(q, digest, value.p, (Str){ value.p + n + 1, value.n - n - 1 });
-			return;
-		}
-		AUTO_BUF type = BUF_INIT(MANIFEST_TYPE_MAX + 1), body = BUF_INIT(MANIFEST_MAX + 1);
-		r = catalog_manifest(q->reg->db, q->name, digest, &type, &body, &e);
-		if (r >= 0) {
-			cache_put(&q->reg->cache, key, (Str){ buf_str(&type), type.n + 1 }, (Str){ body.p, body.n });
-			send_manifest(q, digest, buf_str(&type), (Str){ body.p, body.n });
-			return;
-		}
+	int r = resolve(q, digest, e);
+	if (r < 0) return r;
+	Str key = cache_key(key_text, q->name, "", digest);
+	if (cache_get(&q->reg->cache, key, &value)) {
+		size_t n = strnlen(value.p, value.n);
+		manifest_send(q, digest, value.p, (Str){ value.p + n + 1, value.n - n - 1 });
+		return 0;
 	}
+	AUTO_BUF type = BUF_INIT(MANIFEST_TYPE_MAX + 1), body = BUF_INIT(MANIFEST_MAX + 1);
+	r = catalog_manifest(q->reg->db, q->name, digest, &type, &body, e);
+	if (r < 0) return r;
+	cache_put(&q->reg->cache, key, (Str){ buf_str(&type), type.n + 1 }, (Str){ body.p, body.n });
+	manifest_send(q, digest, buf_str(&type), (Str){ body.p, body.n });
+	return 0;
+}
+
+bool manifest_try(Request *q)
+{
+	Err e = ERR_INIT;
+	return answer(q, &e) >= 0;
+}
+
+void manifest_serve(Request *q)
+{
+	Err e = ERR_INIT;
+	int r = answer(q, &e);
 	if (r == -ENOENT)
 		reply_error(q, CODE_MANIFEST_UNKNOWN, "manifest %s unknown in %s", q->reference, q->name);
 	else if (r == -EINVAL)
 		reply_error(q, CODE_DIGEST_INVALID, "%s", e.msg);
-	else
+	else if (r < 0)
 		reply_failure(q, &e);
 }
 
@@ -102,6 +127,7 @@ static int run_delete(Change *c, Db *db, Err *e)
 static void deleted(Change *c, int result, const Err *e)
 {
 	if (result >= 0) {
+		upstream_forget(c->reg, c->name, c->reference);
 		/* a manifest takes its tags along */
 		if (is_digest(c->reference))
 			service_cache_forget_repository(c->reg, c->name);
@@ -132,8 +158,10 @@ static void delete_manifest(Request *q)
 
 void api_manifest(Request *q)
 {
-	if (request_reads(q))
-		read_manifest(q);
+	if (request_reads(q) && q->proxy)
+		upstream_manifest(q);
+	else if (request_reads(q))
+		manifest_serve(q);
 	else if (request_is(q, "PUT"))
 		api_manifest_put(q);
 	else if (request_is(q, "DELETE"))

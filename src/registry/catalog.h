@@ -78,6 +78,8 @@ typedef struct CatalogManifest {
 } CatalogManifest;
 /* catalog_put_manifest: -ENOLINK: what it refers to is not in the repository (the message names the first), unless limits->sparse; -EDQUOT. */
 int catalog_put_manifest(Db *db, const RegistryOptions *limits, const char *name, const CatalogManifest *m, int64_t now, Err *e) MUST_USE;
+/* catalog_touch_tag: it was found to be current: it counts as pushed now. Nothing when there is none. */
+int catalog_touch_tag(Db *db, const char *name, const char *tag, int64_t now, Err *e) MUST_USE;
 /* catalog_delete_manifest: with the tags that stand for it. catalog_delete_tag: the tag alone. -ENOENT. */
 int catalog_delete_manifest(Db *db, const char *name, const char *digest, Err *e) MUST_USE;
 int catalog_delete_tag(Db *db, const char *name, const char *tag, Err *e) MUST_USE;

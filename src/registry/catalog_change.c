@@ -194,6 +194,13 @@ int catalog_put_manifest(Db *db, const RegistryOptions *limits, const char *name
 	return r < 0 ? r : put_tags(db, repository, m, now, e);
 }
 
+int catalog_touch_tag(Db *db, const char *name, const char *tag, int64_t now, Err *e)
+{
+	int r = db_run(db, "UPDATE tags SET pushed = ? WHERE repository = (SELECT id FROM repositories WHERE name = ?) AND name = ?",
+		       DB_ARGS(db_int(now), db_text(name), db_text(tag)), e);
+	return r < 0 ? r : 0;
+}
+
 static int remove_manifest(Db *db, int64_t repository, const char *digest, uint64_t size, Err *e)
 {
 	DbArgs key = DB_ARGS(db_int(repository), db_text(digest));

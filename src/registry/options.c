@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include "base/glob.h"
+#include "net/url.h"
 #include "registry/name.h"
 #include "registry/webhook.h"
 #include "sys/fd.h"
+
+enum { PROXY_TTL = 300, PROXY_TTL_MAX = 365 * 86400 };
 
 #define ROW(T, json_name, k, field, ...) \
 	{ \
@@ -35,7 +38,9 @@ BIND_TABLE(auth_table, "auth", RegistryAuth, ROW(RegistryAuth, "htpasswd", BIND_
 	   ROW(RegistryAuth, "anonymousPull", BIND_BOOL, anonymous_pull),
 	   ROW(RegistryAuth, "rules", BIND_LIST, rules, .sub = &access_rule_table));
 BIND_TABLE(proxy_table, "proxy", RegistryProxy, ROW(RegistryProxy, "prefix", BIND_STRING, prefix),
-	   ROW(RegistryProxy, "upstream", BIND_STRING, upstream, .flags = BIND_REQUIRED));
+	   ROW(RegistryProxy, "upstream", BIND_STRING, upstream, .flags = BIND_REQUIRED),
+	   ROW(RegistryProxy, "username", BIND_STRING, username), ROW(RegistryProxy, "password", BIND_STRING, password),
+	   ROW(RegistryProxy, "ttl", BIND_OPT_UINT, ttl, .max = PROXY_TTL_MAX), ROW(RegistryProxy, "insecure", BIND_BOOL, insecure));
 
 BIND_TABLE(registry_options_table, "registry", RegistryOptions, ROW(RegistryOptions, "root", BIND_STRING, root),
 	   ROW(RegistryOptions, "listen", BIND_STRINGS, listen), ROW(RegistryOptions, "metricsListen", BIND_STRING, metrics_listen),
@@ -84,7 +89,7 @@ static int check_gc(const RegistryGc *gc, Err *e)
 
 static int check_webhooks(const RegistryOptions *o, Err *e)
 {
-	static const char *const known[] = { "push", "delete", "mount" };
+	static const char *const known[] = { "push", "delete", "mount", "pull" };
 	for (size_t i = 0; i < o->webhooks.n; i++) {
 		const RegistryWebhook *hook = &o->webhooks.items[i];
 		int r = webhook_check_url(hook->url, e);
@@ -95,9 +100,68 @@ static int check_webhooks(const RegistryOptions *o, Err *e)
 			for (size_t m = 0; m < ARRAY_LEN(known); m++)
 				found |= streq(hook->events.items[k], known[m]);
 			if (!found)
-				return err_set(e, ERR_CONFIG, EINVAL, "webhooks[%zu]: \"%s\" is no event: push, delete, mount", i,
+				return err_set(e, ERR_CONFIG, EINVAL, "webhooks[%zu]: \"%s\" is no event: push, delete, mount, pull", i,
 					       hook->events.items[k]);
 		}
+	}
+	return 0;
+}
+
+/* The repository names below the upstream: "" or a name. */
+static int check_proxy_path(RegistryProxy *p, Str path, Arena *a, Err *e)
+{
+	while (path.n && path.p[0] == '/')
+		path = (Str){ path.p + 1, path.n - 1 };
+	while (path.n && path.p[path.n - 1] == '/')
+		path.n--;
+	if (path.n && !name_valid(path))
+		return err_set(e, ERR_CONFIG, EINVAL, "upstream %s: its path is no beginning of a repository's name", p->upstream);
+	p->path = arena_str(a, path);
+	return p->path ? 0 : err_sys(e, ENOMEM, "read the proxies");
+}
+
+static int check_proxy(RegistryProxy *p, Arena *a, Err *e)
+{
+	Url url;
+	if (!p->prefix) p->prefix = "";
+	if (p->prefix[0] && !name_valid(str_of(p->prefix)))
+		return err_set(e, ERR_CONFIG, EINVAL, "\"%s\" is no repository name", p->prefix);
+	const char *text = strstr(p->upstream, "://") ? p->upstream : arena_printf(a, "https://%s", p->upstream);
+	if (!text) return err_sys(e, ENOMEM, "read the proxies");
+	int r = url_parse(str_of(text), &url, e);
+	if (r < 0) return err_wrap(e, "upstream");
+	if (url.user.n)
+		return err_set(e, ERR_CONFIG, EINVAL, "upstream at %.*s: credentials belong in username and password", (int)url.host.n,
+			       url.host.p);
+	if ((!str_eq(url.scheme, "https") && !str_eq(url.scheme, "http")) || !url.host.n || url.has_query || url.has_fragment)
+		return err_set(e, ERR_CONFIG, EINVAL, "upstream %s: expected https://HOST[:PORT][/PATH], http:// or a host", p->upstream);
+	if (!p->username != !p->password)
+		return err_set(e, ERR_CONFIG, EINVAL, "upstream %s: username and password belong together", p->upstream);
+	/* the name that people know of docker's registry is not the one it answers to */
+	p->library = str_eq(url.host, "docker.io") || str_eq(url.host, "index.docker.io") || str_eq(url.host, "registry-1.docker.io");
+	char port[16] = "";
+	if (url.port) snprintf(port, sizeof port, ":%d", url.port);
+	if (p->library)
+		p->url = arena_strdup(a, "https://registry-1.docker.io");
+	else
+		p->url = arena_printf(a, "%.*s://%s%.*s%s%s", (int)url.scheme.n, url.scheme.p, url.is_ipv6 ? "[" : "", (int)url.host.n,
+				      url.host.p, url.is_ipv6 ? "]" : "", port);
+	if (!p->url) return err_sys(e, ENOMEM, "read the proxies");
+	if (!p->ttl.set) p->ttl = (OptUint){ .set = true, .v = PROXY_TTL };
+	return check_proxy_path(p, url.path, a, e);
+}
+
+static int check_proxies(RegistryOptions *o, Arena *a, Err *e)
+{
+	if (o->proxies.n && o->readonly)
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "proxies: a read-only registry keeps no copies; pushes below a prefix are refused anyway");
+	for (size_t i = 0; i < o->proxies.n; i++) {
+		if (check_proxy(&o->proxies.items[i], a, e) < 0) return err_wrap(e, "proxies[%zu]", i);
+		for (size_t k = 0; k < i; k++)
+			if (streq(o->proxies.items[k].prefix, o->proxies.items[i].prefix))
+				return err_set(e, ERR_CONFIG, EINVAL, "proxies[%zu]: the prefix \"%s\" has an upstream already", i,
+					       o->proxies.items[i].prefix);
 	}
 	return 0;
 }
@@ -142,9 +206,6 @@ int registry_options_check(RegistryOptions *o, Arena *a, Err *e)
 	static const char *local[] = { "127.0.0.1:5000", NULL };
 	if (!o->root || !o->root[0]) return err_set(e, ERR_USAGE, EINVAL, "root: the registry's directory is not set");
 	if (!o->listen.n) o->listen = (StrList){ local, 1 };
-	if (o->proxies.n)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "proxies: this registry does not fetch from others (%s)",
-			       o->proxies.items[0].upstream);
 	for (size_t i = 0; i < o->quotas.n; i++) {
 		if (!o->quotas.items[i].prefix) o->quotas.items[i].prefix = "";
 		const char *prefix = o->quotas.items[i].prefix;
@@ -153,6 +214,7 @@ int registry_options_check(RegistryOptions *o, Arena *a, Err *e)
 	}
 	int r = check_gc(&o->gc, e);
 	if (r >= 0) r = check_webhooks(o, e);
+	if (r >= 0) r = check_proxies(o, a, e);
 	if (r >= 0) r = check_auth(o, a, e);
 	if (r < 0) return r;
 	if (!o->gc.interval) o->gc.interval = 3600;

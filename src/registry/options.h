@@ -31,7 +31,7 @@ typedef struct RegistryGc {
 typedef struct RegistryWebhook {
 	const char *url;      /* http:// */
 	StrList repositories; /* patterns; empty: all */
-	StrList events;       /* push, delete, mount; empty: all */
+	StrList events;       /* push, delete, mount; empty: all these; pull, which is told only when it is asked for */
 } RegistryWebhook;
 
 typedef struct RegistryTls {
@@ -49,8 +49,17 @@ typedef struct RegistryAuth {
 	AccessRuleList rules;    /* none: who has logged in may do everything */
 } RegistryAuth;
 
+/* Repositories at and below prefix are copies of those of another registry, which is asked for what is not here. Of several
+ * prefixes the longest counts; "" is all repositories. */
 typedef struct RegistryProxy {
-	const char *prefix, *upstream;
+	const char *prefix;
+	const char *upstream; /* "https://host:port/path" (path: put before the repositories' names), "http://…", "host" */
+	const char *username, *password;
+	OptUint ttl;   /* seconds after which what a tag stands for is asked for again; absent: 300 */
+	bool insecure; /* https: the certificate is not verified */
+	/* set by registry_options_check: */
+	const char *url, *path; /* scheme and host; "" or the path */
+	bool library;           /* docker.io: a name of one part stands below library/ there */
 } RegistryProxy;
 
 typedef struct RegistryOptions {
@@ -72,6 +81,7 @@ typedef struct RegistryOptions {
 	bool no_delete;            /* deletions get 405 */
 	bool sparse;               /* manifests may refer to blobs that are not there */
 	bool access_log;           /* a JSON line for each request on standard output */
+	const char *worker;        /* for tests: the program skep-transfer; NULL: as transfer_start() finds it */
 } RegistryOptions;
 
 extern const BindTable registry_options_table;

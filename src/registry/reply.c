@@ -47,6 +47,7 @@ void reply_start(Request *q, int status)
 	http_reply(q->x, status);
 	http_reply_header(q->x, "Docker-Distribution-API-Version", "registry/2.0");
 	http_reply_header(q->x, "X-Content-Type-Options", "nosniff");
+	if (q->warning) http_reply_header(q->x, "Warning", q->warning);
 }
 
 void reply_empty(Request *q)

@@ -6,7 +6,13 @@
 
 #include "net/tls.h"
 
-enum { GRACE_SECONDS = 10, CONNECTIONS_MAX = 20000, FDS_PER_CONNECTION = 2, FDS_OWN = 64 };
+enum {
+	GRACE_SECONDS = 10,
+	CONNECTIONS_MAX = 20000,
+	FDS_PER_CONNECTION = 2,       /* a blob's file */
+	FDS_PER_CONNECTION_PROXY = 3, /* one that still arrives has two: upstream_blob.c */
+	FDS_OWN = 64,
+};
 
 #define SECOND INT64_C(1000000000)
 
@@ -127,22 +133,25 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 /* ---- the beginning ---- */
 
 /* As many descriptors as the hard limit grants; then as many connections as fit. */
-static unsigned raise_limits(void)
+static unsigned raise_limits(bool proxies)
 {
+	const rlim_t own = FDS_OWN + (proxies ? UPSTREAM_FETCHES_MAX : 0), each = proxies ? FDS_PER_CONNECTION_PROXY : FDS_PER_CONNECTION;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
-	rlim_t n = limit.rlim_cur > FDS_OWN ? (limit.rlim_cur - FDS_OWN) / FDS_PER_CONNECTION : 16;
+	rlim_t n = limit.rlim_cur > own ? (limit.rlim_cur - own) / each : 16;
 	return n > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)n;
 }
 
 static int start_http(Registry *reg, Err *e)
 {
 	const RegistryOptions *o = reg->o;
-	HttpServerOptions options = {
-		.max_connections = raise_limits(), .tls = reg->tls, .handle = service_handle, .stopped = on_stopped, .arg = reg
-	};
+	HttpServerOptions options = { .max_connections = raise_limits(o->proxies.n > 0),
+				      .tls = reg->tls,
+				      .handle = service_handle,
+				      .stopped = on_stopped,
+				      .arg = reg };
 	int r = http_server_new(&reg->loop, &options, &reg->http, e);
 	for (size_t i = 0; r >= 0 && i < o->listen.n; i++)
 		r = http_server_listen(reg->http, o->listen.items[i], e);
@@ -181,6 +190,7 @@ static int start(Registry *reg, Err *e)
 	/* before the threads, which shall have them blocked */
 	if (r >= 0) {
 		r = start_signals(reg, e);
+		if (r >= 0) r = upstream_init(reg, e);
 		if (r < 0) db_close(writing);
 	}
 	if (r >= 0) r = committer_new(&reg->loop, writing, &reg->committer, e);
@@ -197,9 +207,11 @@ static void end(Registry *reg)
 	reg->stopping = true;
 	http_server_free(reg->metrics_http);
 	http_server_free(reg->http);
+	upstream_stop(reg);
 	reg->http = reg->metrics_http = NULL;
 	workers_free(reg->workers);
 	committer_free(reg->committer);
+	upstream_done(reg);
 	webhook_done(reg);
 	loop_timer_cancel(&reg->collector.timer);
 	loop_timer_cancel(&reg->stop_timer);

@@ -56,6 +56,7 @@ static void api_metrics(Request *q)
 	AUTO_BUF out = BUF_INIT(1 << 20);
 	if (catalog_totals(reg->db, &totals, &e) < 0) log_write(reg->log, LOG_ERROR, "metrics: %s", e.msg);
 	const RegistryGcResult *gc = &reg->collector.total;
+	const Upstream *up = &reg->upstream;
 	const MetricsGauge gauges[] = {
 		{ "skep_registry_repositories", "Repositories.", false, (double)totals.repositories },
 		{ "skep_registry_manifests", "Manifests in all repositories.", false, (double)totals.manifests },
@@ -72,6 +73,13 @@ static void api_metrics(Request *q)
 		{ "skep_registry_gc_bytes_total", "Bytes of blobs collected.", true, (double)gc->bytes },
 		{ "skep_registry_gc_manifests_total", "Manifests collected.", true, (double)gc->manifests },
 		{ "skep_registry_gc_tags_total", "Tags collected.", true, (double)gc->tags },
+		{ "skep_registry_proxy_hits_total", "Manifests and blobs of upstreams that were here.", true, (double)up->hits },
+		{ "skep_registry_proxy_misses_total", "Manifests and blobs that had to be got from an upstream.", true,
+		  (double)up->misses },
+		{ "skep_registry_proxy_stale_total", "Tags served although their upstream did not answer.", true, (double)up->stale },
+		{ "skep_registry_proxy_failures_total", "Requests to upstreams that failed.", true, (double)up->failed },
+		{ "skep_registry_proxy_received_bytes_total", "Bytes got from upstreams.", true, (double)up->bytes },
+		{ "skep_registry_proxy_fetches", "Manifests and blobs being got from upstreams.", false, (double)up->n },
 		{ "skep_registry_webhooks_sent_total", "Events delivered.", true, (double)reg->webhooks.sent },
 		{ "skep_registry_webhooks_failed_total", "Deliveries that failed.", true, (double)reg->webhooks.failed },
 	};
@@ -102,6 +110,10 @@ static void dispatch(Request *q)
 	unsigned needed = needed_rights(q);
 	if ((q->rights & needed) != needed) {
 		auth_refuse(q, needed);
+		return;
+	}
+	if (q->proxy && needed & ACCESS_PUSH) {
+		reply_error(q, CODE_UNSUPPORTED, "%s is a copy of what is at %s: push there", q->name, q->proxy->url);
 		return;
 	}
 	if (o->readonly && changes_something(q)) {
@@ -171,6 +183,7 @@ static bool take_names(Request *q)
 		return false;
 	}
 	q->name = arena_str(a, q->route.name);
+	if (q->name) q->proxy = upstream_proxy(q->reg->o, q->name);
 	if (q->route.reference.n) q->reference = arena_str(a, q->route.reference);
 	if (q->name && q->reference) return true;
 	reply_error_status(q, 503, CODE_UNSUPPORTED, "no memory left for this request");

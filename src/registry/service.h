@@ -15,6 +15,7 @@
 #include "registry/registry.h"
 #include "registry/storage.h"
 #include "registry/upload.h"
+#include "registry/upstream.h"
 #include "registry/webhook.h"
 #include "registry/workers.h"
 
@@ -37,6 +38,7 @@ struct Registry {
 	Metrics metrics;
 	Collector collector;
 	Webhooks webhooks;
+	Upstream upstream;
 	LoopSignals signals;
 	LoopTimer stop_timer;
 	bool stopping;
@@ -47,12 +49,15 @@ struct Request {
 	HttpExchange *x;
 	const char *method;
 	Route route;
-	const char *name;      /* repository, valid; NULL for routes without */
-	const char *reference; /* tag, digest or session as the path has it; "" for routes without */
-	const char *user;      /* NULL: anonymous */
-	const Token *token;    /* he came with one: it narrows his rights */
-	unsigned rights;       /* ACCESS_… for name */
-	int64_t started;       /* ns, monotonic */
+	const char *name;           /* repository, valid; NULL for routes without */
+	const char *reference;      /* tag, digest or session as the path has it; "" for routes without */
+	const char *user;           /* NULL: anonymous */
+	const Token *token;         /* he came with one: it narrows his rights */
+	unsigned rights;            /* ACCESS_… for name */
+	const RegistryProxy *proxy; /* name is a copy of a repository there; NULL: it is our own */
+	bool fetched;               /* it was just got from there: not to be asked for again */
+	const char *warning;        /* a field Warning of the answer; NULL: none */
+	int64_t started;            /* ns, monotonic */
 };
 
 /* ---- reply.c ---- */
@@ -97,6 +102,15 @@ void api_blob(Request *q);     /* api_blob.c */
 void api_uploads(Request *q);  /* api_upload.c: POST */
 void api_upload(Request *q);   /* PATCH, PUT, GET, DELETE */
 void api_manifest(Request *q); /* api_manifest.c; PUT: api_push.c */
+/* manifest_try: answers with the manifest when it is here; false: it is not. manifest_serve: answers, whatever it takes. manifest_send: with
+ * these bytes. */
+bool manifest_try(Request *q);
+void manifest_serve(Request *q);
+void manifest_send(Request *q, const char *digest, const char *type, Str body);
+/* blob_serve: answers GET and HEAD with the blob, or that there is none. blob_send: with an open file (owned). blob_head: what both have. */
+void blob_serve(Request *q, const Digest *d, const char *digest);
+void blob_send(Request *q, const char *digest, int fd, uint64_t size);
+void blob_head(Request *q, int status, const char *digest);
 void api_manifest_put(Request *q);
 void api_tags(Request *q); /* api_list.c */
 void api_catalog(Request *q);

@@ -65,12 +65,29 @@ static void write_event(Registry *reg, const char *action, const char *repositor
 
 static bool wants(const RegistryWebhook *hook, const char *action, const char *repository)
 {
-	bool event = !hook->events.n, name = !hook->repositories.n;
+	/* a write for each pull is for those who say so */
+	bool event = !hook->events.n && !streq(action, "pull"), name = !hook->repositories.n;
 	for (size_t i = 0; i < hook->events.n; i++)
 		event |= streq(hook->events.items[i], action);
 	for (size_t i = 0; i < hook->repositories.n; i++)
 		name |= glob_match(str_of(hook->repositories.items[i]), str_of(repository), GLOB_STARSTAR) > 0;
 	return event && name;
+}
+
+bool webhook_wants(const Registry *reg, const char *action, const char *repository)
+{
+	for (size_t i = 0; i < reg->o->webhooks.n; i++)
+		if (wants(&reg->o->webhooks.items[i], action, repository)) return true;
+	return false;
+}
+
+/* Anybody may pull, as often as he likes: a receiver that is away must not fill the disk. */
+static int has_room(Db *db, const char *url, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(db, "SELECT count(*) FROM (SELECT 1 FROM events WHERE url = ? LIMIT ?)",
+		       DB_ARGS(db_text(url), db_int(WEBHOOK_PULLS_MAX)), &rows, e);
+	return r <= 0 ? r : db_row_int(&rows, 0) < WEBHOOK_PULLS_MAX;
 }
 
 int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest,
@@ -80,6 +97,7 @@ int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repos
 	for (size_t i = 0; r >= 0 && i < reg->o->webhooks.n; i++) {
 		const RegistryWebhook *hook = &reg->o->webhooks.items[i];
 		if (!wants(hook, action, repository)) continue;
+		if (streq(action, "pull") && (r = has_room(db, hook->url, e)) <= 0) continue;
 		AUTO_BUF body = BUF_INIT(BODY_MAX);
 		write_event(reg, action, repository, target, digest, size, &body);
 		if (buf_failed(&body)) return err_sys(e, ENOMEM, "write an event");

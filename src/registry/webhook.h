@@ -10,6 +10,7 @@
 
 typedef struct Registry Registry;
 
+enum { WEBHOOK_PULLS_MAX = 10000 /* events that wait: beyond it pulls are not told any more */ };
 enum { WEBHOOK_ATTEMPTS = 12, WEBHOOK_FIRST_DELAY = 1 /* seconds; doubled up to an hour */, WEBHOOK_TIMEOUT = 10 };
 
 typedef struct Delivery Delivery;
@@ -23,6 +24,8 @@ typedef struct Webhooks {
 
 /* webhook_check_url: http:// and an address. -ENOTSUP, -EINVAL. */
 int webhook_check_url(const char *text, Err *e) MUST_USE;
+/* webhook_wants: some hook wants the event. */
+bool webhook_wants(const Registry *reg, const char *action, const char *repository);
 /* webhook_enqueue: within a commit: a row for each hook that wants the event. target: tag or digest; digest NULL: as target. */
 int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repository, const char *target, const char *digest,
 		    uint64_t size, Err *e) MUST_USE;

@@ -1,4 +1,4 @@
-/* server.c: the registry as a program for tests: registry_server [--config FILE] [--root DIR] [--listen ADDRESS] [serve | gc | check]
+/* server.c: the registry as a program for tests: registry_server [--config FILE] [--root DIR] [--listen ADDRESS] [--worker FILE] [serve | gc | check]
  * It prints "port N" when it takes connections. */
 #include "registry/registry.h"
 
@@ -57,6 +57,8 @@ static int run(int argc, char **argv, Err *e)
 			i++;
 		else if (streq(argv[i], "--root"))
 			o.root = argv[++i];
+		else if (streq(argv[i], "--worker"))
+			o.worker = argv[++i];
 		else if (streq(argv[i], "--listen")) {
 			listen[0] = argv[++i];
 			o.listen = (StrList){ listen, 1 };
