@@ -39,6 +39,34 @@ static void take_flags(const Invocation *in, RegistryOptions *o)
 	if (option_is_set(in, "threads")) o->threads = (uint32_t)option_number(in, "threads");
 }
 
+/* PREFIX=URL: in the place of what the file says of that prefix. */
+static int take_proxy(const Invocation *in, const char *text, RegistryOptions *o, Err *e)
+{
+	Str prefix, url;
+	size_t at = 0;
+	if (!str_cut(str_of(text), '=', &prefix, &url) || !url.n)
+		return err_set(e, ERR_USAGE, EINVAL, "--proxy %s: expected PREFIX=URL, or =URL for all repositories", text);
+	RegistryProxy *all = arena_array(in->arena, o->proxies.n + 1, sizeof *all);
+	RegistryProxy new = { .prefix = arena_str(in->arena, prefix), .upstream = arena_str(in->arena, url) };
+	if (!all || !new.prefix || !new.upstream) return err_sys(e, ENOMEM, "--proxy %s", text);
+	if (o->proxies.n) memcpy(all, o->proxies.items, o->proxies.n * sizeof *all);
+	while (at < o->proxies.n && !streq(all[at].prefix ? all[at].prefix : "", new.prefix))
+		at++;
+	all[at] = new;
+	o->proxies.items = all;
+	if (at == o->proxies.n) o->proxies.n++;
+	return 0;
+}
+
+static int take_proxies(const Invocation *in, RegistryOptions *o, Err *e)
+{
+	const StrList *list = option_list(in, "proxy");
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < list->n; i++)
+		r = take_proxy(in, list->items[i], o, e);
+	return r;
+}
+
 static void tell_ready(void *arg, int port)
 {
 	const RegistryOptions *o = arg;
@@ -53,6 +81,7 @@ int registry_serve_run(Invocation *in, Err *e)
 	int r = read_options(in, &o, e);
 	if (r < 0) return r;
 	take_flags(in, &o);
+	if ((r = take_proxies(in, &o, e)) < 0) return r;
 	if ((r = registry_options_check(&o, in->arena, e)) < 0) return r;
 	return registry_serve(&o, &in->log, tell_ready, &o, e);
 }

@@ -128,6 +128,8 @@ static const Command command_table[] = {
 		  SWITCH("token", 0, "Hand out bearer tokens instead of asking for the password each time"),
 		  SWITCH("anonymous-pull", 0, "Everybody may pull"), SWITCH("read-only", 0, "Refuse pushes and deletions"),
 		  SWITCH("no-delete", 0, "Refuse deletions"), SWITCH("sparse", 0, "Accept manifests whose blobs are not here"),
+		  LIST("proxy", 0, "PREFIX=URL",
+		       "Repositories below PREFIX are copies of those at URL, fetched when they are asked for (=URL: all repositories)"),
 		  SWITCH("access-log", 0, "Print a JSON line for each request"),
 		  OPTION(UINT, "threads", 0, NULL, "Threads that hash and write (default: one for each processor)", .max = 64)),
 	  .run = registry_serve_run },
