@@ -17,6 +17,8 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 # ./dev names the program under test so, whichever it is
 SERVER = os.environ.get("RUNTIME") or str(TOP / "build/tests/registry/registry_server")
 
+WORKER = pathlib.Path(SERVER).parents[2] / "skep-transfer"
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -115,7 +117,7 @@ class Registry:
 
     def start(self, **more):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([SERVER, "--config", self.config], stdout=subprocess.PIPE, stderr=log, **more)
+            self.process = subprocess.Popen([SERVER, "--config", self.config, "--worker", WORKER], stdout=subprocess.PIPE, stderr=log, **more)
         line = self.process.stdout.readline().decode()
         if not line.startswith("port "):
             self.process.wait(timeout=60)
@@ -155,6 +157,12 @@ class Registry:
     def metric(self, name):
         text = self.client()("GET", "/metrics").body.decode()
         return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
+
+    def requests(self, route):
+        """How many requests to an endpoint ended well."""
+        text = self.client()("GET", "/metrics").body.decode()
+        found = re.search(rf'^skep_registry_requests_total{{route="{route}",code="2xx"}} (\S+)$', text, re.M)
+        return float(found.group(1)) if found else 0
 
     def collect(self):
         """A collection in the running server, to its end."""

@@ -342,7 +342,6 @@ def test_webhooks_survive_a_restart(make, receiver):
     [
         ({"webhooks": [{"url": "https://127.0.0.1/"}]}, "http://"),
         ({"webhooks": [{"url": "http://example.com/"}]}, "IP address"),
-        ({"proxies": [{"prefix": "hub", "upstream": "https://example.com"}]}, "does not fetch"),
         ({"auth": {"token": True}}, "htpasswd"),
         ({"quotas": [{"prefix": "../x", "bytes": 1}]}, "repository name"),
         ({"gc": {"retention": [{"repositories": ["*"], "tags": ["*"]}]}}, "keeps nothing"),

@@ -8,6 +8,7 @@
 #include "registry/options.h"
 #include "registry/range.h"
 #include "registry/token.h"
+#include "registry/upstream.h"
 
 /* ---- names ---- */
 
@@ -70,6 +71,65 @@ static void test_routes(void **state)
 					    "/v2//", "/v2/a/blobs/" };
 	for (size_t i = 0; i < ARRAY_LEN(none); i++)
 		if (route_parse(str_of(none[i])).kind != ROUTE_NONE) fail_msg("%s has a route", none[i]);
+}
+
+/* ---- upstreams ---- */
+
+static int check_proxies(RegistryProxy *items, size_t n, Arena *a, Err *e)
+{
+	RegistryOptions o = { .root = "/r", .proxies = { items, n } };
+	return registry_options_check(&o, a, e);
+}
+
+static void assert_upstream(const RegistryProxy *items, size_t n, const char *name, const char *url, const char *repository)
+{
+	const RegistryOptions o = { .proxies = { (RegistryProxy *)(uintptr_t)items, n } };
+	char there[NAME_MAX_LENGTH + 1] = "";
+	const RegistryProxy *p = upstream_proxy(&o, name);
+	if (!p || !streq(p->url, url)) fail_msg("%s: at %s, not %s", name, p ? p->url : "none", url);
+	int r = upstream_repository(p, name, there);
+	if (repository ? r < 0 || !streq(there, repository) : r >= 0) fail_msg("%s: \"%s\" (%d)", name, there, r);
+}
+
+static void test_upstreams(void **state)
+{
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	Err e = ERR_INIT;
+	RegistryProxy items[] = {
+		{ .prefix = "hub", .upstream = "docker.io" },
+		{ .prefix = "hub/deep", .upstream = "http://[::1]:5000/x//" },
+		{ .upstream = "https://example.com:444/team/a", .ttl = { .set = true } },
+		{ .prefix = "q", .upstream = "quay.io" },
+	};
+	const size_t n = ARRAY_LEN(items);
+	assert_int_equal(check_proxies(items, n, &a, &e), 0);
+	assert_int_equal(items[0].ttl.v, 300);
+	assert_int_equal(items[2].ttl.v, 0);
+	assert_upstream(items, n, "hub/debian", "https://registry-1.docker.io", "library/debian");
+	assert_upstream(items, n, "hub/me/debian", "https://registry-1.docker.io", "me/debian");
+	assert_upstream(items, n, "hub", "https://registry-1.docker.io", NULL);
+	assert_upstream(items, n, "hub/deep/a", "http://[::1]:5000", "x/a");
+	assert_upstream(items, n, "hub/deep", "http://[::1]:5000", "x");
+	assert_upstream(items, n, "hub/deeper", "https://registry-1.docker.io", "library/deeper");
+	assert_upstream(items, n, "hubs/a", "https://example.com:444", "team/a/hubs/a");
+	assert_upstream(items, n, "q/a", "https://quay.io", "a");
+	assert_null(upstream_proxy(&(RegistryOptions){ .proxies = { items, 2 } }, "other"));
+
+	char name[NAME_MAX_LENGTH + 1], there[NAME_MAX_LENGTH + 1];
+	memset(name, 'a', NAME_MAX_LENGTH);
+	name[NAME_MAX_LENGTH] = 0;
+	assert_int_equal(upstream_repository(&items[2], name, there), -ENAMETOOLONG);
+
+	static const char *const bad[] = {
+		"",    "ftp://x",         "https://",     "https://x?y", "https://x#y", "https://u:p@x", "https://x/A", "https://x/../y",
+		"x y", "https://x:99999", "https://x/%41"
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		RegistryProxy one = { .upstream = bad[i] };
+		e = ERR_INIT;
+		if (check_proxies(&one, 1, &a, &e) >= 0) fail_msg("%s was taken", bad[i]);
+		assert_non_null(strstr(e.msg, "proxies[0]"));
+	}
 }
 
 /* ---- ranges ---- */
@@ -320,13 +380,13 @@ static void test_metrics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),        cmocka_unit_test(test_tags_and_sessions),
-		cmocka_unit_test(test_routes),       cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_chunk_ranges), cmocka_unit_test(test_rights),
-		cmocka_unit_test(test_hmac),         cmocka_unit_test(test_tokens),
-		cmocka_unit_test(test_passwords),    cmocka_unit_test(test_manifest),
-		cmocka_unit_test(test_cache),        cmocka_unit_test(test_options),
-		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_tags_and_sessions),
+		cmocka_unit_test(test_routes),   cmocka_unit_test(test_upstreams),
+		cmocka_unit_test(test_ranges),   cmocka_unit_test(test_chunk_ranges),
+		cmocka_unit_test(test_rights),   cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_tokens),   cmocka_unit_test(test_passwords),
+		cmocka_unit_test(test_manifest), cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_options),  cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
