@@ -265,7 +265,12 @@ static int fetch_token(Job *j, const TransferEndpoint *to, const Challenge *c, c
 		if (r < 0) break;
 	}
 	if (r < 0) return err_wrap(e, "get a token");
-	if (res.status != 200) return http_refusal(j, &res, "get a token", e);
+	if (res.status != 200) {
+		r = http_refusal(j, &res, "get a token", e);
+		/* the registry's own answer was this one: a token server's 404 says nothing of what was asked for */
+		if (res.status == 404 || res.status == 410) j->result.status = 401;
+		return r;
+	}
 	return read_token(j, &answer, a, ret_header, ret_expires, e);
 }
 

@@ -237,6 +237,19 @@ def test_a_tag_that_is_gone_is_gone(double, client):
     assert pull(client, "hub/a", it) == it
 
 
+def test_a_token_server_that_is_gone_takes_no_tag_along(make, double):
+    double.users, double.realm = {"me": "secret"}, f"{double.url}/token"
+    double.on("GET /token", lambda h: double.give_token(h, double), *[lambda h: h.refuse(404, "NO") or True] * 4)
+    proxies = [{"prefix": "hub", "upstream": double.url, "username": "me", "password": "secret", "ttl": 0}]
+    proxy = make(proxies=proxies).start()
+    c = proxy.client()
+    assert c("GET", "/v2/hub/a/manifests/latest").status == 200
+    double.tokens.clear()
+    a = c("GET", "/v2/hub/a/manifests/latest")
+    assert a.status == 200 and "Warning" in a.headers
+    assert c("GET", "/v2/hub/a/manifests/other").status == 403
+
+
 def test_what_is_unknown_is_asked_once(make, double):
     c = make(proxies=[{"prefix": "hub", "upstream": double.url}]).start().client()
     for path in ("manifests/none", f"manifests/{digest(b'no')}", f"blobs/{digest(b'no')}"):
