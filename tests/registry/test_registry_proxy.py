@@ -1,5 +1,6 @@
 """The pull-through cache: what is not here comes from an upstream, once, and is checked; what is here outlives it."""
 import http.client
+import io
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 
 import pytest
@@ -546,6 +548,26 @@ def test_dockers_registry_as_upstream(make, tmp_path):
             other.terminate()
     a = c("GET", "/v2/docker/team/app/manifests/v1")
     assert a.status == 200 and a["Warning"].startswith("299 - ")
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
+def test_skopeo_copies_from_it(proxy, double, tmp_path):
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as t:
+        t.addfile(tarfile.TarInfo("hello"))
+    layer = tar.getvalue()
+    config = json.dumps({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}).encode()
+    image = json.loads(document([layer]))
+    image["config"].update(digest=double.add_blob(config), size=len(config))
+    double.add_blob(layer)
+    it = double.add_manifest(json.dumps(image).encode(), "v1")
+    for _ in range(2):
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        line = ["skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://127.0.0.1:{proxy.port}/hub/a:v1", f"dir:{tmp_path}/copy"]
+        subprocess.run(line, check=True, capture_output=True, timeout=60)
+        assert digest((tmp_path / "copy" / "manifest.json").read_bytes()) == it
+        assert (tmp_path / "copy" / digest(layer)[7:]).read_bytes() == layer
+    assert double.count("GET .*/(blobs|manifests)/") == 3
 
 
 def test_the_command(tmp_path, double):
