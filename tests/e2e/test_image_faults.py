@@ -280,3 +280,28 @@ def test_kill_at_any_moment(tmp_path, double):
         assert skep.faults() == [] and skep.ingest() == [], f"SEED={SEED} round {i}: {skep.ingest()}"
         assert skep.query("SELECT count(*) FROM images") == [(1,)]
         skep.close()
+
+
+def test_a_killed_push_goes_on_where_the_registry_is(skep, double):
+    skep.run("pull", "-q", double.name)
+    target = f"{double.host}/y:1"
+    skep.run("tag", double.name, target)
+    del double.blobs[digest_of(BLOB)]
+    process = None
+
+    def kill(h):
+        process.kill()
+        process.wait(30)
+        h.cut()
+        return True
+
+    double.on("PATCH /v2/y/", lambda h: False, lambda h: False, kill)
+    process = skep.start("push", "--chunk-size", "64k", target)
+    process.wait(30)
+    process.stdout.close()
+    taken = max(len(data) for data in double.uploads.values())
+    assert taken == 2 << 16 and skep.query("SELECT count(*) FROM uploads") == [(1,)]
+    double.requests.clear()
+    assert skep.run("push", "--chunk-size", "64k", target).endswith(f"1: digest: {IMAGE.digest} size: {len(IMAGE.manifest)}\n")
+    assert double.headers("Content-Range", "PATCH /v2/y/")[0].startswith(f"{taken}-")
+    assert double.blobs[digest_of(BLOB)] == BLOB and skep.query("SELECT count(*) FROM uploads") == [(0,)]
