@@ -17,7 +17,7 @@ static int check_file(int fd, const char *what, Err *e)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0) return err_sys(e, errno, "mount erofs: %s", what);
-	if (!S_ISREG(st.st_mode)) return err_set(e, ERR_CONFIG, EINVAL, "mount erofs: %s is no regular file", what);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) return err_set(e, ERR_CONFIG, EINVAL, "mount erofs: %s is no regular file", what);
 	return 0;
 }
 

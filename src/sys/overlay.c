@@ -1,0 +1,157 @@
+/* overlay.c: see overlay.h. */
+#include "sys/overlay.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/fd.h"
+#include "sys/mount.h"
+
+enum { OPTIONS_MAX = 4096, NAME_MAX_LOWER = 24, KERNEL_MESSAGE = 256 };
+
+static int check(const OverlayOptions *o, Err *e)
+{
+	if (o->n >= (o->writable < 0 ? 2 : 1) && o->n <= OVERLAY_LOWER_MAX) return 0;
+	return err_set(e, ERR_CONFIG, EINVAL, "mount overlay: %zu layers: overlayfs takes %d to %d", o->n, o->writable < 0 ? 2 : 1,
+		       OVERLAY_LOWER_MAX);
+}
+
+/* ---- by descriptor ---- */
+
+static int set_dir(int context, const char *key, int dir, const char *name)
+{
+	AUTO_FD int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 || fsconfig(context, FSCONFIG_SET_FD, key, NULL, fd) < 0 ? -errno : 0;
+}
+
+static int configure(int context, const OverlayOptions *o)
+{
+	if (fsconfig(context, FSCONFIG_SET_STRING, "source", o->source ? o->source : "overlay", 0) < 0) return -errno;
+	for (size_t i = o->n; i > 0; i--) /* overlayfs counts from the top */
+		if (fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, o->lower[i - 1]) < 0) return -errno;
+	int r = o->writable < 0 ? 0 : set_dir(context, "upperdir", o->writable, "upper");
+	if (r >= 0 && o->writable >= 0) r = set_dir(context, "workdir", o->writable, "work");
+	if (r < 0) return r;
+	if (o->is_volatile && o->writable >= 0 && fsconfig(context, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0) return -errno;
+	if (o->user_xattrs && fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0) return -errno;
+	if (o->writable < 0 && fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0) return -errno;
+	return fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int fail(int context, int r, Err *e)
+{
+	char said[KERNEL_MESSAGE];
+	ssize_t n = read(context, said, sizeof said - 1);
+	said[n > 0 ? n : 0] = 0;
+	said[strcspn(said, "\n")] = 0;
+	return said[0] ? err_sys(e, -r, "mount overlay: %s", said) : err_sys(e, -r, "mount overlay");
+}
+
+/* -EINVAL, or -EBADF for descriptors without a file behind them, when the kernel does not know this way. */
+static int mount_by_fd(const OverlayOptions *o, Err *e)
+{
+	AUTO_FD int context = fsopen("overlay", FSOPEN_CLOEXEC);
+	if (context < 0) return err_sys(e, errno, "mount overlay");
+	int r = configure(context, o);
+	if (r < 0) return fail(context, r, e);
+	int fd = fsmount(context, FSMOUNT_CLOEXEC, o->writable < 0 ? MOUNT_ATTR_RDONLY : 0);
+	return fd < 0 ? err_sys(e, errno, "mount overlay") : fd;
+}
+
+/* ---- by name ---- */
+
+/* attach: to the new directory name of the current one. */
+static int attach(int mount, const char *name)
+{
+	if (mkdir(name, 0700) < 0) return -errno;
+	AUTO_FD int at = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return at < 0 ? -errno : mount_attach(mount, at);
+}
+
+/* An empty file system as the current directory, in a mount namespace that nobody else sees. */
+static int make_room(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -errno;
+	AUTO_FD int room = mount_new("tmpfs", (const char *const[]){ "mode=0700", NULL }, 0);
+	AUTO_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (room < 0 || root < 0) return room < 0 ? room : -errno;
+	int r = mount_attach(room, root);
+	return r < 0 ? r : fchdir(room) < 0 ? -errno : 0;
+}
+
+/* The names are the layers' numbers: 500 of them fit a page, which is what mount(2) takes. */
+static int attach_layers(const OverlayOptions *o, Buf *options)
+{
+	buf_puts(options, "lowerdir=");
+	for (size_t i = o->n; i > 0; i--) {
+		char name[NAME_MAX_LOWER];
+		snprintf(name, sizeof name, "%zu", i);
+		int r = attach(o->lower[i - 1], name);
+		if (r < 0) return r;
+		buf_printf(options, i < o->n ? ":%s" : "%s", name);
+	}
+	return 0;
+}
+
+static int mount_named(const OverlayOptions *o, int writable)
+{
+	AUTO_BUF options = BUF_INIT(OPTIONS_MAX);
+	int r = make_room();
+	if (r < 0 || (r = attach_layers(o, &options)) < 0) return r;
+	if (writable >= 0) {
+		if ((r = attach(writable, "w")) < 0) return r;
+		buf_puts(&options, ",upperdir=w/upper,workdir=w/work");
+		if (o->is_volatile) buf_puts(&options, ",volatile");
+	}
+	if (o->user_xattrs) buf_puts(&options, ",userxattr");
+	if (buf_failed(&options)) return -E2BIG;
+	if (mkdir("m", 0700) < 0) return -errno;
+	if (mount(o->source ? o->source : "overlay", "m", "overlay", writable < 0 ? MS_RDONLY : 0, buf_str(&options)) < 0) return -errno;
+	return mount_clone(AT_FDCWD, "m", false);
+}
+
+static _Noreturn void child(const OverlayOptions *o, int writable, int sock)
+{
+	int mount = mount_named(o, writable);
+	int r = fd_send(sock, &mount, sizeof mount, &mount, mount < 0 ? 0 : 1);
+	_exit(r < 0);
+}
+
+int overlay_mount_by_name(const OverlayOptions *o, Err *e)
+{
+	int sock[2], result = -EIO, mount = -1;
+	size_t n = 0;
+	int r = check(o, e);
+	if (r < 0) return r;
+	/* cloned here: the child's namespace has no claim on mounts of this one */
+	AUTO_FD int writable = o->writable < 0 ? -1 : mount_clone(o->writable, "", false);
+	if (o->writable >= 0 && writable < 0) return err_sys(e, -writable, "mount overlay: its writable directory");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0) return err_sys(e, errno, "mount overlay");
+	AUTO_FD int mine = sock[0], theirs = sock[1];
+	pid_t pid = fork();
+	if (pid < 0) return err_sys(e, errno, "mount overlay: fork");
+	if (!pid) child(o, writable, theirs);
+	theirs = fd_close(theirs);
+	ssize_t got = fd_recv(mine, &result, sizeof result, &mount, 1, &n);
+	(void)!waitpid(pid, NULL, 0);
+	if (got == sizeof result && result >= 0 && n == 1) return mount;
+	return err_sys(e, got == sizeof result && result < 0 ? -result : EIO, "mount overlay");
+}
+
+int overlay_mount(const OverlayOptions *o, Err *e)
+{
+	Err why = ERR_INIT;
+	int r = check(o, e);
+	if (r < 0) return r;
+	int mount = mount_by_fd(o, &why);
+	if (mount >= 0) return mount;
+	if (mount == -EINVAL || mount == -EBADF) return overlay_mount_by_name(o, e);
+	*e = why;
+	return mount;
+}
