@@ -1,7 +1,7 @@
 /* remove.c: taking images and what only they use out of the store. */
 #include <fcntl.h>
 
-#include "image/catalog.h"
+#include "image/snapshot.h"
 #include "image/store_impl.h"
 #include "sys/proc.h"
 
@@ -27,12 +27,13 @@ static int say_name(StrList *l, const char *name, Arena *a, Err *e)
 /* Leases of processes that are gone count no more. */
 static int drop_dead_leases(ImageStore *s, Err *e)
 {
-	char boot[64];
+	char boot[BOOT_ID_MAX];
 	AUTO_DB_ROWS rows = { 0 };
 	int64_t dead[64];
 	size_t n = 0;
-	if (fd_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0) return err_sys(e, errno, "read the boot id");
-	int r = db_run(s->db, "DELETE FROM leases WHERE boot <> ?", DB_ARGS(db_text(boot)), e);
+	int r = store_boot_id(boot);
+	if (r < 0) return err_sys(e, r, "read the boot id");
+	r = db_run(s->db, "DELETE FROM leases WHERE boot <> ?", DB_ARGS(db_text(boot)), e);
 	if (r >= 0) r = db_query(s->db, "SELECT id, pid, start_time FROM leases", DB_NONE, &rows, e);
 	while (r >= 0 && n < ARRAY_LEN(dead) && (r = db_next(&rows, e)) > 0) {
 		uint64_t start;
@@ -89,16 +90,52 @@ static int doom_layers(ImageStore *s, Arena *a, Removal *ret, Err *e)
 	return r;
 }
 
+/* Merged indexes and trees of chains that no image has any more. */
+static int doom_snapshots(ImageStore *s, Removal *ret, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	static const char unused[] =
+		"FROM snapshots WHERE NOT EXISTS (SELECT 1 FROM image_chains WHERE image_chains.chain_id = snapshots.chain_id) "
+		"AND NOT EXISTS (SELECT 1 FROM lease_items WHERE lease_items.digest = snapshots.chain_id)";
+	char sql[512];
+	snprintf(sql, sizeof sql, "SELECT coalesce(sum(size), 0) %s", unused);
+	int r = db_get(s->db, sql, DB_NONE, &rows, e);
+	if (r > 0) ret->freed += db_row_int(&rows, 0);
+	db_rows_done(&rows);
+	snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO doomed SELECT kind || '/' || substr(chain_id, instr(chain_id, ':') + 1) %s",
+		 unused);
+	if (r >= 0) r = db_run(s->db, sql, DB_NONE, e);
+	snprintf(sql, sizeof sql, "DELETE %s", unused);
+	return r < 0 ? r : db_run(s->db, sql, DB_NONE, e);
+}
+
+/* An image that is mounted stays: what lies below a mount of a tree would be gone, and a name for what is in use helps its user. */
+static int check_mounts(ImageStore *s, const Image *i, Arena *a, Err *e)
+{
+	ImageMountList l;
+	char hex[DIGEST_HEX_MAX];
+	int r = mount_list(s, a, &l, e);
+	for (size_t k = 0; r >= 0 && k < l.n; k++) {
+		if (!digest_equal(&l.items[k].manifest, &i->manifest)) continue;
+		return err_set(
+			e, ERR_STATE, EBUSY, "conflict: unable to delete %.12s - image is mounted at %s%s: `skep image unmount %s` first",
+			digest_hex(&i->id, hex), l.items[k].path, l.items[k].here ? "" : " (in another mount namespace)", l.items[k].path);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* The image's rows, and all that nothing needs then. In the caller's transaction. */
 static int drop_image(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err *e)
 {
 	char id[DIGEST_TEXT_MAX];
-	int r;
+	int r = check_mounts(s, i, a, e);
+	if (r < 0) return r;
 	for (size_t k = 0; k < i->repo_digests.n; k++)
 		if ((r = say_name(&ret->untagged, i->repo_digests.items[k], a, e)) < 0) return r;
 	if ((r = db_run(s->db, "DELETE FROM images WHERE manifest = ?", DB_ARGS(DB_DIGEST(&i->manifest)), e)) < 0) return r;
 	if ((r = say(&ret->deleted, arena_strdup(a, digest_format(&i->id, id)), a, e)) < 0) return r;
 	if ((r = drop_dead_leases(s, e)) < 0 || (r = doom_contents(s, ret, e)) < 0) return r;
+	if ((r = doom_snapshots(s, ret, e)) < 0) return r;
 	return doom_layers(s, a, ret, e);
 }
 

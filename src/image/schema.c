@@ -43,6 +43,14 @@ static const char *const migrations[] = {
 	/* lists of manifests in the making: a name, and what it stands for (manifest_list.h) */
 	"CREATE TABLE list_entries(list TEXT NOT NULL, reference TEXT NOT NULL, position INTEGER NOT NULL, descriptor TEXT NOT NULL,"
 	" manifest BLOB NOT NULL, PRIMARY KEY(list, reference)) STRICT, WITHOUT ROWID;",
+	/* forms of all layers of an image together, by chainID: 'merged' and 'trees', which are also the directories they lie in */
+	"CREATE TABLE snapshots(kind TEXT NOT NULL, chain_id TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(kind, chain_id)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE image_chains(manifest TEXT PRIMARY KEY REFERENCES images ON DELETE CASCADE, chain_id TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX image_chains_chain_id ON image_chains(chain_id);"
+	/* images that users have mounted: in the mount namespace (its inode) of one boot */
+	"CREATE TABLE mounts(path TEXT NOT NULL, namespace INTEGER NOT NULL, boot TEXT NOT NULL, mount_id INTEGER NOT NULL,"
+	" manifest TEXT NOT NULL REFERENCES images, PRIMARY KEY(path, namespace, boot)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX mounts_manifest ON mounts(manifest);",
 };
 
 const DbSchema image_schema = {

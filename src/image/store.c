@@ -8,7 +8,7 @@
 #include "image/store_impl.h"
 #include "sys/proc.h"
 
-enum { STORE_ARENA_MAX = 1 << 20, BOOT_ID_MAX = 64, SWEEP_MAX = 4096 };
+enum { STORE_ARENA_MAX = 1 << 20 };
 
 static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
@@ -130,11 +130,17 @@ int store_lock(const ImageStore *s, int how, Err *e)
 
 /* ---- leases ---- */
 
+int store_boot_id(char text[static BOOT_ID_MAX])
+{
+	ssize_t n = fd_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", text, BOOT_ID_MAX);
+	return n < 0 ? (int)n : 0;
+}
+
 static int make_lease(ImageStore *s, Err *e)
 {
 	char boot[BOOT_ID_MAX];
 	uint64_t start = 0;
-	int r = (int)fd_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+	int r = store_boot_id(boot);
 	if (r < 0 || (r = proc_start_time(getpid(), &start)) < 0) return err_sys(e, r, "read /proc");
 	r = db_run(s->db, "INSERT INTO leases(pid, start_time, boot) VALUES(?, ?, ?)",
 		   DB_ARGS(db_int(getpid()), db_int((int64_t)start), db_text(boot)), e);
@@ -170,49 +176,4 @@ int lease_contents(ImageStore *s, const Digest *d, size_t n, bool *ret, Err *e)
 int lease_layers(ImageStore *s, const Digest *diff_ids, size_t n, bool *ret, Err *e)
 {
 	return lease(s, "SELECT 1 FROM layers WHERE diff_id = ?", diff_ids, n, ret, e);
-}
-
-/* ---- what is doomed ---- */
-
-/* A path of ours is "blobs/<algorithm>/<hex>" or "layers/<hex>". */
-static int take_away(const ImageStore *s, const char *path)
-{
-	if (!starts_with(path, "layers/")) return unlinkat(s->root, path, 0) < 0 && errno != ENOENT ? -errno : 0;
-	AUTO_FD int dir = openat(s->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0) return errno == ENOENT ? 0 : -errno;
-	static const char *const files[] = { "tar", "index" };
-	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		if (unlinkat(dir, files[i], 0) < 0 && errno != ENOENT) return -errno;
-	return unlinkat(s->root, path, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-/* One that has a row was put in place after all. */
-static int sweep_one(ImageStore *s, const char *path, Err *e)
-{
-	AUTO_DB_ROWS rows = { 0 };
-	int r = db_get(s->db,
-		       "SELECT 1 FROM contents WHERE 'blobs/' || replace(digest, ':', '/') = ?1 UNION ALL "
-		       "SELECT 1 FROM layers WHERE 'layers/' || substr(diff_id, instr(diff_id, ':') + 1) = ?1",
-		       DB_ARGS(db_text(path)), &rows, e);
-	db_rows_done(&rows);
-	if (r == 0 && (r = take_away(s, path)) < 0) return err_sys(e, r, "remove %s/%s", s->path, path);
-	return r < 0 ? r : db_run(s->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e);
-}
-
-int store_sweep(ImageStore *s, Err *e)
-{
-	AUTO_ARENA a = ARENA_INIT(STORE_ARENA_MAX * 16);
-	AUTO_FD int lock = store_lock(s, LOCK_EX, e);
-	if (lock < 0) return lock;
-	AUTO_DB_ROWS rows = { 0 };
-	const char **paths = arena_array(&a, SWEEP_MAX, sizeof *paths);
-	size_t n = 0;
-	int r = paths ? db_query(s->db, "SELECT path FROM doomed LIMIT 4096", DB_NONE, &rows, e) : err_sys(e, ENOMEM, "sweep the store");
-	while (r >= 0 && n < SWEEP_MAX && (r = db_next(&rows, e)) > 0)
-		if (db_row_dup(&rows, 0, &a, &paths[n++]) < 0) r = err_sys(e, ENOMEM, "sweep the store");
-	db_rows_done(&rows);
-	for (size_t i = 0; r >= 0 && i < n; i++)
-		r = sweep_one(s, paths[i], e);
-	if (r >= 0) r = ingest_sweep(s, e);
-	return r < 0 ? r : 0;
 }

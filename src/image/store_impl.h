@@ -3,7 +3,7 @@
 
 #include "image/store.h"
 
-enum { STORE_PATH_MAX = 320 };
+enum { STORE_PATH_MAX = 320, BOOT_ID_MAX = 64 };
 
 extern const DbSchema image_schema;
 
@@ -17,6 +17,8 @@ int store_lock(const ImageStore *s, int how, Err *e) MUST_USE;
 /* store_reserve_take: sets room on the disk aside, if there is any. store_reserve_give: gives it up: true when there was some. */
 void store_reserve_take(const ImageStore *s);
 bool store_reserve_give(const ImageStore *s);
+/* store_boot_id: which boot this is: what rows of processes and mounts are worth ends with it. */
+int store_boot_id(char text[static BOOT_ID_MAX]) MUST_USE;
 
 /* A digest as a value of a statement: text lives as long as the array. */
 typedef struct DigestText {

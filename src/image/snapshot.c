@@ -1,0 +1,158 @@
+/* snapshot.c: see snapshot.h. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image/snapshot_impl.h"
+#include "sys/erofs_mount.h"
+#include "sys/loop_device.h"
+#include "sys/mount.h"
+#include "sys/overlay.h"
+
+enum { CHAIN_ARENA = 4 << 20 };
+#define INITIAL_USER_NAMESPACE UINT64_C(0xEFFFFFFD) /* its inode, PROC_USER_INIT_INO: part of the kernel's interface */
+
+typedef struct Mounting {
+	ImageStore *s;
+	const Image *image;
+	const SnapshotOptions *o;
+	Chain chain;
+	const char *source; /* for mountinfo */
+} Mounting;
+
+/* Fds: descriptors that are closed together. */
+typedef struct Fds {
+	int *items;
+	size_t n;
+} Fds;
+
+static void fds_done(Fds *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		fd_close(f->items[i]);
+	free(f->items);
+}
+
+const char *snapshot_kind_name(SnapshotKind kind)
+{
+	static const char *const names[] = { "auto", "erofs", "loop", "tree" };
+	return names[kind];
+}
+
+/* ---- EROFS ---- */
+
+/* fd, as a file or as the loop device over it; takes fd. */
+static int as_device(SnapshotKind kind, int fd, Err *e)
+{
+	if (fd < 0 || kind != SNAPSHOT_LOOP) return fd;
+	int loop = loop_device_attach(fd, e);
+	fd_close(fd);
+	return loop;
+}
+
+/* One mount of the index (taken) over the tars of the layers from `first` on. */
+static int mount_index(const Mounting *m, SnapshotKind kind, int index, size_t first, size_t n, Err *e)
+{
+	AUTO_FD int source = as_device(kind, index, e);
+	if (source < 0) return source;
+	AUTO(fds_done) Fds tars = { .items = calloc(n, sizeof *tars.items) };
+	if (!tars.items) return err_sys(e, ENOMEM, "mount an image");
+	for (size_t i = 0; i < n; i++) {
+		int fd = as_device(kind, chain_open(m->s, &m->chain.layers[first + i], "tar", e), e);
+		if (fd < 0) return fd;
+		tars.items[tars.n++] = fd;
+	}
+	AUTO_FD int mount = erofs_mount(source, tars.items, n, e);
+	if (mount < 0) return mount;
+	int r = m->o->userns < 0 ? 0 : mount_idmap(mount, m->o->userns, false);
+	return r < 0 ? err_sys(e, r, "map the ids of a layer") : take_fd(mount);
+}
+
+/* The mounts of all layers; one of the merged index, when there is one. */
+static int mount_layers(const Mounting *m, SnapshotKind kind, Fds *ret, Err *e)
+{
+	const Chain *c = &m->chain;
+	if (!(ret->items = calloc(c->n, sizeof *ret->items))) return err_sys(e, ENOMEM, "mount an image");
+	int merged = m->o->no_merged ? -ENOENT : chain_open_merged(m->s, c, e);
+	if (merged < 0 && merged != -ENOENT) return merged;
+	for (size_t i = 0; i < (merged >= 0 ? 1 : c->n); i++) {
+		int index = merged >= 0 ? merged : chain_open(m->s, &c->layers[i], "index", e);
+		int fd = index < 0 ? index : mount_index(m, kind, index, i, merged >= 0 ? c->n : 1, e);
+		if (fd < 0) return fd;
+		ret->items[ret->n++] = fd;
+	}
+	return 0;
+}
+
+/* ---- trees ---- */
+
+static int mount_tree(const Mounting *m, Fds *ret, Err *e)
+{
+	if (!(ret->items = calloc(1, sizeof *ret->items))) return err_sys(e, ENOMEM, "mount an image");
+	AUTO_FD int root = chain_tree(m->s, m->image, &m->chain, e);
+	if (root < 0) return root;
+	AUTO_FD int fd = mount_clone_attr(root, "", false, MOUNT_ATTR_RDONLY, 0);
+	if (fd < 0) return err_sys(e, -fd, "mount %s/trees", m->s->path);
+	int r = m->o->userns < 0 ? 0 : mount_idmap(fd, m->o->userns, false);
+	if (r < 0) return err_sys(e, r, "map the ids of a tree");
+	ret->items[ret->n++] = take_fd(fd);
+	return 0;
+}
+
+/* ---- all together ---- */
+
+static bool in_user_namespace(void)
+{
+	struct stat st;
+	return stat("/proc/self/ns/user", &st) < 0 || st.st_ino != INITIAL_USER_NAMESPACE;
+}
+
+static int mount_as(const Mounting *m, SnapshotKind kind, Err *e)
+{
+	AUTO(fds_done) Fds lower = { 0 };
+	int r = kind == SNAPSHOT_TREE ? mount_tree(m, &lower, e) : mount_layers(m, kind, &lower, e);
+	if (r < 0) return r;
+	if (lower.n == 1 && m->o->writable < 0) return take_fd(lower.items[0]);
+	const OverlayOptions o = { .lower = lower.items,
+				   .n = lower.n,
+				   .writable = m->o->writable,
+				   .is_volatile = m->o->is_volatile,
+				   .user_xattrs = in_user_namespace(),
+				   .source = m->source };
+	return overlay_mount(&o, e);
+}
+
+/* Not here that way: the next one may do. */
+static bool is_refusal(int r)
+{
+	return r == -EOPNOTSUPP || r == -EPERM || r == -ENODEV;
+}
+
+static int mount_any(const Mounting *m, SnapshotKind *kind, Err *e)
+{
+	SnapshotKind k = m->o->kind == SNAPSHOT_AUTO ? SNAPSHOT_EROFS : m->o->kind;
+	for (;; k++) {
+		Err why = ERR_INIT;
+		int fd = mount_as(m, k, &why);
+		if (fd >= 0 || m->o->kind != SNAPSHOT_AUTO || k == SNAPSHOT_TREE || !is_refusal(fd)) {
+			*kind = k;
+			if (fd < 0) *e = why;
+			return fd;
+		}
+	}
+}
+
+int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, SnapshotKind *ret_kind, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(CHAIN_ARENA);
+	char hex[DIGEST_HEX_MAX], source[DIGEST_HEX_MAX + 8];
+	SnapshotKind kind;
+	digest_hex(&i->id, hex);
+	snprintf(source, sizeof source, "skep:%.12s", hex);
+	Mounting m = { .s = s, .image = i, .o = o, .source = source };
+	int r = chain_read(s, &i->manifest, &a, &m.chain, e);
+	if (r >= 0) r = mount_any(&m, &kind, e);
+	if (r < 0) return err_wrap(e, "mount image %.12s", hex);
+	if (ret_kind) *ret_kind = kind;
+	return r;
+}

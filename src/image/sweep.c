@@ -1,0 +1,163 @@
+/* sweep.c: taking away what is doomed.
+ *
+ * A file of a gigabyte takes the kernel half a second to free. Nobody waits for that: the names go at once, and a process that holds the files open is
+ * left behind to let go of them. A directory tree moves to ingest/ and is removed by the same process; if that is killed, the next sweep goes on.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "image/store_impl.h"
+#include "image/tree_remove.h"
+
+enum { SWEEP_MAX = 4096, SWEEP_ARENA = 16 << 20, HELD_MAX = 128, LARGE = 4 << 20, FDS_MAX = 4096 };
+
+#define REMOVED "removed-" /* of a tree in ingest/ that is to go */
+
+typedef struct Sweep {
+	ImageStore *s;
+	int held[HELD_MAX]; /* large files whose names are gone */
+	size_t n;
+	bool trees; /* there are some in ingest/ */
+} Sweep;
+
+static int unlink_file(Sweep *w, int dir, const char *name)
+{
+	struct stat st;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0) return errno == ENOENT ? 0 : -errno;
+	int fd = S_ISREG(st.st_mode) && st.st_size >= LARGE && w->n < HELD_MAX ? openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (fd >= 0) w->held[w->n++] = fd;
+	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int unlink_layer(Sweep *w, const char *path)
+{
+	static const char *const files[] = { "tar", "index" };
+	AUTO_FD int dir = openat(w->s->root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0) return errno == ENOENT ? 0 : -errno;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		int r = unlink_file(w, dir, files[i]);
+		if (r < 0) return r;
+	}
+	return unlinkat(w->s->root, path, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* No name is taken: what has been moved there is on its way out, and a chain's tree is made again only after it. */
+static int move_tree(Sweep *w, const char *path)
+{
+	char name[STORE_PATH_MAX];
+	for (unsigned i = 0;; i++) {
+		snprintf(name, sizeof name, REMOVED "%s-%u", path + sizeof "trees/" - 1, i);
+		w->trees = true;
+		if (renameat2(w->s->root, path, w->s->ingest, name, RENAME_NOREPLACE) == 0) return 0;
+		if (errno != EEXIST) return errno == ENOENT ? 0 : -errno;
+	}
+}
+
+/* A path of ours is "blobs/<algorithm>/<hex>", "layers/<hex>", "merged/<hex>" or "trees/<hex>". */
+static int take_away(Sweep *w, const char *path)
+{
+	if (starts_with(path, "layers/")) return unlink_layer(w, path);
+	if (starts_with(path, "trees/")) return move_tree(w, path);
+	return unlink_file(w, w->s->root, path);
+}
+
+/* One that has a row was put in place after all. */
+static int sweep_one(Sweep *w, const char *path, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	ImageStore *s = w->s;
+	int r = db_get(s->db,
+		       "SELECT 1 FROM contents WHERE 'blobs/' || replace(digest, ':', '/') = ?1 UNION ALL "
+		       "SELECT 1 FROM layers WHERE 'layers/' || substr(diff_id, instr(diff_id, ':') + 1) = ?1 UNION ALL "
+		       "SELECT 1 FROM snapshots WHERE kind || '/' || substr(chain_id, instr(chain_id, ':') + 1) = ?1",
+		       DB_ARGS(db_text(path)), &rows, e);
+	db_rows_done(&rows);
+	if (r == 0 && (r = take_away(w, path)) < 0) return err_sys(e, r, "remove %s/%s", s->path, path);
+	return r < 0 ? r : db_run(s->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e);
+}
+
+/* ---- the process that is left behind ---- */
+
+static void closedirp(DIR **d)
+{
+	if (*d) closedir(*d);
+}
+
+static void remove_trees(const ImageStore *s)
+{
+	struct dirent *entry;
+	int fd = openat(s->ingest, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && (entry = readdir(d)))
+		if (starts_with(entry->d_name, REMOVED)) (void)!tree_remove(s->ingest, entry->d_name);
+}
+
+static void let_go(Sweep *w)
+{
+	while (w->n)
+		fd_close(w->held[--w->n]);
+}
+
+static bool keeps(const Sweep *w, int fd)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (w->held[i] == fd) return true;
+	return fd == w->s->ingest;
+}
+
+/* Whoever reads our output or waits for a lock of ours must not wait for this process; nor must the caller have to reap it. */
+static _Noreturn void behind(Sweep *w)
+{
+	for (int fd = 3; fd < FDS_MAX; fd++)
+		if (!keeps(w, fd)) close(fd);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; null >= 0 && i < 3; i++)
+		(void)!dup3(null, i, 0);
+	setsid();
+	if (fork() != 0) _exit(0);
+	if (w->trees) remove_trees(w->s);
+	_exit(0); /* the last descriptors of the held files close: now they are freed */
+}
+
+static void leave_behind(Sweep *w)
+{
+	if (!w->n && !w->trees) return;
+	pid_t pid = fork();
+	if (!pid) behind(w);
+	if (pid > 0) (void)!retry_eintr(waitpid(pid, NULL, 0));
+	let_go(w);
+}
+
+static int read_doomed(ImageStore *s, Arena *a, const char ***ret, size_t *ret_n, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	const char **paths = arena_array(a, SWEEP_MAX, sizeof *paths);
+	size_t n = 0;
+	int r = paths ? db_query(s->db, "SELECT path FROM doomed LIMIT 4096", DB_NONE, &rows, e) : err_sys(e, ENOMEM, "sweep the store");
+	while (r >= 0 && n < SWEEP_MAX && (r = db_next(&rows, e)) > 0)
+		if (db_row_dup(&rows, 0, a, &paths[n++]) < 0) r = err_sys(e, ENOMEM, "sweep the store");
+	*ret = paths;
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
+int store_sweep(ImageStore *s, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(SWEEP_ARENA);
+	AUTO(let_go) Sweep w = { .s = s };
+	const char **paths;
+	size_t n;
+	AUTO_FD int lock = store_lock(s, LOCK_EX, e);
+	if (lock < 0) return lock;
+	int r = read_doomed(s, &a, &paths, &n, e);
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = sweep_one(&w, paths[i], e);
+	lock = fd_close(lock);
+	leave_behind(&w);
+	if (r >= 0) r = ingest_sweep(s, e);
+	return r < 0 ? r : 0;
+}
