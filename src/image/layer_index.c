@@ -120,9 +120,10 @@ static const uint32_t modes[] = {
 	[TAR_BLOCK] = S_IFBLK, [TAR_DIR] = S_IFDIR,      [TAR_FIFO] = S_IFIFO,
 };
 
+/* A symbolic link has no mode of its own on Linux: tar(1), too, unpacks it as 0777 whatever the archive says. */
 static ErofsAttr attr_of(const TarEntry *t)
 {
-	return (ErofsAttr){ .mode = modes[t->type] | t->mode,
+	return (ErofsAttr){ .mode = modes[t->type] | (t->type == TAR_SYMLINK ? 0777 : t->mode),
 			    .uid = t->uid,
 			    .gid = t->gid,
 			    .mtime = t->mtime,

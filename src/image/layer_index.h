@@ -17,6 +17,7 @@
  *    would steer overlayfs, security.selinux and security.ima, security.evm, which belong to the host, and those that EROFS has no
  *    place for.
  *  - The root's entry ("./") gives the root's attributes; it can only be a directory.
+ *  - Symbolic links have mode 0777, whatever the entry says: what is unpacked has no other.
  *  - Sparse files need pieces on 512-byte boundaries, as GNU tar writes them.
  */
 #pragma once

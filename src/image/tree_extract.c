@@ -85,21 +85,23 @@ static bool has_one_id(void)
 	return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && count == 1; // NOLINT(cert-err34-c): the kernel's own text
 }
 
+/* In the namespace of its own, or by Landlock. *ret_top: the directory, as it is called there; the caller's to close. */
 static int confine(int dir, int *ret_top, Err *e)
 {
 	int top = leave(dir);
 	int r = top < 0 ? top : change_root(top);
-	*ret_top = top < 0 ? dir : top;
-	if (r >= 0) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "confine the extraction");
+	fd_close(top);
+	if (r == -EPERM && top < 0) {
+		char path[FD_PATH_MAX];
+		snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
+		const LandlockRule rule = { .path = path, .access = LANDLOCK_READ | LANDLOCK_WRITE };
+		if ((r = landlock_restrict(&rule, 1, false, e)) < 0) return r;
+		*ret_top = dir;
 		return 0;
 	}
-	if (top >= 0 || r != -EPERM) return err_sys(e, r, "confine the extraction");
-	char path[FD_PATH_MAX];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
-	const LandlockRule rule = { .path = path, .access = LANDLOCK_READ | LANDLOCK_WRITE };
-	r = landlock_restrict(&rule, 1, false, e);
-	return r < 0 ? r : 0;
+	if (r >= 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) r = -errno;
+	if (r >= 0 && (*ret_top = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) r = -errno;
+	return r < 0 ? err_sys(e, r, "confine the extraction") : 0;
 }
 
 /* ---- the child ---- */
@@ -126,7 +128,7 @@ static int load_merged(const TreeSource *from, ErofsTree **ret, Err *e)
 static int extract(const TreeSource *from, int dir, TreeStats *stats, Err *e)
 {
 	AUTO_EROFS_TREE *t = NULL;
-	int top;
+	int top = -1;
 	stats->squashed = geteuid() != 0 || has_one_id();
 	int r = confine(dir, &top, e);
 	if (r < 0 || (r = load_merged(from, &t, e)) < 0) return r;

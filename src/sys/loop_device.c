@@ -32,7 +32,8 @@ static int attach_one(int control, int file, Err *e)
 int loop_device_attach(int file, Err *e)
 {
 	AUTO_FD int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	if (control < 0) return err_sys(e, errno == ENOENT || errno == ENODEV ? EOPNOTSUPP : errno, "open /dev/loop-control");
+	int why_not = control >= 0 ? 0 : errno == ENOENT || errno == ENODEV ? EOPNOTSUPP : errno == EACCES ? EPERM : errno;
+	if (control < 0) return err_sys(e, why_not, "open /dev/loop-control");
 	for (int i = 0;; i++) {
 		Err why = ERR_INIT;
 		int fd = attach_one(control, file, &why);

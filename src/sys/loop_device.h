@@ -4,5 +4,5 @@
 #include "base/err.h"
 
 /* loop_device_attach: a read-only loop device of 512-byte blocks over the file. Returns its descriptor. The device is free again when the last
- * user, a mount made of it or a descriptor, is gone. -EOPNOTSUPP: this machine has no loop devices. Needs CAP_SYS_ADMIN. */
+ * user, a mount made of it or a descriptor, is gone. -EOPNOTSUPP: this machine has no loop devices; -EPERM. Needs CAP_SYS_ADMIN. */
 int loop_device_attach(int file, Err *e) MUST_USE;

@@ -9,7 +9,8 @@ typedef struct OverlayOptions {
 	const int *lower;   /* detached mounts, the lowest first */
 	size_t n;           /* 1 to OVERLAY_LOWER_MAX; without writable at least 2 */
 	int writable;       /* a directory that holds the directories "upper" and "work"; -1: read-only */
-	bool is_volatile;   /* nothing of upper is ever synchronized: after a crash of the machine it is refused, and good for nothing */
+	bool is_volatile;   /* nothing of upper is ever synchronized: overlayfs leaves
+	                     * work/work/incompat/volatile behind and refuses upper until it is removed: after a crash, upper is worth nothing */
 	bool user_xattrs;   /* whiteouts and marks are user.overlay.*: in a user namespace */
 	const char *source; /* what /proc/self/mountinfo shows; NULL: "overlay" */
 } OverlayOptions;
