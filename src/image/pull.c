@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/time.h"
+#include "image/snapshot.h"
 #include "image/store_impl.h"
 #include "oci/platform.h"
 
@@ -429,5 +430,7 @@ int image_pull(ImageStore *s, const PullOptions *o, Arena *a, PullResult *ret, E
 	char text[DIGEST_TEXT_MAX];
 	r = image_find(s, digest_format(&record.manifest, text), a, &ret->image, e);
 	ret->newer = !had || !digest_equal(&before.manifest, &record.manifest);
+	/* so that the first mount need not; without it, layers are mounted one by one. Only root can mount it. */
+	if (r >= 0 && geteuid() == 0) (void)!snapshot_prepare(s, &ret->image, &ignored);
 	return r;
 }

@@ -13,7 +13,7 @@
 #include "image/store_impl.h"
 #include "image/tree_remove.h"
 
-enum { SWEEP_MAX = 4096, SWEEP_ARENA = 16 << 20, HELD_MAX = 128, LARGE = 4 << 20, FDS_MAX = 4096 };
+enum { SWEEP_MAX = 4096, SWEEP_ARENA = 16 << 20, HELD_MAX = 128, LARGE = 4 << 20 };
 
 #define REMOVED "removed-" /* of a tree in ingest/ that is to go */
 
@@ -102,23 +102,35 @@ static void let_go(Sweep *w)
 		fd_close(w->held[--w->n]);
 }
 
-static bool keeps(const Sweep *w, int fd)
+static int compare(const void *a, const void *b)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (w->held[i] == fd) return true;
-	return fd == w->s->ingest;
+	return *(const int *)a - *(const int *)b;
 }
 
-/* Whoever reads our output or waits for a lock of ours must not wait for this process; nor must the caller have to reap it. */
+/* All but what this process is for: nobody must wait for it who reads our output or wants a lock of ours. */
+static void close_others(Sweep *w)
+{
+	unsigned from = 3;
+	int keep[HELD_MAX + 1];
+	memcpy(keep, w->held, w->n * sizeof *keep);
+	keep[w->n] = w->s->ingest;
+	qsort(keep, w->n + 1, sizeof *keep, compare);
+	for (size_t i = 0; i <= w->n; i++) {
+		if ((unsigned)keep[i] > from) (void)!close_range(from, (unsigned)keep[i] - 1, 0);
+		from = (unsigned)keep[i] + 1;
+	}
+	(void)!close_range(from, ~0U, 0);
+}
+
+/* Of a child that ends at once: the caller has nothing to reap. */
 static _Noreturn void behind(Sweep *w)
 {
-	for (int fd = 3; fd < FDS_MAX; fd++)
-		if (!keeps(w, fd)) close(fd);
+	if (fork() != 0) _exit(0);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int i = 0; null >= 0 && i < 3; i++)
 		(void)!dup3(null, i, 0);
+	close_others(w);
 	setsid();
-	if (fork() != 0) _exit(0);
 	if (w->trees) remove_trees(w->s);
 	_exit(0); /* the last descriptors of the held files close: now they are freed */
 }
