@@ -10,6 +10,8 @@
  *   -b SH     shell text before each run, not timed; $NAME: the name of the command
  *   -a SH     shell text after each run, not timed
  *   -B RATIO  the ratio that is asked for; printed
+ *   -D DIR    DIR/NAME, where there is one, has the PIDs of the daemons that work for NAME: their CPU time, too, and what they write
+ *   -S        a line for each of the commands of a run as well, TITLE / 1, TITLE / 2, …
  *
  * "++" separates commands that one run executes one after the other. Runs of the named commands alternate (A B A B …), so that what else
  * the machine does hits all alike.
@@ -17,7 +19,8 @@
  * Measured of each run: wall time from before the first clone to the end of the last process; CPU time, user and system, of these processes
  * and of the children they waited for; their peak resident set (at least this program's own). One line for each name, tab separated: title,
  * name, wall median, minimum and maximum (ms), CPU median, minimum and maximum (ms), peak resident set (KiB), ratios of the first name's
- * medians of wall and CPU to this one's, ratio asked for.
+ * medians of wall and CPU to this one's, ratio asked for, KiB written (median; what was dirtied in files that are on a disk, less
+ * what was removed before it was written).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,24 +40,24 @@
 enum { NAMES_MAX = 8, STEPS_MAX = 8, ARGS_MAX = 64, ERROR_MAX = 300 };
 
 typedef struct Figures {
-	double *wall, *cpu, *rss;
+	double *wall, *cpu, *rss, *written;
 } Figures;
 
 typedef struct Subject {
 	const char *name;
 	char **steps[STEPS_MAX];
 	int n;
-	Figures f;
+	Figures all, each[STEPS_MAX];
 } Subject;
 
 typedef struct Options {
-	const char *title, *before, *after, *asked;
+	const char *title, *before, *after, *asked, *daemons;
 	int runs, warmup, interval, times;
-	bool at_once;
+	bool at_once, steps;
 } Options;
 
 typedef struct Usage {
-	double cpu, rss;
+	double wall, cpu, rss, written;
 	int status;
 } Usage;
 
@@ -143,13 +146,64 @@ static void number_args(char *const *argv, int number, char **out, char *buf, si
 	out[i] = NULL;
 }
 
-static void run_step(const Options *o, char *const *argv, Usage *u)
+/* ---- what is not told by wait ---- */
+
+/* KiB written by a process and the children it has waited for; 0 where the kernel does not count. */
+static double written_by(const char *pid)
+{
+	char path[64], line[128];
+	double bytes = 0, n;
+	snprintf(path, sizeof path, "/proc/%s/io", pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "write_bytes: %lf", &n) == 1) bytes += n;
+		if (sscanf(line, "cancelled_write_bytes: %lf", &n) == 1) bytes -= n;
+	}
+	if (f) fclose(f);
+	return bytes / 1024;
+}
+
+/* ms of CPU time of a process and the children it has waited for. */
+static double cpu_of(const char *pid)
+{
+	char path[64], text[1024];
+	unsigned long ticks[4] = { 0 };
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0) close(fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *rest = strrchr(text, ')'); /* the name may hold anything */
+	if (!rest ||
+	    sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", ticks, ticks + 1, ticks + 2, ticks + 3) != 4)
+		return 0;
+	return (double)(ticks[0] + ticks[1] + ticks[2] + ticks[3]) * 1e3 / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Adds what the daemons of a subject, and this process' children, have used so far. sign: -1 before, 1 after. */
+static void count_others(const Options *o, const Subject *s, double sign, Usage *u)
+{
+	char path[4096], pid[32];
+	u->written += sign * written_by("self");
+	if (!o->daemons) return;
+	snprintf(path, sizeof path, "%s/%s", o->daemons, s->name);
+	FILE *f = fopen(path, "re");
+	while (f && fscanf(f, "%31s", pid) == 1) {
+		u->written += sign * written_by(pid);
+		u->cpu += sign * cpu_of(pid);
+	}
+	if (f) fclose(f);
+}
+
+static void run_step(const Options *o, const Subject *s, char *const *argv, Usage *u)
 {
 	pid_t *pids = calloc((size_t)o->times, sizeof *pids);
 	if (!pids) {
 		u->status = -1;
 		return;
 	}
+	count_others(o, s, -1, u);
+	double start = now();
 	for (int i = 0; i < o->times; i++) {
 		char *numbered[ARGS_MAX], text[8192];
 		number_args(argv, i, numbered, text, sizeof text);
@@ -158,26 +212,38 @@ static void run_step(const Options *o, char *const *argv, Usage *u)
 	}
 	for (int i = 0; o->at_once && i < o->times; i++)
 		reap(pids[i], u);
+	u->wall += now() - start;
+	count_others(o, s, 1, u);
 	free(pids);
+}
+
+static void keep(Figures *f, int i, const Usage *u)
+{
+	f->wall[i] = u->wall;
+	f->cpu[i] = u->cpu;
+	f->rss[i] = u->rss;
+	f->written[i] = u->written;
 }
 
 /* One run; its figures go to position i, and nowhere in the warm-up (i < 0). */
 static int run_once(const Options *o, Subject *s, int i)
 {
-	Usage u = { 0 };
+	Usage all = { 0 };
 	int status;
 	if (ftruncate(errors, 0) < 0 || lseek(errors, 0, SEEK_SET) < 0) return failed(s, "preparing", errno);
 	if ((status = shell(o->before, s))) return failed(s, "the command before", status);
-	double start = now();
-	for (int k = 0; k < s->n && !u.status; k++)
-		run_step(o, s->steps[k], &u);
-	double wall = now() - start;
-	if (u.status) return failed(s, s->steps[0][0], u.status);
+	for (int k = 0; k < s->n; k++) {
+		Usage u = { 0 };
+		run_step(o, s, s->steps[k], &u);
+		if (u.status) return failed(s, s->steps[k][0], u.status);
+		if (i >= 0) keep(&s->each[k], i, &u);
+		all.wall += u.wall;
+		all.cpu += u.cpu;
+		all.written += u.written;
+		if (u.rss > all.rss) all.rss = u.rss;
+	}
 	if ((status = shell(o->after, s))) return failed(s, "the command after", status);
-	if (i < 0) return 0;
-	s->f.wall[i] = wall;
-	s->f.cpu[i] = u.cpu;
-	s->f.rss[i] = u.rss;
+	if (i >= 0) keep(&s->all, i, &all);
 	return 0;
 }
 
@@ -194,13 +260,19 @@ static double median(double *d, int n)
 	return n % 2 ? d[n / 2] : (d[n / 2 - 1] + d[n / 2]) / 2;
 }
 
-static void print(const Options *o, const Subject *s, double first_wall, double first_cpu)
+/* step: its number, or 0 for all of them. */
+static void print(const Options *o, const Subject *s, const Figures *f, const Figures *first, int step)
 {
 	int n = o->runs;
-	double wall = median(s->f.wall, n), cpu = median(s->f.cpu, n), rss = median(s->f.rss, n);
-	printf("%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t%s\n", o->title, s->name, wall, s->f.wall[0],
-	       s->f.wall[n - 1], cpu, s->f.cpu[0], s->f.cpu[n - 1], rss, wall > 0 ? first_wall / wall : 0, cpu > 0 ? first_cpu / cpu : 0,
-	       o->asked);
+	char title[256];
+	double wall = median(f->wall, n), cpu = median(f->cpu, n), rss = median(f->rss, n), written = median(f->written, n);
+	double first_wall = median(first->wall, n), first_cpu = median(first->cpu, n);
+	if (step)
+		snprintf(title, sizeof title, "%s / %d", o->title, step);
+	else
+		snprintf(title, sizeof title, "%s", o->title);
+	printf("%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\t%s\t%.0f\n", title, s->name, wall, f->wall[0], f->wall[n - 1],
+	       cpu, f->cpu[0], f->cpu[n - 1], rss, wall > 0 ? first_wall / wall : 0, cpu > 0 ? first_cpu / cpu : 0, o->asked, written);
 }
 
 static int measure(const Options *o, Subject *subjects, int n)
@@ -212,9 +284,11 @@ static int measure(const Options *o, Subject *subjects, int n)
 			if (run_once(o, &subjects[k], i) < 0) return 1;
 		}
 	}
-	double wall = median(subjects[0].f.wall, o->runs), cpu = median(subjects[0].f.cpu, o->runs);
 	for (int k = 0; k < n; k++)
-		print(o, &subjects[k], wall, cpu);
+		print(o, &subjects[k], &subjects[k].all, &subjects[0].all, 0);
+	for (int step = 0; o->steps && step < STEPS_MAX; step++)
+		for (int k = 0; k < n && step < subjects[0].n; k++)
+			if (step < subjects[k].n) print(o, &subjects[k], &subjects[k].each[step], &subjects[0].each[step], step + 1);
 	return 0;
 }
 
@@ -223,7 +297,8 @@ static bool figures_make(Figures *f, int runs)
 	f->wall = calloc((size_t)runs, sizeof *f->wall);
 	f->cpu = calloc((size_t)runs, sizeof *f->cpu);
 	f->rss = calloc((size_t)runs, sizeof *f->rss);
-	return f->wall && f->cpu && f->rss;
+	f->written = calloc((size_t)runs, sizeof *f->written);
+	return f->wall && f->cpu && f->rss && f->written;
 }
 
 /* Splits the arguments at "--" and "++". Returns the number of subjects, or -1. */
@@ -234,9 +309,9 @@ static int split(char **args, const Options *o, Subject *subjects)
 		if (n == NAMES_MAX) return -1;
 		Subject *s = &subjects[n++];
 		*s = (Subject){ .name = *args++ };
-		if (!figures_make(&s->f, o->runs)) return -1;
+		if (!figures_make(&s->all, o->runs)) return -1;
 		for (bool more = true; more;) {
-			if (!*args || s->n == STEPS_MAX) return -1;
+			if (!*args || s->n == STEPS_MAX || !figures_make(&s->each[s->n], o->runs)) return -1;
 			s->steps[s->n++] = args;
 			while (*args && strcmp(*args, "--") != 0 && strcmp(*args, "++") != 0)
 				args++;
@@ -256,14 +331,14 @@ static int number(const char *text)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: timer [-t TITLE] [-n RUNS] [-w RUNS] [-i MS] [-r TIMES] [-j] [-b SH] [-a SH] [-B RATIO] "
+	fprintf(stderr, "usage: timer [-t TITLE] [-n RUNS] [-w RUNS] [-i MS] [-r TIMES] [-j] [-b SH] [-a SH] [-B RATIO] [-D DIR] [-S] "
 			"NAME COMMAND [ARG…] [++ COMMAND…] [-- NAME COMMAND…]\n");
 	return 2;
 }
 
 static bool read_options(Options *o, int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "+t:n:w:i:r:jb:a:B:")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "+t:n:w:i:r:jb:a:B:D:S")) != -1;) {
 		switch (c) {
 		case 't':
 			o->title = optarg;
@@ -291,6 +366,12 @@ static bool read_options(Options *o, int argc, char **argv)
 			break;
 		case 'B':
 			o->asked = optarg;
+			break;
+		case 'D':
+			o->daemons = optarg;
+			break;
+		case 'S':
+			o->steps = true;
 			break;
 		default:
 			return false;
