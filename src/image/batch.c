@@ -141,12 +141,26 @@ static bool has_files(const BatchItem *i)
 	return i->kind == BATCH_BLOB || i->kind == BATCH_LAYER;
 }
 
+/* A hint: what it cannot do, fdatasync does later. */
+static void write_range(int fd, unsigned how)
+{
+	(void)sync_file_range(fd, 0, 0, how);
+}
+
+/* The data of all files is on its way before anything is waited for, and there before the first fdatasync: that one's commit of the file
+ * system's journal then holds what all of them need, and the others find nothing left to commit. */
 static int sync_files(const StoreBatch *b, Err *e)
 {
-	for (const BatchItem *i = b->first; i; i = i->next)
-		for (size_t k = 0; k < ARRAY_LEN(i->files); k++)
-			if (i->files[k].fd >= 0 && fdatasync(i->files[k].fd) < 0)
-				return err_sys(e, errno, "write %s/ingest/%s to the disk", b->store->path, i->files[k].name);
+	static const unsigned passes[] = { SYNC_FILE_RANGE_WRITE, SYNC_FILE_RANGE_WAIT_BEFORE, 0 };
+	for (size_t pass = 0; pass < ARRAY_LEN(passes); pass++)
+		for (const BatchItem *i = b->first; i; i = i->next)
+			for (size_t k = 0; k < ARRAY_LEN(i->files); k++) {
+				if (i->files[k].fd < 0) continue;
+				if (passes[pass])
+					write_range(i->files[k].fd, passes[pass]);
+				else if (fdatasync(i->files[k].fd) < 0)
+					return err_sys(e, errno, "write %s/ingest/%s to the disk", b->store->path, i->files[k].name);
+			}
 	return 0;
 }
 
@@ -192,27 +206,36 @@ static int place_item(const ImageStore *s, BatchItem *i, Err *e)
 	snprintf(file, sizeof file, "%s/tar", path);
 	int r = place(s, &i->files[0], file, e);
 	snprintf(file, sizeof file, "%s/index", path);
-	if (r >= 0) r = place(s, &i->files[1], file, e);
-	if (r >= 0 && (r = sync_dir(s->root, path)) < 0) return err_sys(e, r, "write %s/%s to the disk", s->path, path);
-	return r;
+	return r < 0 ? r : place(s, &i->files[1], file, e);
+}
+
+/* After the last rename: the first sync then commits all of them, one journal commit for an image and not one for each layer. */
+static int sync_dirs(const StoreBatch *b, Err *e)
+{
+	static const char *const dirs[] = { "layers", "blobs", "blobs/sha256", "blobs/sha512" };
+	const ImageStore *s = b->store;
+	int r = 0;
+	for (const BatchItem *i = b->first; r >= 0 && i; i = i->next) {
+		char path[STORE_PATH_MAX];
+		if (i->kind != BATCH_LAYER) continue;
+		item_path(i, path);
+		if ((r = sync_dir(s->root, path)) < 0) return err_sys(e, r, "write %s/%s to the disk", s->path, path);
+	}
+	for (size_t k = 0; k < ARRAY_LEN(dirs); k++)
+		if ((r = sync_dir(s->root, dirs[k])) < 0 && r != -ENOENT) return err_sys(e, r, "write %s/%s to the disk", s->path, dirs[k]);
+	return 0;
 }
 
 static int place_files(const StoreBatch *b, Err *e)
 {
-	static const char *const dirs[] = { "layers", "blobs", "blobs/sha256", "blobs/sha512" };
-	const ImageStore *s = b->store;
 	bool any = false;
 	for (BatchItem *i = b->first; i; i = i->next) {
 		if (!has_files(i)) continue;
-		int r = place_item(s, i, e);
+		int r = place_item(b->store, i, e);
 		if (r < 0) return r;
 		any = true;
 	}
-	for (size_t k = 0; any && k < ARRAY_LEN(dirs); k++) {
-		int r = sync_dir(s->root, dirs[k]);
-		if (r < 0 && r != -ENOENT) return err_sys(e, r, "write %s/%s to the disk", s->path, dirs[k]);
-	}
-	return 0;
+	return any ? sync_dirs(b, e) : 0;
 }
 
 static int insert_layer(Db *db, const BatchItem *i, Err *e)

@@ -13,7 +13,8 @@ typedef struct Blob {
 	bool bad_layer; /* layer_error tells why; the digest decides whose fault it is */
 	Err layer_error;
 	int layer_errnum;
-	uint64_t pos; /* bytes taken */
+	uint64_t pos;     /* bytes taken */
+	uint64_t flushed; /* bytes of the file whose writeback was begun, or need not be */
 } Blob;
 
 /* BlobSource: one place to get it from. */

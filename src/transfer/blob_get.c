@@ -1,12 +1,13 @@
 /* blob_get.c: a blob from the first source that has it (OCI distribution specification 1.1, end-2), resumed where it broke off, verified
  * before anything is called good. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "transfer/blob.h"
 
-enum { READ_SIZE = 128 << 10 };
+enum { READ_SIZE = 128 << 10, WRITEBACK = 8 << 20 };
 
 /* ---- taking ---- */
 
@@ -35,6 +36,11 @@ static int keep(Blob *b, const void *p, size_t n, Err *e)
 			return errnum == ENOSPC || errnum == EDQUOT ? -errnum : -EIO;
 		}
 		done += (size_t)k;
+	}
+	uint64_t end = b->pos + n;
+	if (end - b->flushed >= WRITEBACK) { /* only begins it: whoever syncs the file at the end then waits for the rest alone */
+		(void)sync_file_range(b->job->body, (off_t)b->flushed, (off_t)(end - b->flushed), SYNC_FILE_RANGE_WRITE);
+		b->flushed = end;
 	}
 	return 0;
 }
@@ -68,6 +74,7 @@ static int begin(Blob *b, Err *e)
 	b->bad_layer = false;
 	if (b->pos && hash_final(b->hash, &ignored) < 0) return err_set(e, ERR_INTERNAL, EIO, "digest of the blob");
 	b->pos = 0;
+	b->flushed = 0;
 	if (j->tar < 0) return 0;
 	const LayerSpec spec = {
 		.tar = j->tar,
@@ -103,6 +110,7 @@ static int resume(Blob *b, Err *e)
 		if (r < 0) return r;
 	}
 	j->result.resumed = b->pos;
+	b->flushed = b->pos;
 	return 0;
 }
 
@@ -118,6 +126,7 @@ static int finish(Blob *b, Err *e)
 	int r = hash_final(b->hash, &got);
 	if (r < 0) return err_sys(e, r, "digest of the blob");
 	b->pos = 0; /* the hash has begun anew; so must the rest, should it go on */
+	if (j->body >= 0) (void)sync_file_range(j->body, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (!digest_equal(&got, &b->want))
 		return err_set(e, ERR_SECURITY, EILSEQ, "the bytes got are %s: digest mismatch", digest_format(&got, text));
 	j->result.digest = j->req.digest;

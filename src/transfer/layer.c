@@ -117,7 +117,9 @@ static int finish_outputs(Layer *l, Err *e)
 		char hex[DIGEST_HEX_MAX];
 		layer_index_set_tag(l->index, (const uint8_t *)digest_hex(&l->diff_id, hex));
 	}
+	(void)sync_file_range(l->spec.tar, 0, 0, SYNC_FILE_RANGE_WRITE); /* the rest; other layers are still on their way */
 	r = l->index ? layer_index_finish(l->index, l->spec.index, &l->stats, e) : 0;
+	if (r >= 0 && l->index) (void)sync_file_range(l->spec.index, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return r < 0 ? r : check_entries(l, e);
 }
 

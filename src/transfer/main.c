@@ -47,6 +47,7 @@ int main(int argc, char **argv)
 	sigaction(SIGPIPE, &ignore, NULL);
 	mallopt(M_ARENA_MAX, 2);              /* memory is bounded by what is in flight, not by threads */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* large buffers go back when they are freed */
+	mallopt(M_TRIM_THRESHOLD, 16 << 20);  /* an index is freed chunk by chunk: not 600 calls to give back what the next one needs */
 	int r = sandbox_enter(o.offline, &e);
 	if (r >= 0) r = serve(&o, &e);
 	if (r < 0) fprintf(stderr, "skep-transfer: %s\n", e.msg);
