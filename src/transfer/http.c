@@ -11,6 +11,7 @@
 
 enum {
 	IDLE_MAX = 16, /* handles kept, each with its connections */
+	WITHOUT_TLS_MAX = 16,
 	HEADERS_MAX = 64 << 10,
 	RECEIVE_BUFFER = 64 << 10,
 	SLOWEST = 1024, /* bytes per second */
@@ -30,6 +31,8 @@ struct Http {
 	CURLSH *share;
 	pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
 	const char *ca_file, *ca_dir;
+	char *without_tls[WITHOUT_TLS_MAX]; /* origins that answered a TLS hello with something else; those beyond are asked each time */
+	size_t n_without_tls;
 	atomic_bool answered; /* some server has: from then on one that is not there is probably there again soon */
 };
 
@@ -106,6 +109,8 @@ void http_free(Http *h)
 	if (h->share) curl_share_cleanup(h->share);
 	for (size_t i = 0; i < ARRAY_LEN(h->share_locks); i++)
 		pthread_mutex_destroy(&h->share_locks[i]);
+	for (size_t i = 0; i < h->n_without_tls; i++)
+		free(h->without_tls[i]);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 	curl_global_cleanup();
@@ -421,6 +426,42 @@ static void set_options(Exchange *x, const char *url, const struct curl_slist *h
 	set_method(x);
 }
 
+/* ---- insecure registries: https comes first, but many speak plain HTTP ---- */
+
+static bool is_insecure(const Exchange *x)
+{
+	return x->req->endpoint && x->req->endpoint->insecure;
+}
+
+static bool in_list(const Http *h, const char *to)
+{
+	for (size_t i = 0; i < h->n_without_tls; i++)
+		if (streq(h->without_tls[i], to)) return true;
+	return false;
+}
+
+static bool has_no_tls(const Exchange *x, const char *url)
+{
+	Http *h = x->job->http;
+	AUTO_FREE char *to = is_insecure(x) ? origin(url) : NULL;
+	if (!to) return false;
+	pthread_mutex_lock(&h->lock);
+	bool found = in_list(h, to);
+	pthread_mutex_unlock(&h->lock);
+	return found;
+}
+
+/* A hello, with its keys made for nothing, is said once to each and not before each blob. */
+static void learn_no_tls(const Exchange *x, const char *url)
+{
+	Http *h = x->job->http;
+	AUTO_FREE char *to = is_insecure(x) ? origin(url) : NULL;
+	if (!to) return;
+	pthread_mutex_lock(&h->lock);
+	if (h->n_without_tls < WITHOUT_TLS_MAX && !in_list(h, to)) h->without_tls[h->n_without_tls++] = take(to);
+	pthread_mutex_unlock(&h->lock);
+}
+
 /* explain: a transfer that libcurl gave up. */
 static int explain(Exchange *x, CURLcode code, const char *url, const char *detail)
 {
@@ -446,6 +487,7 @@ static int explain(Exchange *x, CURLcode code, const char *url, const char *deta
 	case CURLE_SSL_CONNECT_ERROR:
 		/* what OpenSSL itself objects to stays as it is, such as a server without TLS; a connection that broke may not break again */
 		x->res->retry = !strstr(detail, "SSL routines");
+		if (strstr(detail, "wrong version number") || strstr(detail, "packet length too long")) learn_no_tls(x, url);
 		return err_set(x->e, ERR_IO, EPROTO, "%s: %s", url, detail);
 	case CURLE_OUT_OF_MEMORY:
 		return err_set(x->e, ERR_RESOURCE, ENOMEM, "%s: out of memory", url);
@@ -463,6 +505,10 @@ static int explain(Exchange *x, CURLcode code, const char *url, const char *deta
 static int exchange(Exchange *x, const char *url, bool home)
 {
 	char detail[CURL_ERROR_SIZE] = "";
+	buf_reset(&x->res->error);
+	memset(x->res->headers, 0, sizeof x->res->headers);
+	x->res->status = 0;
+	if (has_no_tls(x, url)) return err_set(x->e, ERR_IO, EPROTO, "%s: it speaks no TLS", url);
 	Handle *k = handle_take(x->job->http, url);
 	struct curl_slist *headers = headers_of(x->req, home ? x->req->authorization : NULL);
 	if (!k || !headers) {
@@ -475,9 +521,6 @@ static int exchange(Exchange *x, const char *url, bool home)
 	x->header_bytes = x->sent = x->dropped = x->window_bytes = 0;
 	x->window_start = time_monotonic();
 	x->stalled = false;
-	buf_reset(&x->res->error);
-	memset(x->res->headers, 0, sizeof x->res->headers);
-	x->res->status = 0;
 	set_options(x, url, headers);
 	set_tls(x, x->job->http, home);
 	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, detail);

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import socket
 import subprocess
 import tarfile
 
@@ -604,6 +605,23 @@ def test_certificates(worker, secure, pem):
     assert failed.value.event["code"] == "SECURITY"
     worker.call("ping", endpoints=at(secure, ca=pem[1]))
     worker.call("ping", endpoints=at(secure, insecure=True))
+
+
+def test_plain_http_is_learned(worker, registry):
+    """A registry that may be insecure is asked for TLS once, not before each request."""
+    hellos = []
+    plain = registry.server.get_request
+
+    def look():
+        connection, address = plain()
+        hellos.append(connection.recv(1, socket.MSG_PEEK) == b"\x16")
+        return connection, address
+    registry.server.get_request = look
+    registry.add_blob(BLOB)
+    both = [{"url": registry.url.replace("http:", "https:"), "insecure": True}, *at(registry, insecure=True)]
+    for _ in range(3):
+        get_blob(worker, both, BLOB, {"body": File()})
+    assert hellos.count(True) == 1
 
 
 def test_https_is_not_left(worker, secure, registry, pem):
