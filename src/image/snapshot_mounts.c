@@ -107,7 +107,7 @@ static int read_rows(ImageStore *s, Arena *a, Row **ret, size_t *ret_n, Err *e)
 
 static void judge(Row *row, int64_t ns)
 {
-	int64_t id;
+	int64_t id = 0;
 	row->mount.here = row->ns == ns;
 	row->alive = row->mount.here ? mount_id(row->mount.path, &id) == 0 && id == row->id : namespace_lives(row->ns);
 }
