@@ -45,7 +45,8 @@ const BindName transfer_kind_names[] = {
 };
 
 const BindName compression_names[] = {
-	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP }, { "zstd", COMPRESSION_ZSTD }, { "xz", COMPRESSION_XZ }, { "bzip2", COMPRESSION_BZIP2 }, { 0 },
+	{ "none", COMPRESSION_NONE }, { "gzip", COMPRESSION_GZIP },   { "zstd", COMPRESSION_ZSTD },
+	{ "xz", COMPRESSION_XZ },     { "bzip2", COMPRESSION_BZIP2 }, { 0 },
 };
 
 BIND_TABLE(endpoint_table, "endpoint", TransferEndpoint, ROW(TransferEndpoint, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
@@ -78,10 +79,10 @@ BIND_TABLE(transfer_event_table, "event", TransferEvent, EV("id", BIND_U64, id, 
 	   EV("status", BIND_U32, status), EV("endpoint", BIND_U32, endpoint), EV("contentType", BIND_STRING, content_type),
 	   EV("digest", BIND_STRING, digest), EV("size", BIND_U64, size), EV("diffId", BIND_STRING, diff_id),
 	   EV("tarSize", BIND_U64, tar_size), EV("entries", BIND_U64, entries), EV("filesSize", BIND_U64, files_size),
-	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = compression_names), EV("resumed", BIND_U64, resumed),
-	   EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted), EV("subject", BIND_STRING, subject),
-	   EV("warning", BIND_STRING, warning), EV("identityToken", BIND_STRING, identity_token), EV("more", BIND_BOOL, more),
-	   EV("code", BIND_STRING, code), EV("errnum", BIND_I32, errnum), EV("message", BIND_STRING, message),
+	   EV("opaque", BIND_BOOL, opaque), EV("compression", BIND_ENUM, compression, .sub = compression_names),
+	   EV("resumed", BIND_U64, resumed), EV("existed", BIND_BOOL, existed), EV("mounted", BIND_BOOL, mounted),
+	   EV("subject", BIND_STRING, subject), EV("warning", BIND_STRING, warning), EV("identityToken", BIND_STRING, identity_token),
+	   EV("more", BIND_BOOL, more), EV("code", BIND_STRING, code), EV("errnum", BIND_I32, errnum), EV("message", BIND_STRING, message),
 	   EV("errorCode", BIND_STRING, error_code));
 
 /* OpNeeds: what a request of each op must bring. Roles are bits. */

@@ -28,10 +28,10 @@ typedef enum {
 	TRANSFER_TAGS,            /* repository, limit; BODY: one tag a line */
 	TRANSFER_CATALOG,         /* limit; BODY: one repository a line */
 	TRANSFER_SEARCH, /* reference: the term; limit; BODY: JSON objects of results, one a line. Asks docker's index (v1) of the endpoint */
-	TRANSFER_REFERRERS,   /* repository, digest, artifact_type, limit; BODY: an image index */
-	TRANSFER_BLOB_HEAD,   /* repository, digest */
-	TRANSFER_BLOB_GET,    /* repository, digest, size, urls, ranges; BODY (optional, resumed), TAR, INDEX (optional) */
-	TRANSFER_BLOB_PUT,    /* repository, digest, size, mount_from, chunk, location; INPUT: the bytes; without it the blob is mounted or -ENOENT */
+	TRANSFER_REFERRERS, /* repository, digest, artifact_type, limit; BODY: an image index */
+	TRANSFER_BLOB_HEAD, /* repository, digest */
+	TRANSFER_BLOB_GET,  /* repository, digest, size, urls, ranges; BODY (optional, resumed), TAR, INDEX (optional) */
+	TRANSFER_BLOB_PUT, /* repository, digest, size, mount_from, chunk, location; INPUT: the bytes; without it the blob is mounted or -ENOENT */
 	TRANSFER_BLOB_DELETE, /* repository, digest */
 	TRANSFER_LAYER_IMPORT, /* no network: INPUT, a tar of any compression; TAR, INDEX, BODY (a copy of INPUT), each optional. With none of TAR,
 				  * INDEX and diff_id the bytes are only hashed and copied */
