@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,6 +28,13 @@ struct HttpListener {
 	LoopFd watch;
 };
 
+/* sendfile(2) and OpenSSL's writes know no MSG_NOSIGNAL: a client that goes away must not end the program. */
+static void ignore_broken_pipes(void)
+{
+	struct sigaction now;
+	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+}
+
 int http_server_new(Loop *l, const HttpServerOptions *o, HttpServer **ret, Err *e)
 {
 	AUTO_FREE HttpServer *s = malloc(sizeof *s);
@@ -35,6 +43,7 @@ int http_server_new(Loop *l, const HttpServerOptions *o, HttpServer **ret, Err *
 	if (name && !http_is_value(str_of(name)))
 		return err_set(e, ERR_USAGE, EINVAL, "make an HTTP server: its name has a control character");
 	assert(o->handle);
+	ignore_broken_pipes();
 	memset(s, 0, offsetof(HttpServer, scratch));
 	s->magic = HTTP_SERVER_MAGIC;
 	s->loop = l;

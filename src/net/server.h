@@ -52,7 +52,7 @@ typedef struct HttpServerOptions {
 	void *arg;
 } HttpServerOptions;
 
-/* http_server_new: *o is copied. -ENOMEM. */
+/* http_server_new: *o is copied. -ENOMEM. From then on the process ignores SIGPIPE, unless it handles it. */
 int http_server_new(Loop *l, const HttpServerOptions *o, HttpServer **ret, Err *e) MUST_USE;
 
 /* http_server_listen: "127.0.0.1:5000", "[::1]:5000", ":5000" (all of v6 and v4), "0.0.0.0:0", "localhost:5000" or "unix:/path". Names other than
