@@ -17,6 +17,7 @@ typedef struct Segment {
 	uint64_t start;
 	size_t n, filled;
 	uint8_t *p;
+	bool fetched; /* no thread looks at it any more: its place can be claimed again */
 } Segment;
 
 typedef struct Ranges {
@@ -118,6 +119,7 @@ static Segment *claim(Ranges *w)
 		s->start = start;
 		s->n = size - start < BLOB_SEGMENT ? (size_t)(size - start) : BLOB_SEGMENT;
 		s->filled = 0;
+		s->fetched = false;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return s;
@@ -142,6 +144,10 @@ static void *fetcher(void *arg)
 	for (Segment *s; (s = claim(w));) {
 		int r = fetch(w, s, &e);
 		if (r < 0) fail(w, r, &e);
+		pthread_mutex_lock(&w->lock);
+		s->fetched = true;
+		pthread_cond_broadcast(&w->changed);
+		pthread_mutex_unlock(&w->lock);
 	}
 	return NULL;
 }
@@ -165,6 +171,8 @@ static void take_in_order(Ranges *w)
 		if (r >= 0) r = job_check(b->job, &e);
 		if (r < 0 || at + n < s->n) continue;
 		pthread_mutex_lock(&w->lock);
+		while (!w->stop && !s->fetched)
+			pthread_cond_wait(&w->changed, &w->lock);
 		w->head++;
 		pthread_cond_broadcast(&w->changed);
 		pthread_mutex_unlock(&w->lock);
