@@ -1,6 +1,8 @@
 /* pull.c: see pull.h. */
 #include "image/pull.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -277,8 +279,16 @@ static int open_files(PullLayer *l, Err *e)
 /* Nobody else fetches it (any more): is it there by now? */
 static int is_there_now(PullLayer *l, Err *e)
 {
+	ImageStore *s = l->pull->store;
+	char path[STORE_PATH_MAX];
 	bool there = false;
-	int r = lease_layers(l->pull->store, &l->diff_id, 1, &there, e);
+	int r = lease_layers(s, &l->diff_id, 1, &there, e);
+	if (r < 0 || there) return r < 0 ? r : 1;
+	store_layer_path(&l->diff_id, path);
+	if (faccessat(s->root, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) return 0;
+	AUTO_FD int lock = store_lock(s, LOCK_EX, e); /* the files are in place already: their commit ends with its lock */
+	if (lock < 0) return lock;
+	r = lease_layers(s, &l->diff_id, 1, &there, e);
 	return r < 0 ? r : there;
 }
 
@@ -345,31 +355,42 @@ static int drive(Pull *p, Err *e)
 	return (int)left;
 }
 
+static int add_layers(Pull *p, StoreBatch *batch, Err *e)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		PullLayer *l = &p->layers[i];
+		if (l->state != LAYER_GOT) continue;
+		int r = batch_add_layer(batch, &l->facts, &l->tar, &l->index, e);
+		if (r >= 0 && !p->o->drop_blobs) r = batch_add_blob(batch, &l->d->digest, (uint64_t)l->d->size, &l->blob, e);
+		if (r < 0) return r;
+		ingest_drop(p->store, &l->blob);
+		l->state = LAYER_THERE;
+	}
+	return 0;
+}
+
+/* hand_over: into the store with what has arrived: those who fetch the layers that this pull waits for may wait for these. */
+static int hand_over(Pull *p, Err *e)
+{
+	AUTO_BATCH StoreBatch batch = BATCH_INIT(p->store, p->arena);
+	int r = add_layers(p, &batch, e);
+	return r < 0 || !batch.first ? r : batch_commit(&batch, e);
+}
+
 static int get_layers(Pull *p, Err *e)
 {
 	int left;
 	while ((left = drive(p, e)) > 0) {
 		int r = transfer_dispatch(p->worker, POLL_MS, e);
 		if (r < 0) return r;
-		if (r == 0 && !transfer_pending(p->worker)) usleep(POLL_MS * 1000); /* others are at work on all that is left */
+		if (r > 0 || transfer_pending(p->worker)) continue;
+		if ((r = hand_over(p, e)) < 0) return r;
+		usleep(POLL_MS * 1000); /* others are at work on all that is left */
 	}
 	return left;
 }
 
 /* ---- the store ---- */
-
-static int add_layers(Pull *p, Err *e)
-{
-	for (size_t i = 0; i < p->n; i++) {
-		PullLayer *l = &p->layers[i];
-		if (l->state != LAYER_GOT) continue;
-		int r = batch_add_layer(&p->batch, &l->facts, &l->tar, &l->index, e);
-		if (r >= 0 && !p->o->drop_blobs) r = batch_add_blob(&p->batch, &l->d->digest, (uint64_t)l->d->size, &l->blob, e);
-		if (r < 0) return r;
-		ingest_drop(p->store, &l->blob);
-	}
-	return 0;
-}
 
 static int add_image(Pull *p, ImageRecord *record, Err *e)
 {
@@ -403,7 +424,7 @@ static int run(Pull *p, ImageRecord *record, Err *e)
 {
 	int r;
 	if ((r = find_manifest(p, e)) < 0 || (r = get_config(p, e)) < 0 || (r = plan_layers(p, e)) < 0) return r;
-	if ((r = get_layers(p, e)) < 0 || (r = add_layers(p, e)) < 0 || (r = add_image(p, record, e)) < 0) return r;
+	if ((r = get_layers(p, e)) < 0 || (r = add_layers(p, &p->batch, e)) < 0 || (r = add_image(p, record, e)) < 0) return r;
 	return batch_commit(&p->batch, e);
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from images import OCI_INDEX, OCI_MANIFEST, SKEP, Made, Skep, noise
 from registry_double import Registry, digest_of
+from transferring import eventually
 
 pytestmark = pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}")
 
@@ -238,6 +239,30 @@ def test_two_pulls_share_the_work(skep, double):
     assert skep.faults() == [] and skep.ingest() == []
 
 
+def test_two_pulls_wait_for_each_other(skep, double):
+    """Each has what the other still needs, and needs what the other has."""
+    own = [{f"own{i}": noise(10 + i, 5000)} for i in range(6)]
+    a, b = {"a": noise(3, 5000)}, {"b": noise(4, 5000)}
+    first, second = Made(a, *own[:3], b), Made(b, *own[3:], a)
+    first.serve(double, "first")
+    second.serve(double, "second")
+    both = threading.Barrier(2)
+
+    def wait(h):
+        both.wait(20)  # four of each are under way: the fifth is with the other
+        return False
+
+    for blob in first.layers[0], second.layers[0]:
+        double.on(f"GET .*/blobs/{digest_of(blob)}", wait)
+    pulls = [skep.start("pull", "-q", f"{double.host}/x:{tag}") for tag in ("first", "second")]
+    for pull in pulls:
+        assert pull.wait(30) == 0, pull.stdout.read()
+        pull.stdout.close()
+    for blob in first.layers[0], second.layers[0]:
+        assert double.count(f"GET .*{digest_of(blob)}") == 1
+    assert skep.faults() == [] and skep.ingest() == []
+
+
 # ---- killed ----
 
 def test_kill_at_any_moment(tmp_path, double):
@@ -290,6 +315,7 @@ def test_a_killed_push_goes_on_where_the_registry_is(skep, double):
     process = None
 
     def kill(h):
+        eventually(lambda: skep.query("SELECT count(*) FROM uploads") == [(1,)])
         process.kill()
         process.wait(30)
         h.cut()
