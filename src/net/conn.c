@@ -7,7 +7,7 @@
 #include "net/server_impl.h"
 #include "sys/fd.h"
 
-enum { PASSES_PER_RUN = 16, LINGER_MAX = 1 << 20, SENDFILE_MAX = 1 << 20, FILES_PER_RUN = 4 };
+enum { PASSES_PER_RUN = 16, LINGER_MAX = 16 << 20, SENDFILE_MAX = 1 << 20, FILES_PER_RUN = 4 };
 static const int64_t linger_time = INT64_C(2000000000);
 #define NEVER INT64_MAX
 
