@@ -89,7 +89,8 @@ typedef struct ObjList {
 enum {
 	BIND_REQUIRED = 1, /* must be present (and, for strings and lists, not empty); its zero is written */
 	BIND_ALWAYS = 2,   /* written even when zero or empty; null when it is an absent pointer, string or Opt* */
-	BIND_OCTAL = 4,    /* reserved for formats with octal text */
+	BIND_TEXT = 4,     /* with BIND_ALWAYS: an absent string is written as "" */
+	BIND_NULL = 8,     /* with BIND_ALWAYS: an empty list or map is written as null, as Go does with nil */
 };
 
 typedef struct BindName {

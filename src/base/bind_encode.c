@@ -116,6 +116,8 @@ static bool is_owed(const BindRow *row)
 /* Of the kinds that know "absent" from zero, so that it is still absent when read again. */
 static bool is_null(const BindRow *row, const void *p)
 {
+	if (row->flags & BIND_NULL) return is_absent(row, p);
+	if (row->flags & BIND_TEXT) return false;
 	switch (row->kind) {
 	case BIND_OPT_BOOL:
 	case BIND_OPT_INT:
@@ -162,7 +164,7 @@ static void encode_field(const BindRow *row, const void *p, JsonWriter *w)
 		json_uint(w, ((const OptUint *)p)->v);
 		return;
 	case BIND_STRING:
-		json_string(w, *(const char *const *)p);
+		json_string(w, *(const char *const *)p ? *(const char *const *)p : "");
 		return;
 	case BIND_ENUM:
 		json_string(w, bind_name(row->sub, *(const int *)p));

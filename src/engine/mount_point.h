@@ -1,0 +1,24 @@
+/* mount_point.h: a mount of a container, resolved: what `inspect` shows in Mounts, and what each start mounts. */
+#pragma once
+
+#include "base/bind.h"
+
+typedef struct MountPoint {
+	const char *type;        /* "bind", "volume", "tmpfs", "image" */
+	const char *name;        /* of a volume or image */
+	const char *source;      /* on the host: absolute, without links of ours; NULL for tmpfs */
+	const char *destination; /* in the container: absolute and clean */
+	const char *driver;      /* of a volume: "local" */
+	const char *mode;        /* as the user wrote it: "ro", "z", … */
+	bool rw;
+	const char *propagation; /* "rprivate", …; "" where it means nothing */
+	/* not in inspect */
+	StrList options;     /* of the runtime specification: "rbind", "ro", "size=65536k" */
+	const char *subpath; /* below source, resolved inside it at each start */
+	bool copy_up;        /* fill the volume from the image when it is empty, at the first start */
+	bool anonymous;      /* removed with the container (rm -v, --rm) */
+	bool create_source;  /* -v: a missing directory of the host is made */
+} MountPoint;
+typedef LIST_OF(MountPoint) MountPointList;
+
+extern const BindTable mount_point_table;
