@@ -128,6 +128,7 @@ typedef struct OciSpec {
 } OciSpec;
 
 extern const BindTable oci_spec_table, oci_process_table, oci_resources_table, oci_hooks_table;
+extern const BindTable seccomp_arg_table; /* one SeccompArg */
 extern const BindName oci_namespace_names[];
 
 /* The longest document that is read, in bytes. */
