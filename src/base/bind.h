@@ -142,3 +142,9 @@ const char *str_map_get(const StrMap *m, const char *key);
 /* str_map_sort, str_list_sort: in the order of their bytes, in which Go writes maps. */
 void str_map_sort(StrMap *m);
 void str_list_sort(StrList *l);
+/* str_list_has: s is one of them. */
+bool str_list_has(const StrList *l, const char *s);
+/* str_list_add, str_map_set: one more at the end; a key that is there gets the new value. Strings are not copied; NULL counts as one that the
+ * arena had no room for. The list or map begins empty and grows by these alone. -ENOMEM. */
+int str_list_add(StrList *l, const char *s, Arena *a) MUST_USE;
+int str_map_set(StrMap *m, const char *key, const char *value, Arena *a) MUST_USE;

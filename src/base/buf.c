@@ -10,6 +10,24 @@ void buf_done(Buf *b)
 	*b = (Buf){ .max = b->max };
 }
 
+void buf_quote(Buf *b, Str s)
+{
+	static const char from[] = "\a\b\f\n\r\t\v\"\\", into[] = "abfnrtv\"\\";
+	buf_putc(b, '"');
+	for (size_t i = 0, k; i < s.n; i += k ? k : 1) {
+		unsigned char c = (unsigned char)s.p[i];
+		const char *at = c ? strchr(from, c) : NULL;
+		k = c < 0x80 ? 1 : str_utf8((Str){ s.p + i, s.n - i });
+		if (at)
+			buf_printf(b, "\\%c", into[at - from]);
+		else if (!k || c < 0x20 || c == 0x7f)
+			buf_printf(b, "\\x%02x", c);
+		else
+			buf_put(b, s.p + i, k);
+	}
+	buf_putc(b, '"');
+}
+
 char *buf_reserve(Buf *b, size_t n)
 {
 	if (b->failed) return NULL;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "base/defs.h"
+#include "base/str.h"
 
 typedef struct Buf {
 	char *p;
@@ -27,6 +27,8 @@ void buf_put(Buf *b, const void *p, size_t n);
 void buf_puts(Buf *b, const char *s);
 void buf_putc(Buf *b, char c);
 void buf_printf(Buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* buf_quote: s in quotes, as Go's %q. */
+void buf_quote(Buf *b, Str s);
 
 /* buf_reserve: room for n more bytes at p + n. Returns NULL (and fails the buffer) when that is too much.
  * Add what was written to b->n with buf_advance(). */

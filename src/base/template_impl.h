@@ -106,7 +106,5 @@ int value_print(Exec *x, Buf *b, const JsonValue *v) MUST_USE;
 void value_print_double(Buf *b, double v);
 /* value_members: the members of an object in the order of their keys. */
 int value_members(Exec *x, const JsonValue *v, const JsonMember ***ret) MUST_USE;
-/* value_quote: as Go's %q. */
-void value_quote(Buf *b, Str s);
 /* value_format: fmt.Sprintf. */
 int value_format(Exec *x, Buf *b, const char *format, const JsonValue *args, size_t n) MUST_USE;

@@ -137,24 +137,6 @@ int value_print(Exec *x, Buf *b, const JsonValue *v)
 	return r;
 }
 
-void value_quote(Buf *b, Str s)
-{
-	static const char from[] = "\a\b\f\n\r\t\v\"\\", into[] = "abfnrtv\"\\";
-	buf_putc(b, '"');
-	for (size_t i = 0, k; i < s.n; i += k ? k : 1) {
-		unsigned char c = (unsigned char)s.p[i];
-		const char *at = c ? strchr(from, c) : NULL;
-		k = c < 0x80 ? 1 : str_utf8((Str){ s.p + i, s.n - i });
-		if (at)
-			buf_printf(b, "\\%c", into[at - from]);
-		else if (!k || c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\x%02x", c);
-		else
-			buf_put(b, s.p + i, k);
-	}
-	buf_putc(b, '"');
-}
-
 /* ---- fmt.Sprintf ---- */
 
 typedef struct Verb {
@@ -297,7 +279,7 @@ static void put_string(Format *f, const Verb *v, Str s)
 		return;
 	}
 	if (v->verb == 'q' || (v->verb == 'v' && v->sharp)) {
-		value_quote(&quoted, s);
+		buf_quote(&quoted, s);
 		s = (Str){ buf_str(&quoted), quoted.n };
 	}
 	put_padded(f->out, v, s, false);

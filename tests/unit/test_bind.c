@@ -46,6 +46,29 @@ static const char everything[] =
 	"\"labels\":{\"z\":\"1\",\"a\":\"\"},\"named\":{\"eth1\":{\"weight\":7},\"eth0\":{}},\"raw\":{\"k\":[1,null]},\"cwd\":\"/\","
 	"\"digest\":\"" SHA256 "\",\"digests\":[\"" SHA256 "\",\"" SHA512 "\"],\"ports\":{\"80/tcp\":{},\"53/udp\":{}}}";
 
+static void lists_and_maps_grow(void **state)
+{
+	(void)state;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	StrList l = { 0 };
+	StrMap m = { 0 };
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(str_list_add(&l, arena_printf(&a, "%d", i), &a), 0);
+		assert_int_equal(str_map_set(&m, arena_printf(&a, "%d", i % 70), l.items[i], &a), 0);
+		assert_null(l.items[l.n]); /* fit for execve at any time */
+	}
+	assert_int_equal(l.n, 100);
+	assert_string_equal(l.items[99], "99");
+	assert_true(str_list_has(&l, "42") && !str_list_has(&l, "100"));
+	assert_int_equal(m.n, 70);
+	assert_string_equal(m.items[29].key, "29"); /* it keeps its place */
+	assert_string_equal(str_map_get(&m, "29"), "99");
+	assert_string_equal(str_map_get(&m, "30"), "30");
+	assert_int_equal(str_list_add(&l, NULL, &a), -ENOMEM);
+	assert_int_equal(str_map_set(&m, "x", NULL, &a), -ENOMEM);
+	assert_int_equal(l.n + m.n, 170);
+}
+
 static void every_kind_is_decoded(void **state)
 {
 	(void)state;
@@ -325,6 +348,7 @@ static void names_and_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lists_and_maps_grow),
 		cmocka_unit_test(every_kind_is_decoded),
 		cmocka_unit_test(encoding_gives_the_document_back),
 		cmocka_unit_test(digests_and_keys_are_decoded),
