@@ -20,7 +20,7 @@ typedef enum {
 	OPTION_INT,      /* number: from .min to .max, int64_t when both are 0 */
 	OPTION_UINT,     /* number: up to .max, INT64_MAX when that is 0 */
 	OPTION_DECIMAL,  /* "1.5"; number: in billionths */
-	OPTION_BYTES,    /* "10m", 1024-based; number: bytes */
+	OPTION_BYTES,    /* "10m", 1024-based; number: bytes; also "-1" when .min is */
 	OPTION_DURATION, /* "1m30s"; number: nanoseconds */
 	OPTION_LIST,     /* may be repeated: the list has one item for each */
 	OPTION_STRINGS,  /* may be repeated, and each is split at commas */
@@ -37,6 +37,7 @@ typedef struct Option {
 	const char *bare;           /* the value of "--name" without "="; NULL: the next argument is the value */
 	const char *const *choices; /* OPTION_ENUM: ends in NULL */
 	int64_t min, max;
+	const char *same; /* another spelling of that option of the table, whose value it sets; NULL: one of its own */
 	/* check: a further rule for the text; its message says what is wrong. NULL: none */
 	int (*check)(const char *text, Err *e);
 	bool hidden;
@@ -112,10 +113,13 @@ struct Invocation {
 	Arena *arena;
 	Log log;
 	void *app; /* the program's own */
-	/* usage: set by parse_docker when the command line is wrong: the exit status, and what the user may have meant (or NULL) */
+	/* usage: set by parse_docker when the command line is wrong: the exit status, and what the user may have meant (or NULL).
+	 * usage_failure sets the rest. */
 	struct {
 		int status;
 		const char *suggestion;
+		const char *verb; /* "See" where docker says that in place of "Run" */
+		bool brief;       /* only the last line, without the usage */
 	} usage;
 };
 
@@ -137,6 +141,10 @@ const StrList *global_list(const Invocation *in, const char *name);
 /* command_find: by path or alias; NULL when there is none. */
 const Command *command_find(const Program *p, const char *path);
 
+/* usage_failure: a command has failed in the way of docker's create and run: the reason stands behind the program's name and the way to the
+ * help below it ("docker: invalid …", "Run 'docker run --help' for more information"). Returns -errno of e, for `return usage_failure(…)`. */
+int usage_failure(Invocation *in, int status, Err *e);
+
 /* What the grammars share (options.c). */
 const Option *option_find(const Option *options, Str name); /* by name alone */
 const Option *option_find_letter(const Option *options, char letter);
@@ -144,6 +152,8 @@ const Option *option_find_letter(const Option *options, char letter);
 int option_values_new(const Option *options, Arena *a, OptionValue **ret, Err *e) MUST_USE;
 /* option_set: takes one value as it was written. The message is the bare reason: "invalid size: 'x'". */
 int option_set(const Option *o, OptionValue *v, const char *text, Arena *a, Err *e) MUST_USE;
+/* option_bool: what Go's users may write for true and false. -EINVAL. */
+int option_bool(const char *text, bool *ret) MUST_USE;
 int argument_add(Invocation *in, const char *text, Err *e) MUST_USE;
 /* invocation_name: the name to show from argv[0]. */
 const char *invocation_name(int argc, char **argv, const char *otherwise);

@@ -215,15 +215,28 @@ void help_docker(const Invocation *in, const Command *c, Buf *b)
 void help_docker_usage(const Invocation *in, Buf *b)
 {
 	Str rest = str_of(in->usage.suggestion), word;
+	const char *verb = in->usage.verb ? in->usage.verb : "Run";
 	if (rest.n) buf_puts(b, "\nDid you mean this?\n");
 	while (str_next(&rest, '\n', &word))
 		if (word.n) buf_printf(b, "\t%.*s\n", (int)word.n, word.p);
 	buf_putc(b, '\n');
+	if (in->usage.brief) {
+		const char *space = strrchr(in->path, ' ');
+		buf_printf(b, "Run '%s %s --help' for more information\n", in->name, space ? space + 1 : in->path);
+		return;
+	}
 	if (in->command) {
 		put_usage(in, in->command, b);
-		buf_printf(b, "\n\nRun '%s %s --help' for more information\n", in->name, in->path);
+		buf_printf(b, "\n\n%s '%s %s --help' for more information\n", verb, in->name, in->path);
 		return;
 	}
 	if (in->usage.status != 1) buf_printf(b, "Usage:  %s [OPTIONS] COMMAND [ARG...]\n\n", in->name);
 	buf_printf(b, "Run '%s --help' for more information\n", in->name);
+}
+
+int usage_failure(Invocation *in, int status, Err *e)
+{
+	in->usage.status = status;
+	in->usage.brief = true;
+	return err_wrap(e, "%s", in->name);
 }

@@ -11,17 +11,35 @@ static int bad_number(const char *fn, const char *text, const char *why, Err *e)
 	return err_set(e, ERR_USAGE, EINVAL, "strconv.%s: parsing \"%.*s\": %s", fn, SHOWN, text, why);
 }
 
-static int set_switch(OptionValue *v, const char *text, Err *e)
+int option_bool(const char *text, bool *ret)
 {
 	static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" }, *const no[] = {
 		"false", "0", "f", "F", "FALSE", "False"
 	};
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
 		if (!streq(text, yes[i]) && !streq(text, no[i])) continue;
-		v->number = streq(text, yes[i]);
+		*ret = streq(text, yes[i]);
 		return 0;
 	}
-	return bad_number("ParseBool", text, "invalid syntax", e);
+	return -EINVAL;
+}
+
+static int set_switch(OptionValue *v, const char *text, Err *e)
+{
+	bool on;
+	if (option_bool(text, &on) < 0) return bad_number("ParseBool", text, "invalid syntax", e);
+	v->number = on;
+	return 0;
+}
+
+/* A size, or -1 where the option has a word for it. */
+static int set_bytes(const Option *o, OptionValue *v, const char *text, Err *e)
+{
+	if (o->min < 0 && streq(text, "-1")) {
+		v->number = -1;
+		return 0;
+	}
+	return size_parse(str_of(text), SIZE_BINARY, &v->number, e);
 }
 
 /* The magnitude in base 10, or as a prefix says: 0x, 0o, 0b, 0. */
@@ -86,17 +104,7 @@ static int set_enum(const Option *o, const char *text, Err *e)
 
 static int list_add(Arena *a, StrList *l, const char *value, Err *e)
 {
-	const char **items;
-	if (!value) return err_sys(e, ENOMEM, "command line");
-	if ((l->n & (l->n - 1)) == 0) { /* full whenever its length is a power of two */
-		items = arena_array(a, (l->n ? l->n * 2 : 1) + 1, sizeof *items);
-		if (!items) return err_sys(e, ENOMEM, "command line");
-		if (l->n) memcpy(items, l->items, l->n * sizeof *items);
-		l->items = items;
-	}
-	l->items[l->n++] = value;
-	l->items[l->n] = NULL;
-	return 0;
+	return str_list_add(l, value, a) < 0 ? err_sys(e, ENOMEM, "command line") : 0;
 }
 
 static int add_strings(OptionValue *v, const char *text, Arena *a, Err *e)
@@ -129,7 +137,7 @@ int option_set(const Option *o, OptionValue *v, const char *text, Arena *a, Err 
 		r = set_decimal(v, text, e);
 		break;
 	case OPTION_BYTES:
-		r = size_parse(str_of(text), SIZE_BINARY, &v->number, e);
+		r = set_bytes(o, v, text, e);
 		break;
 	case OPTION_DURATION:
 		r = duration_parse(str_of(text), &v->number, e);

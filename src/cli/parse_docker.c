@@ -3,7 +3,7 @@
  * Statuses and texts are the docker CLI's: 125 for a wrong option, 1 for a wrong command or number of arguments. */
 #include "cli/command.h"
 
-enum { STATUS_COMMAND = 1, STATUS_OPTION = 125, WORD_MAX = 64, DISTANCE_MAX = 2 };
+enum { STATUS_COMMAND = 1, STATUS_OPTION = 125, WORD_MAX = 64, DISTANCE_MAX = 2, SHOWN = 200 };
 
 typedef struct Parse {
 	Invocation *in;
@@ -25,11 +25,14 @@ static int bad_option(Parse *p)
 static int take_value(Parse *p, const Option *o, const char *text)
 {
 	Err why = ERR_INIT;
-	int r = option_set(o, &p->values[o - p->options], text, p->in->arena, &why);
+	const Option *to = o->same ? option_find(p->options, str_of(o->same)) : o;
+	int r = option_set(to, &p->values[to - p->options], text, p->in->arena, &why);
 	if (r >= 0) return 0;
 	char letter[8] = "";
+	AUTO_BUF quoted = BUF_INIT(65536);
+	buf_quote(&quoted, (Str){ text, strnlen(text, SHOWN) });
 	if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
-	err_set(p->e, ERR_USAGE, EINVAL, "invalid argument \"%.200s\" for \"%s--%s\" flag: %s", text, letter, o->name, why.msg);
+	err_set(p->e, ERR_USAGE, EINVAL, "invalid argument %s for \"%s--%s\" flag: %s", buf_str(&quoted), letter, o->name, why.msg);
 	return bad_option(p);
 }
 
@@ -126,11 +129,16 @@ static int check_arguments(Parse *p)
 	if (n >= min && (max < 0 || n <= max)) return 0;
 	in->usage.status = STATUS_COMMAND;
 	if (max == 0) return err_set(p->e, ERR_USAGE, EINVAL, "%s: '%s %s' accepts no arguments", in->name, in->name, in->path);
+	if (min > 0 && min < max)
+		return err_set(p->e, ERR_USAGE, EINVAL, "%s: '%s %s' requires at least %d and at most %d arguments", in->name, in->name,
+			       in->path, min, max);
 	if (min == max)
 		return err_set(p->e, ERR_USAGE, EINVAL, "%s: '%s %s' requires %d %s", in->name, in->name, in->path, min, plural(min));
-	if (n < min)
+	if (n < min) {
+		in->usage.verb = "See";
 		return err_set(p->e, ERR_USAGE, EINVAL, "%s: '%s %s' requires at least %d %s", in->name, in->name, in->path, min,
 			       plural(min));
+	}
 	return err_set(p->e, ERR_USAGE, EINVAL, "%s: '%s %s' requires at most %d %s", in->name, in->name, in->path, max, plural(max));
 }
 

@@ -61,7 +61,16 @@ static const Command commands[] = {
 		  OPTION(STRINGS, "platform", 0, NULL, "Platforms"), VALUE("hostname", 'h', NULL, "Container host name"),
 		  OPTION(ENUM, "pull", 0, NULL, "Pull image before running", .choices = CHOICES("always", "missing", "never"),
 			 .fallback = "missing"),
-		  VALUE("init", 0, NULL, "Init", .bare = "default"), VALUE("device-read-bps", 0, NULL, "Rate", .check = no_spaces)),
+		  VALUE("init", 0, NULL, "Init", .bare = "default"), LIST("device-read-bps", 0, NULL, "Rate", .check = no_spaces),
+		  LIST("rate", 0, NULL, "Rate", .same = "device-read-bps", .hidden = true),
+		  OPTION(BYTES, "memory-swap", 0, NULL, "Swap limit", .min = -1)),
+	  .run = nothing_run },
+	{ .name = "port",
+	  .arguments = "CONTAINER [PORT]",
+	  .summary = "Ports",
+	  .min_args = 1,
+	  .max_args = 2,
+	  .hidden = true,
 	  .run = nothing_run },
 	{ .name = "secret-thing", .summary = "Hidden", .hidden = true, .run = nothing_run },
 };
@@ -218,6 +227,12 @@ static const struct {
 	  "invalid argument \"1x\" for \"--health-interval\" flag: time: unknown unit \"x\" in duration \"1x\"", 125 },
 	{ "run|--pull|x|a", "invalid argument \"x\" for \"--pull\" flag: must be one of \"always\", \"missing\", \"never\"", 125 },
 	{ "run|-l|=x|a", "invalid argument \"=x\" for \"-l, --label\" flag: a name is missing before '='", 125 },
+	{ "run|--device-read-bps|a\"b c|a", "invalid argument \"a\\\"b c\" for \"--device-read-bps\" flag: bad format: a\"b c", 125 },
+	{ "run|--rate|a b|a", "invalid argument \"a b\" for \"--rate\" flag: bad format: a b", 125 },
+	{ "run|--memory-swap|-2|a", "invalid argument \"-2\" for \"--memory-swap\" flag: invalid size: '-2'", 125 },
+	{ "run|-m|-1|a", "invalid argument \"-1\" for \"-m, --memory\" flag: invalid size: '-1'", 125 },
+	{ "port", "skep: 'skep port' requires at least 1 and at most 2 arguments", 1 },
+	{ "port|a|b|c", "skep: 'skep port' requires at least 1 and at most 2 arguments", 1 },
 	{ "run|--device-read-bps|a b|a", "invalid argument \"a b\" for \"--device-read-bps\" flag: bad format: a b", 125 },
 	{ "run", "skep: 'skep run' requires at least 1 argument", 1 },
 	{ "tag|a", "skep: 'skep tag' requires 2 arguments", 1 },
@@ -242,6 +257,29 @@ static void what_is_wrong_is_said_in_dockers_words(void **state)
 	assert_string_equal(l.e.msg, "unknown help topic: foo");
 }
 
+static void an_option_may_have_two_names(void **state)
+{
+	(void)state;
+	PARSE(l, "run|--rate|a|--device-read-bps|b|--rate=c|--memory-swap|-1|image");
+	assert_int_equal(l.r, 0);
+	assert_list(option_list(&l.in, "device-read-bps"), "a|b|c");
+	assert_true(option_is_set(&l.in, "device-read-bps") && !option_is_set(&l.in, "rate"));
+	assert_int_equal(option_number(&l.in, "memory-swap"), -1);
+}
+
+static void a_command_may_fail_like_a_wrong_option(void **state)
+{
+	(void)state;
+	PARSE(l, "run|image");
+	AUTO_BUF b = BUF_INIT(65536);
+	(void)!err_set(&l.e, ERR_NOT_FOUND, ENOENT, "no such thing");
+	assert_int_equal(usage_failure(&l.in, 127, &l.e), -ENOENT);
+	help_docker_usage(&l.in, &b);
+	assert_string_equal(l.e.msg, "skep: no such thing");
+	assert_int_equal(l.in.usage.status, 127);
+	assert_string_equal(buf_str(&b), "\nRun 'skep run --help' for more information\n");
+}
+
 static void assert_usage(const char *line, const char *want)
 {
 	PARSE(l, line);
@@ -260,6 +298,7 @@ static void the_way_out_is_said_below(void **state)
 	assert_usage("imagse", "\nDid you mean this?\n\timage\n\timages\n\nRun 'skep --help' for more information\n");
 	assert_usage("image|lst",
 		     "\nDid you mean this?\n\tls\n\tlist\n\nUsage:  skep image\n\nRun 'skep image --help' for more information\n");
+	assert_usage("run", "\nUsage:  skep run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nSee 'skep run --help' for more information\n");
 	assert_usage("zzzzzz", "\nRun 'skep --help' for more information\n");
 }
 
@@ -326,6 +365,8 @@ int main(void)
 		cmocka_unit_test(switches_take_a_value_behind_an_equals_sign_only),
 		cmocka_unit_test(values_have_types),
 		cmocka_unit_test(what_is_wrong_is_said_in_dockers_words),
+		cmocka_unit_test(an_option_may_have_two_names),
+		cmocka_unit_test(a_command_may_fail_like_a_wrong_option),
 		cmocka_unit_test(the_way_out_is_said_below),
 		cmocka_unit_test(help_is_laid_out_as_dockers),
 		cmocka_unit_test(completions_know_groups),
