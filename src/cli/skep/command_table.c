@@ -1,5 +1,6 @@
 /* command_table.c: every command and option of skep, once. */
 #include "cli/skep/commands.h"
+#include "cli/skep/container_options.h"
 
 static const Option global_options[] = {
 	VALUE("config", 0, NULL, "Location of client config files (default: $DOCKER_CONFIG, else ~/.docker)"),
@@ -31,6 +32,28 @@ static const Option global_options[] = {
 #define INSECURE SWITCH("insecure", 0, "Allow communication with an insecure registry")
 
 static const Command command_table[] = {
+	{ .name = "container", .summary = "Manage containers" },
+	{ .name = "container create",
+	  .aliases = "create",
+	  .arguments = "IMAGE [COMMAND] [ARG...]",
+	  .summary = "Create a new container",
+	  .min_args = 1,
+	  .max_args = -1,
+	  .passes_arguments = true,
+	  .candidates = "image ls --format {{.Repository}}:{{.Tag}}",
+	  .options = container_create_options,
+	  .run = create_run },
+	{ .name = "container run",
+	  .aliases = "run",
+	  .arguments = "IMAGE [COMMAND] [ARG...]",
+	  .summary = "Create and run a new container from an image",
+	  .min_args = 1,
+	  .max_args = -1,
+	  .passes_arguments = true,
+	  .common = true,
+	  .candidates = "image ls --format {{.Repository}}:{{.Tag}}",
+	  .options = container_run_options,
+	  .run = run_run },
 	{ .name = "image", .summary = "Manage images" },
 	{ .name = "image ls",
 	  .aliases = "images,image list",

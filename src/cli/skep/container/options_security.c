@@ -1,0 +1,160 @@
+/* options_security.c: namespaces, --security-opt, --sysctl, --storage-opt, --annotation. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cli/skep/container/options_impl.h"
+#include "sys/fd.h"
+
+enum { PROFILE_MAX = 16 << 20 };
+
+/* ---- namespaces ---- */
+
+static bool is_one_of(const char *s, const char *a, const char *b)
+{
+	return !s || streq(s, a) || (b && streq(s, b));
+}
+
+static bool is_pid_mode(const char *s)
+{
+	return is_one_of(s, "host", NULL) || (starts_with(s, "container:") && s[strlen("container:")]);
+}
+
+/* docker's "host", and podman's */
+static bool is_userns_mode(const char *s)
+{
+	static const char *const options[] = { "auto:", "keep-id:" };
+	if (is_one_of(s, "host", "auto") || streq(s, "keep-id") || streq(s, "nomap")) return true;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (starts_with(s, options[i]) && s[strlen(options[i])]) return true;
+	return false;
+}
+
+/* "container:host[:size]", in which the size is 1 when not given. */
+static int take_id_map(const OptionParse *p, const char *option, StrList *to)
+{
+	const StrList *given = option_list(p->in, option);
+	for (size_t i = 0; i < given->n; i++) {
+		Str rest = str_of(given->items[i]), part;
+		uint32_t v[3] = { 0, 0, 1 };
+		size_t n = 0;
+		int r = 0;
+		for (; r >= 0 && str_next(&rest, ':', &part); n++)
+			r = n < ARRAY_LEN(v) ? str_to_u32(part, &v[n]) : -EINVAL;
+		if (r < 0 || n < 2 || !v[2])
+			return err_set(p->e, ERR_USAGE, EINVAL,
+				       "--%s: invalid mapping \"%.*s\": three numbers are wanted, container:host:size", option, SHOWN,
+				       given->items[i]);
+		const char *map = arena_printf(p->arena, "%u:%u:%u", v[0], v[1], v[2]);
+		if (str_list_add(to, map, p->arena) < 0) return no_memory(p->e);
+	}
+	return 0;
+}
+
+int options_namespaces(const OptionParse *p)
+{
+	HostConfig *h = &p->to->host;
+	if (!is_pid_mode(h->pid_mode)) return err_set(p->e, ERR_USAGE, EINVAL, "--pid: invalid PID mode");
+	if (!is_one_of(h->uts_mode, "host", NULL)) return err_set(p->e, ERR_USAGE, EINVAL, "--uts: invalid UTS mode");
+	if (!is_userns_mode(h->userns_mode)) return err_set(p->e, ERR_USAGE, EINVAL, "--userns: invalid USER mode");
+	if (!is_one_of(h->cgroupns_mode, "private", "host")) return err_set(p->e, ERR_USAGE, EINVAL, "--cgroupns: invalid CGROUP mode");
+	int r = take_id_map(p, "uidmap", &h->uid_map);
+	if (r >= 0) r = take_id_map(p, "gidmap", &h->gid_map);
+	if (r >= 0 && h->userns_mode && (h->uid_map.n || h->gid_map.n))
+		return err_set(p->e, ERR_USAGE, EINVAL, "conflicting options: cannot specify both --userns and --uidmap or --gidmap");
+	return r;
+}
+
+/* ---- --security-opt ---- */
+
+static bool is_json_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* JSON without the blanks between its words. */
+static void put_compact(Buf *b, Str s)
+{
+	bool text = false;
+	for (size_t i = 0; i < s.n; i++) {
+		if (!text && is_json_blank(s.p[i])) continue;
+		if (s.p[i] == '"') text = !text;
+		buf_putc(b, s.p[i]);
+		if (text && s.p[i] == '\\' && i + 1 < s.n) buf_putc(b, s.p[++i]);
+	}
+}
+
+static int read_profile(const char *path, Buf *b, Err *e)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0) return err_sys(e, errno, "open %.*s", SHOWN, path);
+	int r = fd_read_all(fd, b);
+	return r < 0 ? err_sys(e, -r, "read %.*s", SHOWN, path) : 0;
+}
+
+/* "seccomp={…}" from the file's name. */
+static int take_profile(const OptionParse *p, const char *path, const char **ret)
+{
+	AUTO_BUF file = BUF_INIT(PROFILE_MAX), compact = BUF_INIT(PROFILE_MAX);
+	AUTO_ARENA scratch = ARENA_INIT(64 << 20);
+	JsonValue ignored;
+	if (read_profile(path, &file, p->e) < 0) return err_wrap(p->e, "opening seccomp profile (%.*s) failed", SHOWN, path);
+	put_compact(&compact, (Str){ buf_str(&file), file.n });
+	*ret = arena_printf(p->arena, "seccomp=%s", buf_str(&compact));
+	buf_putc(&file, ' '); /* so that there is a text to look at when the file is empty */
+	if (!*ret || buf_failed(&compact) || buf_failed(&file)) return no_memory(p->e);
+	if (json_parse(file.p, file.n, &scratch, &ignored, p->e) < 0)
+		return err_wrap(p->e, "compacting json for seccomp profile (%.*s) failed", SHOWN, path);
+	return 0;
+}
+
+/* "name=value" or, as it once was, "name:value"; "no-new-privileges" needs no value. */
+static int take_security_option(const OptionParse *p, const char *text)
+{
+	Str name, value;
+	bool cut = str_cut(str_of(text), '=', &name, &value);
+	bool alone = str_eq(name, "no-new-privileges");
+	const char *option = text;
+	if (!cut && !alone) cut = str_cut(str_of(text), ':', &name, &value);
+	if ((!cut || !value.n) && !str_eq(name, "no-new-privileges"))
+		return err_set(p->e, ERR_USAGE, EINVAL, "Invalid --security-opt: \"%.*s\"", SHOWN, text);
+	if (streq(text, "systempaths=unconfined")) {
+		p->to->host.masked_paths_set = p->to->host.readonly_paths_set = true;
+		return 0;
+	}
+	if (str_eq(name, "seccomp") && !str_eq(value, "builtin") && !str_eq(value, "unconfined")) {
+		int r = take_profile(p, value.p, &option);
+		if (r < 0) return r;
+	}
+	return str_list_add(&p->to->host.security_opt, option, p->arena) < 0 ? no_memory(p->e) : 0;
+}
+
+/* ---- sysctls ---- */
+
+int check_sysctl(const char *text, Err *e)
+{
+	static const char *const names[] = { "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem",
+					     "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced" };
+	Str name, value;
+	bool pair = str_cut(str_of(text), '=', &name, &value), good = str_starts(name, "net.") || str_starts(name, "fs.mqueue.");
+	for (size_t i = 0; !good && i < ARRAY_LEN(names); i++)
+		good = str_eq(name, names[i]);
+	return pair && good ? 0 : err_set(e, ERR_USAGE, EINVAL, "sysctl '%.*s' is not allowed", SHOWN, text);
+}
+
+/* ---- all of it ---- */
+
+int options_security(const OptionParse *p)
+{
+	HostConfig *h = &p->to->host;
+	const StrList *security = option_list(p->in, "security-opt"), *storage = option_list(p->in, "storage-opt");
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < security->n; i++)
+		r = take_security_option(p, security->items[i]);
+	for (size_t i = 0; r >= 0 && i < storage->n; i++)
+		if (!strchr(storage->items[i], '=')) r = err_set(p->e, ERR_USAGE, EINVAL, "invalid storage option");
+	if (r < 0) return r;
+	r = option_map(p->in, "storage-opt", &h->storage_opt);
+	if (r >= 0) r = option_map(p->in, "sysctl", &h->sysctls);
+	if (r >= 0) r = option_map(p->in, "annotation", &h->annotations);
+	return r < 0 ? no_memory(p->e) : 0;
+}
