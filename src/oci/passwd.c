@@ -45,12 +45,6 @@ static int read_one(int root, const char *path, Buf *b, Err *e)
 	return r < 0 ? err_sys(e, r, "read %s of the container", path) : 0;
 }
 
-static int read_files(int root, Files *f, Err *e)
-{
-	int r = read_one(root, "/etc/passwd", &f->passwd, e);
-	return r < 0 ? r : read_one(root, "/etc/group", &f->group, e);
-}
-
 static bool parse_id(Str s, uint32_t *ret)
 {
 	return str_to_u32(s, ret) == 0 && *ret <= PASSWD_ID_MAX;
@@ -106,9 +100,8 @@ static bool matches(const Name *n, const Line *l)
 	return n->is_id ? l->id == n->id : l->name.n == n->text.n && memcmp(l->name.p, n->text.p, n->text.n) == 0;
 }
 
-static bool find_line(const Buf *file, bool passwd, const Name *n, Line *ret)
+static bool find_line(Str rest, bool passwd, const Name *n, Line *ret)
 {
-	Str rest = { file->p, file->n };
 	while (next_line(&rest, passwd, ret))
 		if (matches(n, ret)) return true;
 	return false;
@@ -122,7 +115,7 @@ static bool is_member(Str members, Str user)
 	return false;
 }
 
-static int find_group(const Buf *file, const Name *group, uint32_t *ret, Err *e)
+static int find_group(Str file, const Name *group, uint32_t *ret, Err *e)
 {
 	Line line;
 	if (group->is_id) *ret = group->id;
@@ -135,9 +128,8 @@ static int find_group(const Buf *file, const Name *group, uint32_t *ret, Err *e)
 }
 
 /* The groups that name user as a member, counted, and stored when there is room for them. */
-static size_t memberships(const Buf *file, Str user, uint32_t gid, uint32_t *to)
+static size_t memberships(Str rest, Str user, uint32_t gid, uint32_t *to)
 {
-	Str rest = { file->p, file->n };
 	Line line;
 	size_t n = 0;
 	while (next_line(&rest, false, &line)) {
@@ -156,7 +148,7 @@ static void add_group(U32List *l, uint32_t gid)
 }
 
 /* implied: the user's name, whose memberships count; empty: none do. */
-static int fill_groups(const Buf *file, Str implied, const StrList *more, Arena *a, PasswdUser *u, Err *e)
+static int fill_groups(Str file, Str implied, const StrList *more, Arena *a, PasswdUser *u, Err *e)
 {
 	size_t n = implied.n ? memberships(file, implied, u->gid, NULL) : 0, added = more ? more->n : 0;
 	if (n + added >= GROUPS_MAX) return err_set(e, ERR_CONFIG, EINVAL, "a process can be in at most %d groups", GROUPS_MAX);
@@ -175,28 +167,34 @@ static int fill_groups(const Buf *file, Str implied, const StrList *more, Arena 
 	return 0;
 }
 
-int passwd_find_user(int root, const char *user, const StrList *group_add, Arena *a, PasswdUser *ret, Err *e)
+int passwd_find_user_in(Str passwd, Str group, const char *user, const StrList *group_add, Arena *a, PasswdUser *ret, Err *e)
 {
-	Str name, group_name = { 0 };
-	Name who, group;
+	Str name, group_name;
+	Name who, in;
 	Line line = { 0 };
 	PasswdUser u = { 0 };
 	int r;
 	str_cut(str_of(user ? user : ""), ':', &name, &group_name);
-	if ((r = parse_name(name, &who, e)) < 0 || (r = parse_name(group_name, &group, e)) < 0) return r;
+	if ((r = parse_name(name, &who, e)) < 0 || (r = parse_name(group_name, &in, e)) < 0) return r;
 	if (!name.n) who = (Name){ .is_id = true };
-	AUTO_FILES f = { 0 };
-	if ((r = read_files(root, &f, e)) < 0) return r;
-	bool found = find_line(&f.passwd, true, &who, &line);
+	bool found = find_line(passwd, true, &who, &line);
 	if (!found && !who.is_id)
 		return err_set(e, ERR_CONFIG, EINVAL, "unable to find user %.*s: no matching entries in passwd file", (int)name.n, name.p);
 	u.uid = found ? line.id : who.id;
 	u.gid = found ? line.gid : 0;
 	if (found && line.home.n && !(u.home = arena_str(a, line.home))) return err_sys(e, ENOMEM, "user");
-	if (group_name.n && (r = find_group(&f.group, &group, &u.gid, e)) < 0) return r;
-	if ((r = fill_groups(&f.group, group_name.n || !found ? (Str){ 0 } : line.name, group_add, a, &u, e)) < 0) return r;
+	if (group_name.n && (r = find_group(group, &in, &u.gid, e)) < 0) return r;
+	if ((r = fill_groups(group, group_name.n || !found ? (Str){ 0 } : line.name, group_add, a, &u, e)) < 0) return r;
 	*ret = u;
 	return 0;
+}
+
+int passwd_find_user(int root, const char *user, const StrList *group_add, Arena *a, PasswdUser *ret, Err *e)
+{
+	int r;
+	AUTO_FILES f = { 0 };
+	if ((r = read_one(root, "/etc/passwd", &f.passwd, e)) < 0 || (r = read_one(root, "/etc/group", &f.group, e)) < 0) return r;
+	return passwd_find_user_in((Str){ f.passwd.p, f.passwd.n }, (Str){ f.group.p, f.group.n }, user, group_add, a, ret, e);
 }
 
 const char *passwd_home(int root, uint32_t uid, Arena *a)
@@ -204,6 +202,7 @@ const char *passwd_home(int root, uint32_t uid, Arena *a)
 	AUTO_BUF file = BUF_INIT(PASSWD_MAX);
 	Name who = { .is_id = true, .id = uid };
 	Line line;
-	if (read_file(root, "/etc/passwd", &file) < 0 || !find_line(&file, true, &who, &line) || !line.home.n) return NULL;
+	if (read_file(root, "/etc/passwd", &file) < 0) return NULL;
+	if (!find_line((Str){ file.p, file.n }, true, &who, &line) || !line.home.n) return NULL;
 	return arena_str(a, line.home);
 }

@@ -22,5 +22,8 @@ typedef struct PasswdUser {
  * -EINVAL with docker's words ("unable to find user x: no matching entries in passwd file"), -EFBIG, or what opening gave. */
 int passwd_find_user(int root, const char *user, const StrList *group_add, Arena *a, PasswdUser *ret, Err *e) MUST_USE;
 
+/* passwd_find_user_in: the same, from the texts of both files. */
+int passwd_find_user_in(Str passwd, Str group, const char *user, const StrList *group_add, Arena *a, PasswdUser *ret, Err *e) MUST_USE;
+
 /* passwd_home: the home directory of uid, NULL when there is none or the file cannot be read. */
 const char *passwd_home(int root, uint32_t uid, Arena *a) MUST_USE;

@@ -7,33 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "oci/passwd.h"
 #include "runtime/launch.h"
 #include "sys/cap.h"
 #include "sys/path.h"
 
-enum { PASSWD_MAX = 1 << 20 };
-
 /* ---- environment ---- */
-
-/* Field 6 of the line of uid in the container's /etc/passwd; NULL when there is none. */
-static const char *passwd_home(Launch *l, int root, uid_t uid)
-{
-	struct stat st;
-	AUTO_FD int fd = path_open(root, "/etc/passwd", O_RDONLY | O_NONBLOCK, 0);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > PASSWD_MAX) return NULL;
-	AUTO_BUF text = BUF_INIT(PASSWD_MAX);
-	if (fd_read_all(fd, &text) < 0) return NULL;
-	Str rest = { buf_str(&text), text.n }, line;
-	while (str_next(&rest, '\n', &line)) {
-		Str field[7];
-		size_t n = 0;
-		uint32_t id;
-		while (n < ARRAY_LEN(field) && str_next(&line, ':', &field[n]))
-			n++;
-		if (n >= 6 && str_to_u32(field[2], &id) == 0 && id == uid && field[5].n) return arena_str(l->arena, field[5]);
-	}
-	return NULL;
-}
 
 static bool same_name(const char *a, const char *b)
 {
@@ -56,7 +35,7 @@ int identity_environment(Launch *l, int root, char ***ret, Err *e)
 		if (same_name(out[k], "HOME=")) home = k;
 	}
 	if (home == SIZE_MAX || streq(out[home], "HOME=")) {
-		const char *dir = passwd_home(l, root, l->process->user.uid);
+		const char *dir = passwd_home(root, l->process->user.uid, l->arena);
 		char *entry = arena_printf(l->arena, "HOME=%s", dir ? dir : "/");
 		if (!entry) return err_sys(e, ENOMEM, "process.env");
 		out[home == SIZE_MAX ? n++ : home] = entry;
