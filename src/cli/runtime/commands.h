@@ -14,6 +14,10 @@ static inline Runtime *runtime_of(const Invocation *in)
 	return in->app;
 }
 
+/* container_init_main: the whole program, when it is started by this name: the init of a container (--init). */
+#define CONTAINER_INIT_NAME "docker-init"
+int container_init_main(int argc, char **argv);
+
 /* preserved_fds: the value of --preserve-fds, 0 when not given. */
 int preserved_fds(const Invocation *in, unsigned *ret, Err *e) MUST_USE;
 

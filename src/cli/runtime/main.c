@@ -124,6 +124,7 @@ int main(int argc, char **argv)
 			  .log = { .fd = 2, .level = LOG_INFO },
 			  .app = &runtime };
 	bool help = false;
+	if (streq(in.name, CONTAINER_INIT_NAME)) return container_init_main(argc, argv);
 #ifdef __GLIBC__
 	/* one short life: memory is taken from the kernel in few steps and never given back */
 	mallopt(M_TOP_PAD, 256 * 1024);
