@@ -67,8 +67,16 @@ static int add_shm(MountBuild *m)
 	return add_mount(m, "/dev/shm", "tmpfs", "shm", (const char *[]){ "nosuid", "noexec", "nodev", "mode=1777", bytes, NULL });
 }
 
+/* A file system that shows a namespace takes rights over it, which a new user namespace has over new ones alone: else the host's is shown. */
+static bool is_foreign(const SpecBuild *b, int namespace)
+{
+	return (b->new_userns || b->in->user_ns) && !oci_is_new(b->s, namespace);
+}
+
 static int add_proc(MountBuild *m)
 {
+	if (is_foreign(m->b, CLONE_NEWPID) && !oci_namespace(m->b->s, CLONE_NEWPID))
+		return add_mount(m, "/proc", "bind", "/proc", (const char *[]){ "rbind", "nosuid", "noexec", "nodev", NULL });
 	return add_mount(m, "/proc", "proc", "proc", (const char *[]){ "nosuid", "noexec", "nodev", NULL });
 }
 
@@ -88,13 +96,10 @@ static int add_pts(MountBuild *m)
 		(const char *[]){ "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", mapped ? "gid=5" : NULL, NULL });
 }
 
-/* A sysfs shows the network of who mounts it, so it takes rights over that one: in a user namespace that has none of its own
- * the host's is shown. */
 static int add_sys(MountBuild *m)
 {
 	const SpecBuild *b = m->b;
-	bool user = b->new_userns || b->in->user_ns, own_network = oci_is_new(b->s, CLONE_NEWNET);
-	if (user && !own_network)
+	if (is_foreign(b, CLONE_NEWNET))
 		return add_mount(m, "/sys", "bind", "/sys", (const char *[]){ "rbind", "nosuid", "noexec", "nodev", "ro", NULL });
 	return add_mount(m, "/sys", "sysfs", "sysfs",
 			 (const char *[]){ "nosuid", "noexec", "nodev", b->host->privileged ? NULL : "ro", NULL });
@@ -110,6 +115,8 @@ static int add_cgroup(MountBuild *m)
 
 static int add_mqueue(MountBuild *m)
 {
+	if (is_foreign(m->b, CLONE_NEWIPC) && !oci_namespace(m->b->s, CLONE_NEWIPC))
+		return add_mount(m, "/dev/mqueue", "bind", "/dev/mqueue", (const char *[]){ "rbind", "nosuid", "noexec", "nodev", NULL });
 	return add_mount(m, "/dev/mqueue", "mqueue", "mqueue", (const char *[]){ "nosuid", "noexec", "nodev", NULL });
 }
 

@@ -206,3 +206,22 @@ const char *passwd_home(int root, uint32_t uid, Arena *a)
 	if (!find_line((Str){ file.p, file.n }, true, &who, &line) || !line.home.n) return NULL;
 	return arena_str(a, line.home);
 }
+
+static uint32_t highest_in(int root, const char *path, bool passwd, uint32_t id)
+{
+	AUTO_BUF file = BUF_INIT(PASSWD_MAX);
+	Line line;
+	if (read_file(root, path, &file) < 0) return id;
+	Str rest = { file.p, file.n };
+	while (next_line(&rest, passwd, &line)) {
+		if (str_eq(line.name, "nobody") || str_eq(line.name, "nogroup")) continue;
+		if (line.id > id) id = line.id;
+		if (line.gid > id) id = line.gid;
+	}
+	return id;
+}
+
+uint32_t passwd_highest_id(int root)
+{
+	return highest_in(root, "/etc/group", false, highest_in(root, "/etc/passwd", true, 0));
+}
