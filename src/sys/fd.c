@@ -137,14 +137,13 @@ int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t
 	return err_sys(e, r, "write %s", name);
 }
 
-int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
+ssize_t fd_send_parts(int sock, const struct iovec *parts, int n, const int *fds, size_t nfds)
 {
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
 	union {
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
 	} control;
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n };
 	if (nfds > FD_PASS_MAX) return -E2BIG;
 	if (nfds) {
 		memset(&control, 0, sizeof control);
@@ -158,7 +157,14 @@ int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
 	}
 	ssize_t k = retry_eintr(sendmsg(sock, &m, MSG_NOSIGNAL));
-	if (k < 0) return -errno;
+	return k < 0 ? -errno : k;
+}
+
+int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds)
+{
+	const struct iovec part = { .iov_base = (void *)(uintptr_t)p, .iov_len = n };
+	ssize_t k = fd_send_parts(sock, &part, 1, fds, nfds);
+	if (k < 0) return (int)k;
 	for (size_t done = (size_t)k; done < n; done += (size_t)k) { /* a stream took a part */
 		k = retry_eintr(send(sock, (const char *)p + done, n - done, MSG_NOSIGNAL));
 		if (k < 0) return -errno;
@@ -174,14 +180,15 @@ static struct cmsghdr *next_control(struct msghdr *m, struct cmsghdr *c)
 #pragma GCC diagnostic pop
 }
 
-ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds)
+ssize_t fd_recv_parts(int sock, const struct iovec *parts, int n, int *fds, size_t max_fds, size_t *ret_nfds)
 {
-	struct iovec iov = { .iov_base = p, .iov_len = n };
 	union {
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
 	} control;
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	struct msghdr m = {
+		.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n, .msg_control = &control, .msg_controllen = sizeof control
+	};
 	size_t got = 0;
 	ssize_t k = retry_eintr(recvmsg(sock, &m, MSG_CMSG_CLOEXEC));
 	if (k < 0) return -errno;
@@ -200,6 +207,12 @@ ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *r
 	}
 	if (ret_nfds) *ret_nfds = got;
 	return cut ? -EMSGSIZE : k;
+}
+
+ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds)
+{
+	const struct iovec part = { .iov_base = p, .iov_len = n };
+	return fd_recv_parts(sock, &part, 1, fds, max_fds, ret_nfds);
 }
 
 /* The address of a socket: the path itself, or "/proc/self/fd/N/name" below a descriptor: dirfd, or, where that is too

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -45,6 +47,9 @@ int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t
 enum { FD_PASS_MAX = 64 };
 int fd_send(int sock, const void *p, size_t n, const int *fds, size_t nfds) MUST_USE;
 ssize_t fd_recv(int sock, void *p, size_t n, int *fds, size_t max_fds, size_t *ret_nfds) MUST_USE;
+/* fd_send_parts, fd_recv_parts: the same for a message in n parts; sends once, returns bytes. */
+ssize_t fd_send_parts(int sock, const struct iovec *parts, int n, const int *fds, size_t nfds) MUST_USE;
+ssize_t fd_recv_parts(int sock, const struct iovec *parts, int n, int *fds, size_t max_fds, size_t *ret_nfds) MUST_USE;
 /* fd_connect_unix, fd_listen_unix: SOCK_STREAM or SOCK_SEQPACKET at a path of any length (reached through the
  * directory's descriptor, so the limit of sun_path applies to the last part only). The socket file gets mode less the umask. */
 int fd_connect_unix(int dirfd, const char *path, int type) MUST_USE;
