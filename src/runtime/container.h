@@ -85,6 +85,8 @@ typedef struct CreateOptions {
 	unsigned preserve_fds; /* descriptors 3 to 3 + n - 1 reach the container */
 	unsigned listen_fds;   /* as many more, told the program as LISTEN_FDS (sd_listen_fds(3)) */
 	bool detach, keep;     /* of run */
+	int root_mount;        /* a detached mount that becomes the root, borrowed; 0: the directory that the configuration names */
+	const int *stdio;      /* three descriptors for the program's standard streams, borrowed; NULL: our own */
 } CreateOptions;
 
 /* container_create: makes it and leaves its init waiting for container_start. */
@@ -95,6 +97,16 @@ int container_start(Container *c, Err *e) MUST_USE;
  * killed), 0 when detached. */
 int container_run(const Runtime *rt, const CreateOptions *o, Err *e) MUST_USE;
 
+/* ContainerProcess: a process that was started, for a caller that stays with it; the process is the caller's child. */
+typedef struct ContainerProcess {
+	pid_t pid;
+	int pidfd; /* owned by the caller */
+	int pty;   /* the master of its terminal, owned by the caller; -1: it has none */
+} ContainerProcess;
+
+/* container_spawn: create and start; the caller attends the process, and calls container_delete when it has ended. */
+int container_spawn(const Runtime *rt, const CreateOptions *o, ContainerProcess *ret, Err *e) MUST_USE;
+
 typedef struct ExecOptions {
 	const OciProcess *process; /* complete */
 	const OciSpec *spec;       /* the container's, when it has been read already; may be NULL */
@@ -102,10 +114,13 @@ typedef struct ExecOptions {
 	unsigned preserve_fds;
 	bool detach, ignore_paused;
 	const StrMap *sub_cgroups; /* controller list -> path below the container's cgroup; "" for all; may be NULL */
+	const int *stdio;          /* as in CreateOptions */
 } ExecOptions;
 
 /* container_exec: another process in a created or running container. Returns its exit status, 0 when detached. */
 int container_exec(Container *c, const ExecOptions *o, Err *e) MUST_USE;
+/* container_exec_spawn: the same, for a caller that attends the process. */
+int container_exec_spawn(Container *c, const ExecOptions *o, ContainerProcess *ret, Err *e) MUST_USE;
 
 /* container_kill: signal to init, or with all (or without a pid namespace of its own) to every process of the cgroup. */
 int container_kill(Container *c, int signal, bool all, Err *e) MUST_USE;

@@ -206,6 +206,8 @@ static int plan_launch(Creation *c, Err *e)
 	l->spec = &c->spec;
 	if ((r = launch_set_process(l, c->spec.process, e)) < 0) return r;
 	l->no_pivot = c->o->no_pivot;
+	l->root_mount = c->o->root_mount;
+	l->stdio = c->o->stdio;
 	l->new_keyring = !c->o->no_new_keyring;
 	if ((r = launch_preserve(l, c->o->preserve_fds + c->o->listen_fds, e)) < 0) return r;
 	if (c->o->listen_fds && c->spec.process && (r = add_listen_fds(c, c->spec.process)) < 0) return err_sys(e, r, "LISTEN_FDS");
@@ -295,6 +297,21 @@ int container_create(const Runtime *rt, const CreateOptions *o, Err *e)
 	int r = creation_go(&c, true, true, e);
 	if (r < 0) undo(&c);
 	return r;
+}
+
+int container_spawn(const Runtime *rt, const CreateOptions *o, ContainerProcess *ret, Err *e)
+{
+	AUTO(creation_done) Creation c;
+	creation_init(&c, rt, o);
+	c.launch.spawned = true;
+	int r = creation_go(&c, false, false, e);
+	if (r >= 0) r = hooks_run("poststart", &c.spec.hooks.poststart, &c.container, STATUS_RUNNING, c.launch.pid, NULL, e);
+	if (r < 0) {
+		undo(&c);
+		return r;
+	}
+	*ret = (ContainerProcess){ .pid = c.launch.pid, .pidfd = take_fd(c.launch.pidfd), .pty = take_fd(c.launch.pty) };
+	return 0;
 }
 
 int container_run(const Runtime *rt, const CreateOptions *o, Err *e)

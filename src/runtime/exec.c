@@ -92,6 +92,7 @@ static int plan_exec(Container *c, Launch *l, OciSpec *spec, const ExecOptions *
 	if ((r = launch_set_process(l, o->process, e)) < 0) return r;
 	l->exec = true;
 	l->detach = o->detach;
+	l->stdio = o->stdio;
 	if ((r = launch_preserve(l, o->preserve_fds, e)) < 0) return r;
 	l->pid_file = o->pid_file;
 	l->pidfd_socket = o->pidfd_socket;
@@ -115,21 +116,39 @@ static int set_initial_affinity(const Runtime *rt, const char *list, Err *e)
 	return 0;
 }
 
+static int exec_go(Container *c, Launch *l, OciSpec *spec, const ExecOptions *o, Err *e)
+{
+	int r;
+	if ((r = check_status(c, o, e)) < 0 || (r = check_terminal(c, o, e)) < 0) return r;
+	if ((r = plan_exec(c, l, spec, o, e)) < 0) return r;
+	const CpuAffinity *a = o->process->exec_cpu_affinity;
+	if (a && a->initial && *a->initial && (r = set_initial_affinity(c->rt, a->initial, e)) < 0) return r;
+	if ((r = launch_go(l, e)) < 0) {
+		launch_kill(l);
+		return err_wrap(e, "exec failed: unable to start container process");
+	}
+	return 0;
+}
+
 int container_exec(Container *c, const ExecOptions *o, Err *e)
 {
 	OciSpec spec;
 	AUTO(launch_done) Launch l;
 	launch_init(&l, c->rt, c->arena, c);
-	int status = 0, r;
-	if ((r = check_status(c, o, e)) < 0 || (r = check_terminal(c, o, e)) < 0) return r;
-	if ((r = plan_exec(c, &l, &spec, o, e)) < 0) return r;
-	const CpuAffinity *a = o->process->exec_cpu_affinity;
-	if (a && a->initial && *a->initial && (r = set_initial_affinity(c->rt, a->initial, e)) < 0) return r;
-	if ((r = launch_go(&l, e)) < 0) {
-		launch_kill(&l);
-		return err_wrap(e, "exec failed: unable to start container process");
-	}
-	if (o->detach) return 0;
+	int status = 0, r = exec_go(c, &l, &spec, o, e);
+	if (r < 0 || o->detach) return r;
 	r = foreground_attend(&l, &status, e);
 	return r < 0 ? r : status;
+}
+
+int container_exec_spawn(Container *c, const ExecOptions *o, ContainerProcess *ret, Err *e)
+{
+	OciSpec spec;
+	AUTO(launch_done) Launch l;
+	launch_init(&l, c->rt, c->arena, c);
+	l.spawned = true;
+	int r = exec_go(c, &l, &spec, o, e);
+	if (r < 0) return r;
+	*ret = (ContainerProcess){ .pid = l.pid, .pidfd = take_fd(l.pidfd), .pty = take_fd(l.pty) };
+	return 0;
 }

@@ -255,6 +255,13 @@ static void run_program(Launch *l, int root, const char *path, char **env)
 	_exit(l->exec ? 255 : 1);
 }
 
+static int take_streams(const Launch *l, Err *e)
+{
+	for (int i = 0; l->stdio && i < 3; i++)
+		if (dup2(l->stdio[i], i) < 0) return err_sys(e, errno, "take standard stream %d", i);
+	return 0;
+}
+
 void init_main(Launch *l)
 {
 	Err e = ERR_INIT;
@@ -265,7 +272,7 @@ void init_main(Launch *l)
 	if (l->container->dir >= 0) l->container->dir = fd_close(l->container->dir); /* with it the lock on the state directory */
 	if (!l->exec && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) _exit(1);
 	debug(l, "nsexec container setup");
-	if (enter_environment(l, &e) < 0) init_fail(l->sync[1], &e);
+	if (take_streams(l, &e) < 0 || enter_environment(l, &e) < 0) init_fail(l->sync[1], &e);
 	debug(l, "child process in init()");
 	if (reset_affinity(l, &e) < 0) init_fail(l->sync[1], &e);
 	if (l->exec) {

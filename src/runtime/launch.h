@@ -40,6 +40,9 @@ typedef struct Launch {
 	bool exec;                 /* another process, not the init */
 	bool wait_start;           /* create: wait for container_start */
 	bool detach, no_pivot, new_keyring;
+	bool spawned;     /* the terminal's master goes to somebody who copies to terminals in raw mode */
+	const int *stdio; /* the program's standard streams; NULL: ours */
+	int root_mount;   /* a detached mount to be the root; 0: the directory rootfs is */
 	unsigned preserve_fds;
 
 	/* Namespaces: what the clone makes, what the init makes by unshare, what is entered, by whom. */

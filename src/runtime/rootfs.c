@@ -49,8 +49,8 @@ static int attach_root(Launch *l, Err *e)
 		return err_sys(e, errno, "error preparing rootfs: make / a slave mount%s", why);
 	}
 	if (chdir(rootfs) < 0) return err_sys(e, errno, "error preparing rootfs: chdir %s", rootfs);
-	AUTO_FD int root = mount_clone(AT_FDCWD, ".", true);
-	if (root < 0) return err_sys(e, root, "error preparing rootfs: clone the mount of %s", rootfs);
+	AUTO_FD int root = l->root_mount ? fcntl(l->root_mount, F_DUPFD_CLOEXEC, 3) : mount_clone(AT_FDCWD, ".", true);
+	if (root < 0) return err_sys(e, l->root_mount ? errno : -root, "error preparing rootfs: clone the mount of %s", rootfs);
 	if (flag == MS_PRIVATE) {
 		int r = mount_attr(root, 0, 0, MS_PRIVATE, true);
 		if (r < 0) return err_sys(e, r, "error preparing rootfs: make it private");

@@ -73,7 +73,7 @@ static BEFORE_LIBC bool is_word(const char *s, const char *word)
 static BEFORE_LIBC bool enters_container(char **argv)
 {
 	for (char **arg = argv; *arg; arg++)
-		if (is_word(*arg, "run") || is_word(*arg, "create") || is_word(*arg, "exec")) return true;
+		if (is_word(*arg, "run") || is_word(*arg, "create") || is_word(*arg, "exec") || is_word(*arg, "monitor")) return true;
 	return false;
 }
 

@@ -8,8 +8,8 @@
 #include "sys/path.h"
 #include "sys/pty.h"
 
-/* No CR before each LF: our own terminal, to which we copy, has its own idea of that. Who takes the master by the console socket copies to
- * one in raw mode, and expects a terminal as the kernel makes it. */
+/* No CR before each LF: our own terminal, to which we copy, has its own idea of that. Who takes the master by the console socket, or as the
+ * caller of container_spawn, copies to one in raw mode, and expects a terminal as the kernel makes it. */
 static void clear_onlcr(int slave)
 {
 	struct termios t;
@@ -51,7 +51,7 @@ int terminal_make(Launch *l, int root, Err *e)
 		return err_set(e, ERR_CONFIG, EINVAL,
 			       "allocate a terminal: /dev/pts of the container is no devpts: mount one, or set process.terminal to false");
 	if ((r = pty_open(devpts, &pty, e)) < 0) return r;
-	if (l->console < 0) clear_onlcr(pty.slave);
+	if (l->console < 0 && !l->spawned) clear_onlcr(pty.slave);
 	const OciConsoleSize *size = l->process->console_size;
 	if (!size && l->tty_size.width) size = &l->tty_size;
 	if (size && (r = pty_set_size(pty.slave, size->height, size->width)) < 0) return err_sys(e, r, "set process.consoleSize");
