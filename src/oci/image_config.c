@@ -7,11 +7,6 @@
 	}
 
 /* The order of rows is the order in which keys are written. */
-BIND_TABLE(healthcheck_table, "healthcheck", Healthcheck, ROW(Healthcheck, "Test", BIND_STRINGS, test),
-	   ROW(Healthcheck, "Interval", BIND_I64, interval), ROW(Healthcheck, "Timeout", BIND_I64, timeout),
-	   ROW(Healthcheck, "StartPeriod", BIND_I64, start_period), ROW(Healthcheck, "StartInterval", BIND_I64, start_interval),
-	   ROW(Healthcheck, "Retries", BIND_I32, retries));
-
 BIND_TABLE(image_defaults_table, "config", ImageDefaults, ROW(ImageDefaults, "User", BIND_STRING, user),
 	   ROW(ImageDefaults, "ExposedPorts", BIND_KEYS, exposed_ports), ROW(ImageDefaults, "Env", BIND_STRINGS, env),
 	   ROW(ImageDefaults, "Entrypoint", BIND_STRINGS, entrypoint), ROW(ImageDefaults, "Cmd", BIND_STRINGS, cmd),

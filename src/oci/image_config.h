@@ -6,13 +6,8 @@
  */
 #pragma once
 
+#include "oci/healthcheck.h"
 #include "oci/manifest.h"
-
-typedef struct Healthcheck {
-	StrList test;                                            /* {"NONE"}, {"CMD", …}, {"CMD-SHELL", command}; empty: inherited */
-	int64_t interval, timeout, start_period, start_interval; /* ns; 0: inherited */
-	int32_t retries;                                         /* 0: inherited */
-} Healthcheck;
 
 /* ImageDefaults: what a container of the image runs, unless told otherwise. */
 typedef struct ImageDefaults {
@@ -50,7 +45,7 @@ typedef struct ImageConfig {
 	ImageHistoryList history;
 } ImageConfig;
 
-extern const BindTable healthcheck_table, image_defaults_table, image_config_table;
+extern const BindTable image_defaults_table, image_config_table;
 
 /* image_config_parse: text is not changed; all of *ret lies in the arena. Refused: another rootfs type than "layers", more than
  * LAYERS_MAX layers, more steps with a layer in the history than layers (fewer are common and accepted, as docker does). -EINVAL,
