@@ -37,3 +37,4 @@ int update_run(Invocation *in, Err *e);
 int events_run(Invocation *in, Err *e);
 int spec_run(Invocation *in, Err *e);
 int features_run(Invocation *in, Err *e);
+int monitor_command_run(Invocation *in, Err *e);

@@ -1,0 +1,38 @@
+/* config.c: see config.h. */
+#include "monitor/config.h"
+
+#define ROW(T, json_name, k, field, ...) \
+	{ \
+		.name = (json_name), .kind = (k), .offset = offsetof(T, field), ##__VA_ARGS__ \
+	}
+
+BIND_TABLE(monitor_log_table, "log", MonitorLog, ROW(MonitorLog, "driver", BIND_STRING, driver),
+	   ROW(MonitorLog, "options", BIND_MAP, options));
+
+#define M(json_name, k, field, ...) ROW(MonitorConfig, json_name, k, field, ##__VA_ARGS__)
+BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, id, .flags = BIND_REQUIRED), M("name", BIND_STRING, name),
+	   M("runtimeRoot", BIND_STRING, runtime_root, .flags = BIND_REQUIRED), M("sockets", BIND_STRING, sockets, .flags = BIND_REQUIRED),
+	   M("stateRoot", BIND_STRING, state_root, .flags = BIND_REQUIRED), M("cgroupDriver", BIND_I32, cgroup_driver),
+	   M("tty", BIND_BOOL, tty), M("openStdin", BIND_BOOL, open_stdin), M("stdinOnce", BIND_BOOL, stdin_once),
+	   M("log", BIND_OBJECT, log, .sub = &monitor_log_table), M("restart", BIND_STRING, restart),
+	   M("restartMax", BIND_I32, restart_max), M("stopSignal", BIND_STRING, stop_signal), M("stopTimeout", BIND_I32, stop_timeout),
+	   M("health", BIND_POINTER, health, .sub = &healthcheck_table), M("healthOnFailure", BIND_STRING, health_on_failure),
+	   M("attributes", BIND_MAP, attributes), M("again", BIND_STRINGS, again), M("remove", BIND_STRINGS, remove));
+#undef M
+
+int monitor_config_read(int dir, Arena *a, MonitorConfig *ret, Err *e)
+{
+	char *text;
+	size_t n;
+	int r = fd_read_file(dir, "monitor.json", MONITOR_CONFIG_MAX, a, &text, &n, e);
+	return r < 0 ? r : bind_parse(&monitor_config_table, text, n, ret, "monitor.json", a, e);
+}
+
+int monitor_config_write(int dir, const MonitorConfig *c, Err *e)
+{
+	AUTO_BUF b = BUF_INIT(MONITOR_CONFIG_MAX);
+	JsonWriter w = JSON_WRITER(&b);
+	bind_encode(&monitor_config_table, c, &w);
+	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "monitor.json: larger than %d bytes", MONITOR_CONFIG_MAX);
+	return fd_replace_file(dir, "monitor.json", b.p, b.n, 0600, false, e);
+}

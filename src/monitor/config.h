@@ -1,0 +1,40 @@
+/* config.h: what a monitor is told about its container: monitor.json in the container's directory, written by the engine before each
+ * start. The container's directory also holds config.json (the OCI configuration), rootfs/ (an empty directory on which the root
+ * is mounted), lock, state.json and the log.
+ */
+#pragma once
+
+#include "oci/healthcheck.h"
+#include "sys/fd.h"
+
+typedef struct MonitorLog {
+	const char *driver; /* "json-file", "local", "journald", "syslog", "none" */
+	StrMap options;
+} MonitorLog;
+
+typedef struct MonitorConfig {
+	const char *id, *name;
+	const char *runtime_root; /* of skep-runtime's state */
+	const char *sockets;      /* directory of the monitors' sockets: <id> in it is this one's */
+	const char *state_root;   /* the directory that holds events/ */
+	int32_t cgroup_driver;    /* CgroupDriver */
+	bool tty, open_stdin, stdin_once;
+	MonitorLog log;
+	const char *restart; /* "no", "always", "unless-stopped", "on-failure" */
+	int32_t restart_max; /* 0: any number */
+	const char *stop_signal;
+	int32_t stop_timeout; /* s; -1: for ever */
+	const Healthcheck *health;
+	const char *health_on_failure;
+	StrMap attributes; /* of the container's events */
+	StrList again;     /* the command that starts the container again; executed in place of the monitor */
+	StrList remove;    /* the command that removes it (--rm), when no client has promised to; empty: it stays */
+} MonitorConfig;
+
+extern const BindTable monitor_config_table;
+
+enum { MONITOR_CONFIG_MAX = 1 << 20 };
+
+/* monitor_config_read: from dir. monitor_config_write: replaces it atomically. */
+int monitor_config_read(int dir, Arena *a, MonitorConfig *ret, Err *e) MUST_USE;
+int monitor_config_write(int dir, const MonitorConfig *c, Err *e) MUST_USE;

@@ -1,0 +1,118 @@
+/* monitor_impl.h: the parts of a monitor, between its files. */
+#pragma once
+
+#include <signal.h>
+
+#include "monitor/config.h"
+#include "monitor/log_driver.h"
+#include "monitor/run_state.h"
+#include "monitor/wire.h"
+#include "runtime/container.h"
+#include "sys/cgroup.h"
+#include "sys/loop.h"
+
+typedef struct Monitor Monitor;
+
+/* Client: a connection. */
+typedef struct Client Client;
+struct Client {
+	Monitor *m;
+	int fd;
+	LoopFd watch;
+	unsigned streams;    /* WIRE_OUT, WIRE_ERR: what it gets */
+	bool waits;          /* to be told of the end */
+	bool waits_for_good; /* but not of one after which it is started again */
+	bool stops;          /* an answer to WIRE_STOP is owed */
+	bool gone;           /* closed; to be freed when nothing walks the list */
+	Buf out;             /* messages that the socket has no room for, each behind its length */
+	uint64_t dropped;    /* bytes of output, not told yet */
+	int64_t stalled;     /* since when out has been full; 0: it is not */
+	Client *next;
+};
+
+/* Output: one of the container's streams. */
+typedef struct Output {
+	Monitor *m;
+	int fd; /* the read end, or the terminal's master; -1 */
+	LogStream stream;
+	LoopFd watch;
+	bool paused;
+} Output;
+
+typedef struct Input {
+	Monitor *m;
+	int fd; /* the write end, or the terminal's master (not owned then); -1 */
+	LoopFd watch;
+	Buf pending;
+	bool ending; /* close when all is written */
+} Input;
+
+/* Stop: a stop under way. */
+typedef struct Stop {
+	bool running;
+	LoopTimer timer;
+} Stop;
+
+struct Monitor {
+	Arena arena; /* of the configuration and the state */
+	MonitorConfig config;
+	int dir, lock, root, root_dir; /* of the container; of the engine's state */
+	Log log;
+	Runtime rt;
+	Loop loop;
+	RunState state;
+	ContainerProcess process;
+	LoopExit exit;
+	LoopSignals signals;
+	Output output[2];
+	Input input;
+	const LogDriverType *log_type;
+	LogDriver *driver;
+	int listen;
+	LoopFd listening;
+	Client *clients;
+	LoopTimer resume; /* of outputs that wait for a slow client */
+	Stop stop;
+	LoopTimer again;
+	OomWatch oom;
+	LoopFd oom_watch;
+	Container container; /* its Cgroup is what oom watches */
+	Arena container_arena;
+	bool ended, killed_by_user, removal_promised;
+	int status; /* exit status */
+	struct Health *health;
+};
+
+/* stdio.c: pipes or a terminal, the log, the way of the output to the clients. */
+int stdio_open(Monitor *m, int ret_child[static 3],
+	       Err *e) MUST_USE;                       /* ret_child: for the program, owned by the caller; -1 with a terminal */
+int stdio_attend(Monitor *m, Err *e) MUST_USE;         /* after the start */
+void stdio_drain(Monitor *m);                          /* what is left when the program has ended; closes */
+void stdio_input(Monitor *m, const char *p, size_t n); /* n = 0: the end */
+void stdio_resize(Monitor *m, unsigned rows, unsigned columns);
+void stdio_resume(Monitor *m); /* some client has room again */
+
+/* clients.c */
+int clients_listen(Monitor *m, Err *e) MUST_USE;
+int client_add(Monitor *m, int fd, Client **ret) MUST_USE; /* takes fd */
+void client_receive(Client *c);                            /* what it has said so far */
+void client_tell(Client *c, WireKind kind, int value, int more, const void *data, size_t n);
+void client_tell_error(Client *c, const Err *e);
+void clients_output(Monitor *m, LogStream stream, const char *p, size_t n);
+bool clients_are_full(const Monitor *m);                                              /* some client that still counts has no room */
+void clients_tell_all(Monitor *m, WireKind kind, int value, int more, bool for_good); /* those who wait */
+void client_forget(Client *c);                                                        /* somebody else has its connection now */
+void clients_close(Monitor *m);                                                       /* delivers what it can within a second */
+
+/* exec.c: runs the process in the container, in a helper that answers the client itself; takes the descriptors. */
+void exec_start(Monitor *m, Client *c, const WireHead *h, const char *data, size_t n, int *fds, size_t n_fds);
+
+/* monitor.c: requests */
+int monitor_signal(Monitor *m, int signal, Err *e) MUST_USE;
+int monitor_stop(Monitor *m, int timeout, int signal, Err *e) MUST_USE;
+void monitor_event(Monitor *m, const char *action, const char *key, const char *value);
+int monitor_save(Monitor *m);
+
+/* health.c */
+int health_start(Monitor *m, Err *e) MUST_USE;
+void health_stop(Monitor *m);
