@@ -51,6 +51,16 @@ static const char *const migrations[] = {
 	"CREATE TABLE mounts(path TEXT NOT NULL, namespace INTEGER NOT NULL, boot TEXT NOT NULL, mount_id INTEGER NOT NULL,"
 	" manifest TEXT NOT NULL REFERENCES images, PRIMARY KEY(path, namespace, boot)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX mounts_manifest ON mounts(manifest);",
+	/* containers (engine/record.h): what each was asked to be, as documents; manifest: its image, NULL for a root directory of the user's */
+	"CREATE TABLE containers(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT REFERENCES images, image_id TEXT, created INTEGER NOT NULL,"
+	" config TEXT NOT NULL, host TEXT NOT NULL, mounts TEXT NOT NULL) STRICT;"
+	"CREATE INDEX containers_manifest ON containers(manifest);"
+	/* volumes (volume/volume.h), and which containers have them */
+	"CREATE TABLE volumes(name TEXT PRIMARY KEY, driver TEXT NOT NULL, created INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels TEXT NOT NULL,"
+	" options TEXT NOT NULL) STRICT;"
+	"CREATE TABLE volume_uses(volume TEXT NOT NULL REFERENCES volumes ON UPDATE CASCADE, container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,"
+	" PRIMARY KEY(volume, container)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX volume_uses_container ON volume_uses(container);",
 };
 
 const DbSchema image_schema = {

@@ -50,18 +50,18 @@ static int move_tree(Sweep *w, const char *path)
 {
 	char name[STORE_PATH_MAX];
 	for (unsigned i = 0;; i++) {
-		snprintf(name, sizeof name, REMOVED "%s-%u", path + sizeof "trees/" - 1, i);
+		snprintf(name, sizeof name, REMOVED "%s-%u", strrchr(path, '/') + 1, i);
 		w->trees = true;
 		if (renameat2(w->s->root, path, w->s->ingest, name, RENAME_NOREPLACE) == 0) return 0;
 		if (errno != EEXIST) return errno == ENOENT ? 0 : -errno;
 	}
 }
 
-/* A path of ours is "blobs/<algorithm>/<hex>", "layers/<hex>", "merged/<hex>" or "trees/<hex>". */
+/* A path of ours is "blobs/<algorithm>/<hex>", "layers/<hex>", "merged/<hex>", "trees/<hex>", "containers/<id>" or "volumes/<name>". */
 static int take_away(Sweep *w, const char *path)
 {
 	if (starts_with(path, "layers/")) return unlink_layer(w, path);
-	if (starts_with(path, "trees/")) return move_tree(w, path);
+	if (starts_with(path, "trees/") || starts_with(path, "containers/") || starts_with(path, "volumes/")) return move_tree(w, path);
 	return unlink_file(w, w->s->root, path);
 }
 
@@ -73,6 +73,8 @@ static int sweep_one(Sweep *w, const char *path, Err *e)
 	int r = db_get(s->db,
 		       "SELECT 1 FROM contents WHERE 'blobs/' || replace(digest, ':', '/') = ?1 UNION ALL "
 		       "SELECT 1 FROM layers WHERE 'layers/' || substr(diff_id, instr(diff_id, ':') + 1) = ?1 UNION ALL "
+		       "SELECT 1 FROM containers WHERE 'containers/' || id = ?1 UNION ALL "
+		       "SELECT 1 FROM volumes WHERE 'volumes/' || name = ?1 UNION ALL "
 		       "SELECT 1 FROM snapshots WHERE kind || '/' || substr(chain_id, instr(chain_id, ':') + 1) = ?1",
 		       DB_ARGS(db_text(path)), &rows, e);
 	db_rows_done(&rows);
