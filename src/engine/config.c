@@ -104,7 +104,8 @@ BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS
 	   H("MemorySwappiness", BIND_OPT_INT, memory_swappiness, KEPT), H("OomKillDisable", BIND_OPT_BOOL, oom_kill_disable, KEPT),
 	   H("PidsLimit", BIND_OPT_INT, pids_limit, KEPT), H("Ulimits", BIND_LIST, ulimits, .sub = &ulimit_table, NIL),
 	   H("Mounts", BIND_LIST, mounts, .sub = &mount_request_table), H("MaskedPaths", BIND_STRINGS, masked_paths, NIL),
-	   H("ReadonlyPaths", BIND_STRINGS, readonly_paths, NIL), H("Init", BIND_OPT_BOOL, init), H("Rootfs", BIND_STRING, rootfs),
+	   H("ReadonlyPaths", BIND_STRINGS, readonly_paths, NIL), H("maskedPathsSet", BIND_BOOL, masked_paths_set),
+	   H("readonlyPathsSet", BIND_BOOL, readonly_paths_set), H("Init", BIND_OPT_BOOL, init), H("Rootfs", BIND_STRING, rootfs),
 	   H("UIDMap", BIND_STRINGS, uid_map), H("GIDMap", BIND_STRINGS, gid_map), H("HealthOnFailure", BIND_STRING, health_on_failure));
 #undef H
 

@@ -1,0 +1,249 @@
+/* control.c: see control.h. */
+#include "engine/control.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "engine/start.h"
+#include "image/tree_remove.h"
+#include "runtime/container.h"
+
+enum { RUNTIME_ARENA = 8 << 20, STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000 };
+
+static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(STATE_ARENA);
+	int r = engine_state(g, c, &a, ret, e);
+	ret->error = NULL; /* lies in the arena */
+	ret->boot = NULL;
+	ret->health = NULL;
+	return r;
+}
+
+static bool is_alive(const RunState *s)
+{
+	return s->status == RUN_RUNNING || s->status == RUN_RESTARTING;
+}
+
+/* Until nobody holds its lock: its monitor has cleared everything. */
+static int await_cleared(Engine *g, const Record *c, Err *e)
+{
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	if (dir < 0) return dir == -ENOENT ? 0 : dir;
+	AUTO_FD int lock = run_lock_wait(dir, CLEARED_MS, e);
+	return lock < 0 ? lock : 0;
+}
+
+/* ---- the runtime's own view ---- */
+
+typedef struct Box {
+	Arena arena;
+	Log log;
+	Runtime rt;
+	Container container;
+} Box;
+
+static void box_done(Box *b)
+{
+	container_done(&b->container);
+	arena_done(&b->arena);
+}
+
+static int box_load(const Engine *g, const Record *c, Box *b, Err *e)
+{
+	*b = (Box){ .arena = ARENA_INIT(RUNTIME_ARENA), .log = { .fd = -1, .level = LOG_ERROR }, .container = { .dir = -1 } };
+	const char *root = arena_printf(&b->arena, "%s/runtime", g->run_root);
+	if (!root) return err_sys(e, ENOMEM, "container %s", c->name);
+	b->rt = (Runtime){ .root = root, .name = "skep", .cgroup_driver = CGROUP_FS, .rootless = runtime_is_rootless(), .log = &b->log };
+	return container_load(&b->rt, c->id, &b->arena, &b->container, e);
+}
+
+int engine_is_paused(Engine *g, const Record *c)
+{
+	Err ignored = ERR_INIT;
+	AUTO(box_done) Box b;
+	if (box_load(g, c, &b, &ignored) < 0) return 0;
+	return cgroup_is_frozen(&b.container.state.cgroup) == 1;
+}
+
+int engine_pause(Engine *g, const Record *c, bool pause, Err *e)
+{
+	RunState s;
+	AUTO(box_done) Box b = { .container = { .dir = -1 } };
+	int r = state_of(g, c, &s, e);
+	if (r < 0) return r;
+	if (s.status == RUN_RESTARTING)
+		return err_set(e, ERR_STATE, EBUSY, "Container %s is restarting, wait until the container is running", c->id);
+	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, EINVAL, "Container %s is not running", c->id);
+	if ((r = box_load(g, c, &b, e)) < 0) return r;
+	bool paused = cgroup_is_frozen(&b.container.state.cgroup) == 1;
+	if (paused && pause) return err_set(e, ERR_STATE, EINVAL, "Container %s is already paused", c->id);
+	if (!paused && !pause) return err_set(e, ERR_STATE, EINVAL, "Container %s is not paused", c->id);
+	if ((r = container_pause(&b.container, pause, e)) < 0) return r;
+	record_event(g, c, pause ? "pause" : "unpause", NULL, NULL);
+	return 0;
+}
+
+/* ---- the end of a run ---- */
+
+static int connect_to(const Engine *g, const Record *c, Err *e)
+{
+	int sock = monitor_connect(g, c->id);
+	return sock < 0 ? err_sys(e, -sock, "reach the monitor of container %s", c->name) : sock;
+}
+
+/* A frozen container takes no signal but SIGKILL, and not that one on v1. */
+static void thaw(Engine *g, const Record *c)
+{
+	Err ignored = ERR_INIT;
+	if (engine_is_paused(g, c) > 0) (void)!engine_pause(g, c, false, &ignored);
+}
+
+int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
+{
+	RunState s;
+	int r = state_of(g, c, &s, e);
+	if (r < 0 || !is_alive(&s)) return r;
+	thaw(g, c);
+	Err why = ERR_INIT;
+	AUTO_FD int sock = connect_to(g, c, &why);
+	r = sock < 0 ? sock : monitor_ask(sock, WIRE_STOP, timeout, signal, NULL, &why);
+	/* it ended by itself meanwhile, or its monitor was killed: the state tells */
+	if (state_of(g, c, &s, e) < 0) return -EIO;
+	if (is_alive(&s)) {
+		*e = why;
+		return r < 0 ? r : err_set(e, ERR_INTERNAL, EIO, "container %s did not stop", c->name);
+	}
+	if ((r = await_cleared(g, c, e)) < 0) return r;
+	record_event(g, c, "stop", NULL, NULL);
+	return 0;
+}
+
+int engine_kill(Engine *g, const Record *c, int signal, Err *e)
+{
+	RunState s;
+	char text[16];
+	int r = state_of(g, c, &s, e);
+	if (r < 0) return r;
+	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
+	if (signal == SIGKILL) thaw(g, c);
+	AUTO_FD int sock = connect_to(g, c, e);
+	if (sock < 0) return sock;
+	if ((r = monitor_ask(sock, WIRE_SIGNAL, signal, 0, NULL, e)) < 0) return r;
+	snprintf(text, sizeof text, "%d", signal);
+	record_event(g, c, "kill", "signal", text);
+	return 0;
+}
+
+/* ---- wait ---- */
+
+/* One connection's worth: 1 when the container has ended, 0 when the connection ended first. */
+static int hear_end(int sock, int *ret_status, Err *e)
+{
+	static char data[WIRE_DATA_MAX];
+	for (;;) {
+		WireHead h;
+		size_t n = 0, n_fds = 0;
+		int fds[WIRE_FDS_MAX];
+		int r = wire_receive(sock, &h, data, &n, fds, &n_fds);
+		if (r <= 0) return r < 0 ? err_sys(e, -r, "hear from the container's monitor") : 0;
+		if (h.kind != WIRE_EXITED) continue;
+		*ret_status = h.value;
+		return 1;
+	}
+}
+
+static int await_end(Engine *g, const Record *c, bool next, int *ret_status, Err *e)
+{
+	for (;;) {
+		RunState s;
+		int r = state_of(g, c, &s, e);
+		if (r < 0) return r;
+		*ret_status = s.exit_code;
+		if (!is_alive(&s) && !next) return 0;
+		AUTO_FD int sock = monitor_connect(g, c->id);
+		if (sock >= 0 && (r = wire_send(sock, WIRE_WAIT, !next, 0, NULL, 0, NULL, 0)) >= 0) {
+			r = hear_end(sock, ret_status, e);
+			if (r != 0) return r < 0 ? r : 0;
+		}
+		const struct timespec t = { .tv_nsec = GONE_POLL_NS };
+		nanosleep(&t, NULL); /* being started again, or not started yet */
+	}
+}
+
+static int await_removed(Engine *g, const Record *c, Err *e)
+{
+	for (;;) {
+		AUTO_FD int dir = record_dir(g, c->id, e);
+		if (dir < 0) return 0;
+		const struct timespec t = { .tv_nsec = GONE_POLL_NS };
+		nanosleep(&t, NULL);
+	}
+}
+
+int engine_wait(Engine *g, const Record *c, WaitCondition condition, int *ret_status, Err *e)
+{
+	int r = await_end(g, c, condition == WAIT_NEXT_EXIT, ret_status, e);
+	return r < 0 || condition != WAIT_REMOVED ? r : await_removed(g, c, e);
+}
+
+/* ---- remove ---- */
+
+static int refuse_running(Engine *g, const Record *c, const RunState *s, Err *e)
+{
+	const char *what = s->status == RUN_RESTARTING ? "restarting" : engine_is_paused(g, c) > 0 ? "paused" : "running";
+	return err_set(e, ERR_STATE, EBUSY,
+		       "cannot remove container \"%s\": container is %s: stop the container before removing or force remove", c->name,
+		       what);
+}
+
+static int remove_files(Engine *g, const Record *c, Err *e)
+{
+	char path[RECORD_ID_LENGTH + 16];
+	AUTO_FD int dir = openat(g->root_dir, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) return err_sys(e, errno, "open %s/containers", g->root);
+	int r = tree_remove(dir, c->id);
+	if (r < 0 && r != -ENOENT) return err_sys(e, -r, "remove %s/containers/%s", g->root, c->id);
+	snprintf(path, sizeof path, "containers/%s", c->id);
+	r = db_run(g->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e);
+	return r < 0 ? r : 0;
+}
+
+int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
+{
+	RunState s;
+	int r = state_of(g, c, &s, e);
+	if (r < 0 && r != -ENOENT) return r;
+	if (r >= 0 && is_alive(&s)) {
+		if (!o->force) return refuse_running(g, c, &s, e);
+		if ((r = engine_stop(g, c, 0, SIGKILL, e)) < 0) return r;
+	}
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	if (dir < 0 && dir != -ENOENT) return dir;
+	AUTO_FD int lock = dir < 0 ? -1 : run_lock_wait(dir, CLEARED_MS, e);
+	if (dir >= 0 && lock < 0) return err_wrap(e, "remove container %s", c->name);
+	if ((r = record_delete(g, c->id, e)) < 0) return r;
+	record_event(g, c, "destroy", NULL, NULL);
+	return remove_files(g, c, e);
+}
+
+int engine_rename(Engine *g, const Record *c, const char *name, Err *e)
+{
+	const char *bare = name[0] == '/' ? name + 1 : name;
+	RunState s;
+	if (!*bare) return err_set(e, ERR_CONFIG, EINVAL, "Neither old nor new names may be empty");
+	int r = record_name_check(name, e);
+	if (r < 0) return r;
+	if (streq(bare, c->name)) return err_set(e, ERR_CONFIG, EINVAL, "Renaming a container with the same name as its current name");
+	if ((r = record_rename(g, c->id, bare, e)) < 0) return r;
+	Record renamed = *c;
+	renamed.name = bare;
+	record_event(g, &renamed, "rename", "oldName", c->name);
+	if ((r = state_of(g, c, &s, e)) < 0 || !is_alive(&s)) return r;
+	AUTO_FD int sock = monitor_connect(g, c->id);
+	if (sock >= 0) (void)!monitor_ask(sock, WIRE_RENAME, 0, 0, bare, e);
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* control.h: what one does with a container that is there: stop, kill, wait, pause, remove. Errors are docker's sentences without "Error response from
+ * daemon: ". */
+#pragma once
+
+#include "engine/record.h"
+
+/* engine_stop: asks it to end by its signal (signal 0), kills it after timeout seconds (-1: never, WIRE_DEFAULT: as it was configured). Returns when it has
+ * ended and is cleared. One that does not run is left alone. */
+int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e) MUST_USE;
+/* engine_kill: -ESRCH "is not running". */
+int engine_kill(Engine *g, const Record *c, int signal, Err *e) MUST_USE;
+int engine_pause(Engine *g, const Record *c, bool pause, Err *e) MUST_USE;
+/* engine_is_paused: 1, 0. */
+int engine_is_paused(Engine *g, const Record *c) MUST_USE;
+
+typedef enum { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } WaitCondition;
+/* engine_wait: *ret_status: the exit status it ended with. */
+int engine_wait(Engine *g, const Record *c, WaitCondition condition, int *ret_status, Err *e) MUST_USE;
+
+typedef struct RemoveOptions {
+	bool force;   /* kills a running one */
+	bool volumes; /* its anonymous volumes, too */
+} RemoveOptions;
+int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e) MUST_USE;
+int engine_rename(Engine *g, const Record *c, const char *name, Err *e) MUST_USE;

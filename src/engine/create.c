@@ -1,0 +1,97 @@
+/* create.c: see create.h. */
+#include "engine/create.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "engine/config_check.h"
+#include "image/tree_remove.h"
+#include "monitor/log_driver.h"
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+/* What a container without a word about it gets, as docker writes it down. */
+static void set_defaults(Record *c)
+{
+	HostConfig *h = &c->host;
+	if (!h->log_config.type || !*h->log_config.type) h->log_config.type = "json-file";
+	if (!h->network_mode || !*h->network_mode || streq(h->network_mode, "default")) h->network_mode = "none";
+	if (!h->restart_policy.name || !*h->restart_policy.name) h->restart_policy.name = "no";
+	if (!h->ipc_mode || !*h->ipc_mode) h->ipc_mode = "private";
+	if (!h->runtime || !*h->runtime) h->runtime = "skep-runtime";
+	if (!h->shm_size) h->shm_size = INT64_C(64) << 20;
+	c->config.image = or_empty(c->config.image);
+}
+
+static int check_log(const HostConfig *h, Err *e)
+{
+	const LogDriverType *t = log_driver_find(h->log_config.type);
+	if (!t) return err_set(e, ERR_CONFIG, EINVAL, "logger: no log driver named '%s' is registered", h->log_config.type);
+	return t->check(&h->log_config.options, e);
+}
+
+static int take_image(Engine *g, const CreateRequest *q, Record *c, Arena *a, Err *e)
+{
+	ImageConfig image;
+	if (!q->image) {
+		if (c->config.entrypoint.n + c->config.cmd.n == 0) return err_set(e, ERR_CONFIG, EINVAL, "no command specified");
+		return 0;
+	}
+	int r = image_documents(g->store, q->image, a, NULL, &image, e);
+	if (r < 0) return r;
+	c->manifest = q->image->manifest;
+	c->image_id = q->image->id;
+	return container_config_merge(&c->config, &image.config, a, e);
+}
+
+static int make_directory(Engine *g, const Record *c, Err *e)
+{
+	static const char *const below[] = { "rootfs", "upper", "work" };
+	char path[RECORD_ID_LENGTH + 16];
+	snprintf(path, sizeof path, "containers/%s", c->id);
+	if (mkdirat(g->root_dir, path, 0700) < 0) return err_sys(e, errno, "make %s/%s", g->root, path);
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	if (dir < 0) return dir;
+	for (size_t i = 0; i < ARRAY_LEN(below); i++)
+		if (mkdirat(dir, below[i], streq(below[i], "upper") ? 0755 : 0700) < 0)
+			return err_sys(e, errno, "make %s/%s/%s", g->root, path, below[i]);
+	return 0;
+}
+
+static void undo_directory(Engine *g, const Record *c)
+{
+	AUTO_FD int dir = openat(g->root_dir, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0) (void)!tree_remove(dir, c->id);
+}
+
+int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrList *ret_warnings, Err *e)
+{
+	char id[RECORD_ID_LENGTH + 1];
+	Record c = { .config = q->config, .host = q->host, .created = time_now() };
+	Machine machine;
+	machine_init(&machine, a);
+	*ret_warnings = (StrList){ 0 };
+	int r = q->name ? record_name_check(q->name, e) : 0;
+	if (r < 0 || (r = config_check(&c.config, &c.host, &machine, a, ret_warnings, e)) < 0 || (r = record_new_id(id, e)) < 0) return r;
+	c.id = arena_strdup(a, id);
+	if (!c.id) return err_sys(e, ENOMEM, "create a container");
+	if (q->name)
+		c.name = q->name[0] == '/' ? q->name + 1 : q->name;
+	else if ((r = record_new_name(g, a, &c.name, e)) < 0)
+		return r;
+	set_defaults(&c);
+	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = check_log(&c.host, e)) < 0) return r;
+	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, e);
+	if (r < 0) {
+		undo_directory(g, &c);
+		return r;
+	}
+	record_event(g, &c, "create", NULL, NULL);
+	*ret = c;
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* record.h: the rows of containers: what each was asked to be. */
+#pragma once
+
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "engine/mount_point.h"
+#include "monitor/run_state.h"
+
+typedef struct Record {
+	const char *id; /* 64 hexadecimal digits */
+	const char *name;
+	Digest manifest, image_id; /* algorithm 0: a root directory of the user's */
+	int64_t created;           /* ns since 1970 */
+	ContainerConfig config;
+	HostConfig host;
+	MountPointList mounts;
+} Record;
+typedef LIST_OF(Record) RecordList;
+
+enum { RECORD_ID_LENGTH = 64, RECORD_SHORT_ID = 12 };
+
+/* record_new_id: random, and not all digits in its first twelve (so that it can be a hostname). record_new_name: one that nobody has. */
+int record_new_id(char id[static RECORD_ID_LENGTH + 1], Err *e) MUST_USE;
+int record_new_name(Engine *g, Arena *a, const char **ret, Err *e) MUST_USE;
+/* record_name_check: [a-zA-Z0-9][a-zA-Z0-9_.-]+, a leading '/' aside; docker's words. */
+int record_name_check(const char *name, Err *e) MUST_USE;
+
+/* record_find: by name, id or the beginning of an id. -ENOENT "No such container: x"; -EINVAL for a beginning of several. */
+int record_find(Engine *g, const char *name, Arena *a, Record *ret, Err *e) MUST_USE;
+/* record_list: all, the newest first. */
+int record_list(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
+
+/* record_insert: -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone. The ids are those of volumes it uses. */
+int record_insert(Engine *g, const Record *c, Err *e) MUST_USE;
+/* record_delete: the row; its directory becomes doomed. */
+int record_delete(Engine *g, const char *id, Err *e) MUST_USE;
+int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;
+/* record_set_host, record_set_mounts: replace the document. */
+int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) MUST_USE;
+
+/* record_dir: the container's directory. */
+int record_dir(const Engine *g, const char *id, Err *e) MUST_USE;
+/* record_attributes: those of its events: labels, image, name; sorted. */
+int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e) MUST_USE;
+/* record_event: an event of it now; key may be NULL. */
+void record_event(const Engine *g, const Record *c, const char *action, const char *key, const char *value);

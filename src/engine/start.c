@@ -1,0 +1,270 @@
+/* start.c: see start.h. */
+#include "engine/start.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/etc_files.h"
+#include "engine/spec.h"
+#include "image/snapshot.h"
+#include "monitor/config.h"
+#include "sys/mount.h"
+#include "sys/own_program.h"
+
+#ifndef SKEP_LIBEXEC_DIR
+#define SKEP_LIBEXEC_DIR "/usr/local/libexec/skep" /* the build says where it really is */
+#endif
+
+enum { CONTROL = 3, ROOT, LOCK, MOVED = 100, PATH_ROOM = 4096 };
+
+typedef struct Start {
+	Engine *g;
+	const Record *c;
+	const StartOptions *o;
+	Arena *a;
+	const char *path; /* of the container's directory */
+	int dir, lock, root;
+	int sock; /* ours */
+} Start;
+
+static void start_done(Start *s)
+{
+	fd_close(s->dir);
+	fd_close(s->lock);
+	fd_close(s->root);
+	fd_close(s->sock);
+}
+
+/* ---- what is prepared ---- */
+
+static int find_image(Engine *g, const Record *c, Arena *a, Image *ret, Err *e)
+{
+	char id[DIGEST_TEXT_MAX];
+	return image_find(g->store, digest_format(&c->image_id, id), a, ret, e);
+}
+
+static int mount_root(Start *s, Err *e)
+{
+	Image image;
+	SnapshotOptions o = SNAPSHOT_OPTIONS;
+	if (s->c->host.rootfs && *s->c->host.rootfs) {
+		s->root = mount_clone(AT_FDCWD, s->c->host.rootfs, true);
+		return s->root < 0 ? err_sys(e, -s->root, "open the root directory %s", s->c->host.rootfs) : 0;
+	}
+	int r = find_image(s->g, s->c, s->a, &image, e);
+	if (r < 0) return r;
+	o.writable = s->dir;
+	o.is_volatile = s->c->host.auto_remove;
+	s->root = snapshot_mount(s->g->store, &image, &o, NULL, e);
+	return s->root < 0 ? s->root : 0;
+}
+
+static int write_names(Start *s, Err *e)
+{
+	const EtcFiles f = { .host = &s->c->host, .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a) };
+	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
+}
+
+static int write_spec(Start *s, Err *e)
+{
+	OciSpec spec;
+	AUTO_BUF b = BUF_INIT(OCI_SPEC_MAX);
+	JsonWriter w = JSON_WRITER(&b);
+	Machine machine;
+	int r = write_names(s, e);
+	machine_init(&machine, s->a);
+	const SpecInput in = { .id = s->c->id,
+			       .name = s->c->name,
+			       .config = &s->c->config,
+			       .host = &s->c->host,
+			       .machine = &machine,
+			       .mounts = &s->c->mounts,
+			       .root = s->root,
+			       .dir = s->path };
+	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0) return r;
+	bind_encode(&oci_spec_table, &spec, &w);
+	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
+	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, false, e);
+}
+
+/* "skep --root R --run-root N container COMMAND ID", for the monitor to become. */
+static int own_command(Start *s, const char *command, const char *option, StrList *ret, Err *e)
+{
+	char self[OWN_PATH_MAX];
+	int r = own_path(self, e);
+	if (r < 0) return r;
+	const char **items = arena_array(s->a, 10, sizeof *items);
+	if (!items) return err_sys(e, ENOMEM, "start a container");
+	size_t n = 0;
+	items[n++] = arena_strdup(s->a, self);
+	items[n++] = "--root";
+	items[n++] = s->g->root;
+	items[n++] = "--run-root";
+	items[n++] = s->g->run_root;
+	items[n++] = "container";
+	items[n++] = command;
+	items[n++] = option;
+	items[n++] = s->c->id;
+	if (!items[0]) return err_sys(e, ENOMEM, "start a container");
+	*ret = (StrList){ items, n };
+	return 0;
+}
+
+static int write_monitor(Start *s, Err *e)
+{
+	const ContainerConfig *c = &s->c->config;
+	const HostConfig *h = &s->c->host;
+	MonitorConfig m = { .id = s->c->id,
+			    .name = s->c->name,
+			    .runtime_root = arena_printf(s->a, "%s/runtime", s->g->run_root),
+			    .sockets = arena_printf(s->a, "%s/monitors", s->g->run_root),
+			    .state_root = s->g->root,
+			    .tty = c->tty,
+			    .open_stdin = c->open_stdin,
+			    .stdin_once = c->stdin_once,
+			    .log = { .driver = h->log_config.type, .options = h->log_config.options },
+			    .restart = h->restart_policy.name,
+			    .restart_max = h->restart_policy.maximum_retry_count,
+			    .stop_signal = c->stop_signal,
+			    .stop_timeout = c->stop_timeout.set ? (int32_t)c->stop_timeout.v : 0,
+			    .health = c->healthcheck,
+			    .health_on_failure = h->health_on_failure };
+	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
+	int r = record_attributes(s->c, s->a, &m.attributes, e);
+	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
+	if (r >= 0 && h->auto_remove) r = own_command(s, "rm", "--volumes", &m.remove, e);
+	return r < 0 ? r : monitor_config_write(s->dir, &m, e);
+}
+
+/* ---- the monitor ---- */
+
+/* In the child, which shares our memory until it executes. */
+static _Noreturn void become_monitor(int program, const int fds[static 3], const char *path)
+{
+	const char *const argv[] = { "skep-runtime", "monitor", path, NULL };
+	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	sigset_t none;
+	sigemptyset(&none);
+	int null = open("/dev/null", O_RDWR);
+	for (int i = 0; i < 3; i++)
+		if (null < 0 || dup2(null, i) < 0) _exit(126);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], CONTROL + i) < 0) _exit(126);
+	setsid();
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (close_range(LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > LOCK) close(null);
+	execveat(program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+static int spawn(Start *s, int theirs, Err *e)
+{
+	AUTO_FD int program = own_program_open("skep-runtime", SKEP_LIBEXEC_DIR, e);
+	if (program < 0) return program;
+	AUTO_FD int control = theirs, root = s->root, lock = s->lock;
+	s->root = s->lock = -1;
+	AUTO_FD int c = -1, r = -1, l = -1, p = -1;
+	c = fcntl(control, F_DUPFD_CLOEXEC, MOVED);
+	r = fcntl(root, F_DUPFD_CLOEXEC, MOVED);
+	l = fcntl(lock, F_DUPFD_CLOEXEC, MOVED);
+	p = fcntl(program, F_DUPFD_CLOEXEC, MOVED);
+	if (c < 0 || r < 0 || l < 0 || p < 0) return err_sys(e, errno, "start a monitor");
+	const int fds[3] = { c, r, l };
+	pid_t pid = vfork();
+	if (pid < 0) return err_sys(e, errno, "start a monitor: fork");
+	if (!pid) become_monitor(p, fds, s->path);
+	return 0;
+}
+
+/* All requests are on their way before the monitor looks: it hears them before it starts anything. */
+static int send_requests(Start *s, Err *e)
+{
+	int r = 0;
+	unsigned streams = s->o->streams | (s->o->promise_remove ? WIRE_PROMISE_REMOVE : 0);
+	if (streams) r = wire_send(s->sock, WIRE_ATTACH, (int)streams, 0, NULL, 0, NULL, 0);
+	if (r >= 0 && s->o->wait) r = wire_send(s->sock, WIRE_WAIT, 0, 0, NULL, 0, NULL, 0);
+	if (r >= 0 && s->o->rows)
+		r = wire_send(s->sock, WIRE_RESIZE, (int)(s->o->rows << 16 | (s->o->columns & 0xffff)), 0, NULL, 0, NULL, 0);
+	return r < 0 ? err_sys(e, -r, "ask the monitor") : 0;
+}
+
+static int await_start(Start *s, Err *e)
+{
+	static char data[WIRE_DATA_MAX];
+	for (;;) {
+		WireHead h;
+		size_t n = 0, n_fds = 0;
+		int fds[WIRE_FDS_MAX];
+		int r = wire_receive(s->sock, &h, data, &n, fds, &n_fds);
+		if (r == 0) return err_set(e, ERR_INTERNAL, ECHILD, "the container's monitor ended before it had started the container");
+		if (r < 0) return err_sys(e, -r, "hear from the container's monitor");
+		if (h.kind == WIRE_ERROR) return wire_error(&h, data, n, e);
+		if (h.kind == WIRE_STARTED) return 0;
+	}
+}
+
+static int prepare(Start *s, Err *e)
+{
+	RunState state;
+	bool lost;
+	s->path = arena_printf(s->a, "%s/containers/%s", s->g->root, s->c->id);
+	if (!s->path) return err_sys(e, ENOMEM, "start a container");
+	s->dir = record_dir(s->g, s->c->id, e);
+	if (s->dir < 0) return s->dir;
+	int r = engine_state(s->g, s->c, s->a, &state, e);
+	if (r < 0) return r;
+	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
+	s->lock = run_lock_wait(s->dir, 10000, e);
+	if (s->lock < 0) return err_wrap(e, "start container %s", s->c->name);
+	if ((r = run_state_load(s->dir, s->a, &state, &lost, e)) < 0) return r;
+	if (s->o->again)
+		state.restart_count++;
+	else
+		state.restart_count = 0, state.backoff = 0;
+	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;
+	if ((r = mount_root(s, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
+	return write_monitor(s, e);
+}
+
+int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
+{
+	AUTO(start_done) Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .sock = -1 };
+	int pair[2];
+	int r = prepare(&s, e);
+	if (r < 0) return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return err_sys(e, errno, "start a monitor");
+	s.sock = pair[0];
+	AUTO_FD int theirs = pair[1];
+	if ((r = send_requests(&s, e)) < 0) return r;
+	if ((r = spawn(&s, take_fd(theirs), e)) < 0 || (r = await_start(&s, e)) < 0) return r;
+	*ret_socket = take_fd(s.sock);
+	return 0;
+}
+
+/* ---- running ones ---- */
+
+int monitor_connect(const Engine *g, const char *id)
+{
+	char path[PATH_ROOM];
+	snprintf(path, sizeof path, "%s/monitors/%s", g->run_root, id);
+	return fd_connect_unix(AT_FDCWD, path, SOCK_SEQPACKET);
+}
+
+int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, Err *e)
+{
+	static char data[WIRE_DATA_MAX];
+	int r = wire_send(sock, kind, value, more, text, text ? strlen(text) : 0, NULL, 0);
+	while (r >= 0) {
+		WireHead h;
+		size_t n = 0, n_fds = 0;
+		int fds[WIRE_FDS_MAX];
+		r = wire_receive(sock, &h, data, &n, fds, &n_fds);
+		if (r == 0) r = -ECONNRESET;
+		if (r > 0 && h.kind == WIRE_OK) return 0;
+		if (r > 0 && h.kind == WIRE_ERROR) return wire_error(&h, data, n, e);
+	}
+	return err_sys(e, -r, "ask the container's monitor");
+}
