@@ -1,26 +1,178 @@
-/* cmd_run.c: container create and run. */
-#include "cli/skep/commands.h"
+/* cmd_run.c: create, run, exec: new containers, and new processes in them. */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "cli/skep/container_options.h"
+#include "cli/skep/containers.h"
+#include "cli/skep/transfers.h"
+#include "engine/attach.h"
+#include "engine/control.h"
+#include "engine/create.h"
+#include "engine/exec.h"
+#include "engine/start.h"
+#include "sys/fd.h"
 
 enum { STATUS_FAILED = 125 };
 
-static int not_there(Err *e)
+/* ---- create ---- */
+
+/* The image, pulled when that is asked for, or when it is missing and may be. */
+static int find_image(Invocation *in, Engine *g, const ContainerRequest *q, Image *ret, Err *e)
 {
-	return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "containers are not there yet: the options are understood, and nothing was made");
+	const char *name = q->config.image, *pull = q->pull ? q->pull : "missing";
+	int r = 0;
+	if (!streq(pull, "always")) {
+		r = image_find(g->store, name, in->arena, ret, e);
+		if (r != -ENOENT || streq(pull, "never")) return r;
+		if (!q->quiet) dprintf(2, "Unable to find image '%s' locally\n", name);
+	}
+	if ((r = pull_image(in, g->store, name, q->platform, q->quiet, e)) < 0) return r;
+	return image_find(g->store, name, in->arena, ret, e);
+}
+
+static int write_cid(const char *path, const char *id, Err *e)
+{
+	if (!path) return 0;
+	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 && errno == EEXIST)
+		return err_set(e, ERR_EXISTS, EEXIST, "container ID file found, make sure the other container isn't running or delete %s",
+			       path);
+	int r = fd < 0 ? -errno : fd_write_all(fd, id, strlen(id));
+	return r < 0 ? err_sys(e, -r, "failed to create the container ID file %s", path) : 0;
+}
+
+static int check_cid(const char *path, Err *e)
+{
+	if (path && access(path, F_OK) == 0)
+		return err_set(e, ERR_EXISTS, EEXIST, "container ID file found, make sure the other container isn't running or delete %s",
+			       path);
+	return 0;
+}
+
+/* podman's --replace: a container of that name goes first. */
+static int replace(Engine *g, const ContainerRequest *q, Arena *a, Err *e)
+{
+	Record old;
+	Err none = ERR_INIT;
+	if (!q->replace) return 0;
+	if (!q->name) return err_set(e, ERR_USAGE, EINVAL, "cannot replace container without --name being set");
+	if (record_find(g, q->name, a, &old, &none) < 0 || !streq(old.name, q->name)) return 0;
+	return engine_remove(g, &old, &(RemoveOptions){ .force = true }, e);
+}
+
+static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *ret, Err *e)
+{
+	Image image;
+	StrList warnings;
+	CreateRequest c = { .config = q->config, .host = q->host, .name = q->name };
+	int r = check_cid(q->cid_file, e);
+	if (r < 0) return r;
+	if (!q->host.rootfs || !*q->host.rootfs) {
+		if ((r = find_image(in, g, q, &image, e)) < 0) return r;
+		c.image = &image;
+	}
+	if ((r = replace(g, q, in->arena, e)) < 0) return r;
+	if ((r = engine_create(g, &c, in->arena, ret, &warnings, e)) < 0) return r;
+	for (size_t i = 0; i < q->warnings.n; i++)
+		dprintf(2, "WARNING: %s\n", q->warnings.items[i]);
+	for (size_t i = 0; i < warnings.n; i++)
+		dprintf(2, "WARNING: %s\n", warnings.items[i]);
+	return write_cid(q->cid_file, ret->id, e);
 }
 
 int create_run(Invocation *in, Err *e)
 {
-	ContainerRequest request;
-	int r = container_options_parse(in, &request, e);
-	return r < 0 ? r : not_there(e);
+	AUTO_ENGINE g = { .root_dir = -1 };
+	ContainerRequest q;
+	Record c;
+	int r = container_options_parse(in, &q, e);
+	if (r < 0) return r;
+	r = skep_engine(in, &g, e);
+	if (r < 0) return r;
+	if ((r = create(in, &g, &q, &c, e)) < 0) return usage_failure(in, 1, e);
+	return dprintf(1, "%s\n", c.id) < 0 ? err_sys(e, errno, "write to standard output") : 0;
+}
+
+/* ---- run ---- */
+
+static StartOptions start_options(const Record *c, const ContainerRequest *q)
+{
+	struct winsize w;
+	StartOptions o = { .wait = !q->detach, .promise_remove = !q->detach && c->host.auto_remove };
+	if (!q->detach) o.streams = (c->config.attach_stdout ? WIRE_OUT : 0) | (c->config.attach_stderr ? WIRE_ERR : 0);
+	if (c->config.tty && (ioctl(0, TIOCGWINSZ, &w) == 0 || ioctl(1, TIOCGWINSZ, &w) == 0)) {
+		o.rows = w.ws_row;
+		o.columns = w.ws_col;
+	}
+	return o;
+}
+
+/* What could not be started: the container stays as it is, but for --rm. */
+static int start_failed(Invocation *in, Engine *g, const Record *c, Err *e)
+{
+	Err ignored = ERR_INIT;
+	int status = e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE ? err_exit_status(e->code) : STATUS_FAILED;
+	if (c->host.auto_remove) (void)!engine_remove(g, c, &(RemoveOptions){ .volumes = true }, &ignored);
+	return usage_failure(in, status, e);
+}
+
+static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
+{
+	Record c;
+	int sock = -1, r = create(in, g, q, &c, e);
+	if (r < 0) return usage_failure(in, STATUS_FAILED, e);
+	bool proxy = q->sig_proxy && !q->detach;
+	if (proxy && !c.config.tty) attach_block_signals();
+	StartOptions o = start_options(&c, q);
+	if (o.streams) record_event(g, &c, "attach", NULL, NULL);
+	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
+	AUTO_FD int closing = sock;
+	if (q->detach) return dprintf(1, "%s\n", c.id) < 0 ? err_sys(e, errno, "write to standard output") : 0;
+	return foreground_run(in, g, &c, sock, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
 }
 
 int run_run(Invocation *in, Err *e)
 {
-	ContainerRequest request;
-	int r = container_options_parse(in, &request, e);
+	AUTO_ENGINE g = { .root_dir = -1 };
+	ContainerRequest q;
+	int r = container_options_parse(in, &q, e);
 	if (r < 0) return r;
-	(void)!not_there(e);
-	return usage_failure(in, STATUS_FAILED, e);
+	r = skep_engine(in, &g, e);
+	return r < 0 ? usage_failure(in, STATUS_FAILED, e) : run(in, &g, &q, e);
+}
+
+/* ---- exec ---- */
+
+int container_exec_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	ExecRequest q;
+	Record c;
+	struct winsize w = { 0 };
+	char id[RECORD_ID_LENGTH + 1];
+	ExecStreams s;
+	AttachEnd end;
+	int status = 0, r = exec_options_parse(in, &q, e);
+	if (r < 0 || (r = detach_keys_parse(q.detach_keys, &s.keys, e)) < 0) return r;
+	s.detach = q.detach;
+	s.interactive = q.interactive;
+	if (q.tty && !q.detach && q.interactive && !isatty(0))
+		return err_set(e, ERR_USAGE, EINVAL, "cannot attach stdin to a TTY-enabled container because stdin is not a terminal");
+	if ((r = skep_engine(in, &g, e)) < 0 || (r = record_find(&g, q.container, in->arena, &c, e)) < 0) return r;
+	if ((r = record_new_id(id, e)) < 0) return r;
+	if (q.tty && ioctl(0, TIOCGWINSZ, &w) < 0 && ioctl(1, TIOCGWINSZ, &w) < 0) w = (struct winsize){ 0 };
+	const MonitorExec x = { .id = id,
+				.args = q.command,
+				.env = q.env,
+				.user = q.user,
+				.working_dir = q.working_dir,
+				.tty = q.tty,
+				.privileged = q.privileged,
+				.rows = w.ws_row,
+				.columns = w.ws_col };
+	r = engine_exec(&g, &c, &x, &s, &status, &end, e);
+	if (r >= 0) return end == ATTACH_DETACHED ? 0 : end == ATTACH_LOST ? 255 : status;
+	tell_failure(in, e);
+	return e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE ? err_exit_status(e->code) : 1;
 }

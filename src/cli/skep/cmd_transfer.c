@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/skep/endpoints.h"
 #include "cli/skep/store.h"
+#include "cli/skep/transfers.h"
 #include "image/pull.h"
 #include "image/push.h"
 #include "oci/platform.h"
@@ -61,9 +62,8 @@ static int read_tuning(const Invocation *in, TransferTuning *t, Err *e)
 	return 0;
 }
 
-static int make_platform(const Invocation *in, Platform *p, const Platform **ret, Err *e)
+static int make_platform(const Invocation *in, const char *text, Platform *p, const Platform **ret, Err *e)
 {
-	const char *text = option_value(in, "platform");
 	*ret = NULL;
 	if (!text || !*text) return 0;
 	*ret = p;
@@ -84,8 +84,9 @@ static void show_pull(void *arg, const PullEvent *event)
 	(void)!progress_update(&s->progress, id, status[event->step], (int64_t)event->bytes, (int64_t)event->total, NULL, time_monotonic());
 }
 
-static int pull_one(const Invocation *in, ImageStore *store, Show *show, const Reference *ref, const Endpoints *at,
-		    const Platform *platform, Err *e)
+/* more: what is not told by the other arguments. */
+static int pull_one(const Invocation *in, ImageStore *store, Show *show, const Reference *ref, const Endpoints *at, const PullOptions *more,
+		    Err *e)
 {
 	PullResult got;
 	char text[DIGEST_TEXT_MAX];
@@ -96,18 +97,13 @@ static int pull_one(const Invocation *in, ImageStore *store, Show *show, const R
 					streq(ref->domain, REFERENCE_DOMAIN) ? "" : "/", path);
 	if (!tag || !from) return err_sys(e, ENOMEM, "pull");
 	say(show, tag, from);
-	TransferTuning tuning = { .ranges = (uint32_t)option_number(in, "ranges") };
-	int r = read_tuning(in, &tuning, e);
-	if (r < 0) return r;
-	const PullOptions o = { .reference = ref,
-				.endpoints = at->items,
-				.n_endpoints = at->n,
-				.platform = platform,
-				.drop_blobs = option_switch(in, "drop-blobs"),
-				.tuning = tuning,
-				.event = show_pull,
-				.arg = show };
-	r = image_pull(store, &o, in->arena, &got, e);
+	PullOptions o = *more;
+	o.reference = ref;
+	o.endpoints = at->items;
+	o.n_endpoints = at->n;
+	o.event = show_pull;
+	o.arg = show;
+	int r = image_pull(store, &o, in->arena, &got, e);
 	finish(show);
 	if (r < 0) return r;
 	char *digest = arena_printf(in->arena, "Digest: %s", digest_format(&got.image.target, text));
@@ -145,7 +141,7 @@ static int list_tags(const Invocation *in, const Reference *ref, const Endpoints
 	return 0;
 }
 
-static int pull_all(const Invocation *in, ImageStore *store, Show *show, Reference *ref, const Endpoints *at, const Platform *platform,
+static int pull_all(const Invocation *in, ImageStore *store, Show *show, Reference *ref, const Endpoints *at, const PullOptions *more,
 		    Err *e)
 {
 	StrList tags = { 0 };
@@ -153,7 +149,7 @@ static int pull_all(const Invocation *in, ImageStore *store, Show *show, Referen
 	int r = list_tags(in, ref, at, &tags, e);
 	for (size_t i = 0; r >= 0 && i < tags.n; i++) {
 		ref->tag = tags.items[i];
-		r = pull_one(in, store, show, ref, at, platform, e);
+		r = pull_one(in, store, show, ref, at, more, e);
 	}
 	return r;
 }
@@ -177,20 +173,36 @@ int pull_run(Invocation *in, Err *e)
 	Reference ref;
 	Endpoints at;
 	Platform asked;
-	const Platform *platform;
+	PullOptions more = { .drop_blobs = option_switch(in, "drop-blobs"), .tuning = { .ranges = (uint32_t)option_number(in, "ranges") } };
 	bool all = option_switch(in, "all-tags");
 	int r = show_init(in, &show, e);
-	if (r < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0 || (r = make_platform(in, &asked, &platform, e)) < 0)
-		return r;
+	if (r < 0 || (r = read_tuning(in, &more.tuning, e)) < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0) return r;
+	if ((r = make_platform(in, option_value(in, "platform"), &asked, &more.platform, e)) < 0) return r;
 	if (!all && !ref.tag && !ref.digest.algorithm) {
 		reference_default_tag(&ref);
 		say(&show, NULL, "Using default tag: latest");
 	}
 	if ((r = endpoints_find(in, &ref, &at, e)) < 0 || (r = skep_store(in, &store, e)) < 0) return r;
-	r = all ? pull_all(in, store, &show, &ref, &at, platform, e) : pull_one(in, store, &show, &ref, &at, platform, e);
+	r = all ? pull_all(in, store, &show, &ref, &at, &more, e) : pull_one(in, store, &show, &ref, &at, &more, e);
 	if (r < 0) return r;
 	const char *name = all ? reference_name(&ref, in->arena) : reference_format(&ref, in->arena);
 	return show.progress.mode == PROGRESS_JSON || !name ? 0 : put_line(name, e);
+}
+
+int pull_image(Invocation *in, ImageStore *store, const char *name, const char *platform, bool quiet, Err *e)
+{
+	AUTO(show_done) Show show = { .quiet = quiet };
+	Reference ref;
+	Endpoints at;
+	Platform asked;
+	PullOptions more = { .tuning = { .ranges = 1 } };
+	int mode = quiet ? PROGRESS_QUIET : progress_mode("auto", 2);
+	progress_init(&show.progress, 2, (ProgressMode)mode);
+	int r = endpoints_expand(in, name, &ref, e);
+	if (r < 0 || (r = make_platform(in, platform, &asked, &more.platform, e)) < 0) return r;
+	if (!ref.tag && !ref.digest.algorithm) reference_default_tag(&ref);
+	if ((r = endpoints_find(in, &ref, &at, e)) < 0) return r;
+	return pull_one(in, store, &show, &ref, &at, &more, e);
 }
 
 /* ---- push ---- */
@@ -225,7 +237,7 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 	if ((r = read_tuning(in, &tuning, e)) < 0) return r;
 	Platform asked;
 	const Platform *platform;
-	if ((r = make_platform(in, &asked, &platform, e)) < 0) return r;
+	if ((r = make_platform(in, option_value(in, "platform"), &asked, &platform, e)) < 0) return r;
 	const PushOptions o = { .image = &image,
 				.platform = platform,
 				.reference = ref,

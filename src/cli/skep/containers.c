@@ -1,0 +1,67 @@
+/* containers.c: see containers.h. */
+#include "cli/skep/containers.h"
+
+#include "engine/attach.h"
+#include "engine/control.h"
+#include "engine/start.h"
+#include "sys/fd.h"
+
+enum { OUTPUT_MAX = 16 << 20 };
+
+int skep_engine(const Invocation *in, Engine *ret, Err *e)
+{
+	return engine_open(skep_of(in)->root, skep_of(in)->run_root, ret, e);
+}
+
+void tell_failure(const Invocation *in, const Err *e)
+{
+	if (in->log.json)
+		log_write(&in->log, LOG_ERROR, "%s", e->msg);
+	else
+		dprintf(2, "%s\n", e->msg);
+}
+
+int each_container(Invocation *in, EachContainerFn *fn, void *arg, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	int status = 0, r = skep_engine(in, &g, e);
+	if (r < 0) return r;
+	for (size_t i = 0; i < in->args.n; i++) {
+		AUTO_ARENA a = ARENA_INIT(64 << 20);
+		Err why = ERR_INIT;
+		Record c;
+		r = record_find(&g, in->args.items[i], &a, &c, &why);
+		if (r >= 0) r = fn(&g, &c, arg, &why);
+		if (r < 0) {
+			tell_failure(in, &why);
+			status = 1;
+		} else if (dprintf(1, "%s\n", in->args.items[i]) < 0) {
+			return err_sys(e, errno, "write to standard output");
+		}
+	}
+	return status;
+}
+
+int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
+		   bool remove, Err *e)
+{
+	AttachOptions o = { .tty = c->config.tty, .input = input, .forward_signals = sig_proxy && !c->config.tty, .wait_gone = remove };
+	AttachEnd end = ATTACH_LOST;
+	int status = 0, r = detach_keys_parse(detach_keys, &o.keys, e);
+	if (r >= 0) r = attach_run(sock, &o, &status, &end, e);
+	if (r < 0) return r;
+	if (end == ATTACH_DETACHED) {
+		if (!o.input) return 0;
+		dprintf(2, "read escape sequence\n");
+		return 0;
+	}
+	if (end == ATTACH_LOST) {
+		AUTO_ARENA a = ARENA_INIT(1 << 20);
+		RunState s;
+		if ((r = engine_state(g, c, &a, &s, e)) < 0) return r;
+		if (s.error) dprintf(2, "skep: container %s: %s\n", c->name, s.error);
+		status = s.exit_code;
+	}
+	if (remove && (r = engine_remove(g, c, &(RemoveOptions){ .volumes = true }, e)) < 0 && r != -ENOENT) return r;
+	return status;
+}

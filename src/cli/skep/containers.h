@@ -1,0 +1,18 @@
+/* containers.h: what the commands that work on containers share. */
+#pragma once
+
+#include "cli/skep/commands.h"
+#include "engine/record.h"
+
+/* skep_engine: the containers below --root. */
+int skep_engine(const Invocation *in, Engine *ret, Err *e) MUST_USE;
+
+/* each_container: calls fn for each argument in turn; what succeeds prints the argument, what fails its reason; the exit status is 1 then. fn may be
+ * told by arg. */
+typedef int EachContainerFn(Engine *g, const Record *c, void *arg, Err *e);
+int each_container(Invocation *in, EachContainerFn *fn, void *arg, Err *e) MUST_USE;
+/* tell_failure: one line of docker's form on standard error. */
+void tell_failure(const Invocation *in, const Err *e);
+/* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. */
+int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
+		   bool remove, Err *e) MUST_USE;
