@@ -54,6 +54,43 @@ struct Template {
 	Node *nodes;
 };
 
+/* Lexer: where in the text the parser stands; what may come next is its to know (template_lex.c). */
+typedef struct Lexer {
+	const char *name; /* of the template, for messages */
+	Str text;
+	size_t at;
+	bool trim; /* the action before ended in " -}}" */
+	Arena *arena;
+	Err *e;
+} Lexer;
+
+/* lex_fail, _memory, _unexpected, _character: what is wrong where it stands; -EINVAL, -ENOMEM. "unexpected … in <context>" names what stands
+ * there as Go does; a character is one that cannot stand right behind a word. */
+int lex_fail(Lexer *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int lex_fail_memory(Lexer *l);
+int lex_fail_unexpected(Lexer *l, const char *context);
+int lex_fail_character(Lexer *l);
+
+bool lex_is_blank(char c);
+bool lex_is_word(char c);
+bool lex_is_keyword(Str w);
+
+/* lex_peek: the character that many places on, 0 behind the end. lex_word: the letters and digits that stand here. lex_at_close: the end of an
+ * action. Nothing is taken. */
+char lex_peek(const Lexer *l, size_t ahead);
+Str lex_word(const Lexer *l);
+bool lex_at_text(const Lexer *l, const char *s);
+bool lex_at_close(const Lexer *l);
+bool lex_at_number(const Lexer *l);
+
+/* lex_skip_blanks: were there any? lex_take_…: a constant, by its first character, and the end of an action. */
+bool lex_skip_blanks(Lexer *l);
+void lex_take_close(Lexer *l);
+int lex_take_string(Lexer *l, JsonValue *ret) MUST_USE;
+int lex_take_raw_string(Lexer *l, JsonValue *ret) MUST_USE;
+int lex_take_character(Lexer *l, JsonValue *ret) MUST_USE;
+int lex_take_number(Lexer *l, JsonValue *ret) MUST_USE;
+
 typedef struct Variable {
 	const char *name;
 	JsonValue value;
