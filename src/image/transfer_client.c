@@ -69,29 +69,23 @@ static int find_program(const TransferOptions *o, Err *e)
 /* What the worker may know of our environment: proxies, authorities, the resolver's options. LD_PRELOAD and the like stay here. */
 static bool passes(const char *entry)
 {
-	static const char *const names[] = { "http_proxy=",  "https_proxy=",  "all_proxy=",     "no_proxy=",     "HTTPS_PROXY=",
-					     "ALL_PROXY=",   "NO_PROXY=",     "SSL_CERT_FILE=", "SSL_CERT_DIR=", "RES_OPTIONS=",
-					     "LOCALDOMAIN=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
+	static const char *const names[] = { "http_proxy=",  "https_proxy=", "all_proxy=",    "no_proxy=",      "HTTP_PROXY=",
+					     "HTTPS_PROXY=", "ALL_PROXY=",   "NO_PROXY=",     "SSL_CERT_FILE=", "SSL_CERT_DIR=",
+					     "RES_OPTIONS=", "LOCALDOMAIN=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (starts_with(entry, names[i])) return true;
 	return false;
 }
 
-/* libcurl reads http_proxy only in small letters, Go's programs and so docker's users both. */
 static char **worker_environment(Arena *a)
 {
 	size_t n = 0, at = 0;
 	while (environ && environ[n])
 		n++;
-	char **env = arena_array(a, n + 2, sizeof *env);
+	char **env = arena_array(a, n + 1, sizeof *env);
 	if (!env) return NULL;
 	for (size_t i = 0; i < n; i++)
 		if (passes(environ[i])) env[at++] = environ[i];
-	const char *upper = getenv("HTTP_PROXY");
-	if (upper && !getenv("http_proxy")) {
-		env[at] = arena_printf(a, "http_proxy=%s", upper);
-		if (!env[at++]) return NULL;
-	}
 	return env;
 }
 

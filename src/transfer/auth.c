@@ -67,6 +67,14 @@ void auth_free(Auth *a)
 	free(a);
 }
 
+bool auth_is_secret(const TransferEndpoint *to)
+{
+	const char *const own[] = { to->username, to->identity_token, to->bearer_token };
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (own[i] && *own[i]) return true;
+	return false;
+}
+
 /* key_of: what a header is good for. The secret is part of it: another password must not profit from a token it did not earn. */
 static const char *key_of(Arena *a, const TransferEndpoint *to, const char *scope)
 {
@@ -189,7 +197,9 @@ static bool is_header_text(const char *text)
 static int prepare(const Job *j, HttpRequest *req, Arena *a, const Challenge *c, const TransferEndpoint *to, const char *scope, Err *e)
 {
 	bool ok = true;
-	if (to->identity_token && *to->identity_token) {
+	req->secret = auth_is_secret(to);
+	req->secret_body = to->identity_token && *to->identity_token;
+	if (req->secret_body) {
 		req->method = "POST";
 		req->url = c->realm;
 		req->body = form(a, c, to, scope);

@@ -14,6 +14,9 @@
 int auth_new(Auth **ret) MUST_USE;
 void auth_free(Auth *a);
 
+/* auth_is_secret: what is said to it in Authorization is worth something: it has a user or a token, and is not asked as nobody. */
+bool auth_is_secret(const TransferEndpoint *to);
+
 /* auth_header: the value of Authorization that worked before or, unasked, is sure to be the right one (bearer_token); NULL: none is known
  * yet. scope: "repository:library/debian:pull", several separated by blanks. */
 int auth_header(Job *j, const TransferEndpoint *to, const char *scope, Arena *a, const char **ret, Err *e) MUST_USE;

@@ -41,6 +41,7 @@ int http_new(Http **ret, Err *e)
 	curl_share_setopt(h->share, CURLSHOPT_USERDATA, h);
 	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
 	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	proxy_settings(&h->proxies);
 	h->ca_file = getenv("SSL_CERT_FILE");
 	h->ca_dir = getenv("SSL_CERT_DIR");
 	*ret = h;
@@ -153,13 +154,39 @@ void http_learn_no_tls(const Exchange *x, const char *url)
 
 /* ---- one exchange ---- */
 
+/* choose_proxy: also whether the request may take this way. */
+static int choose_proxy(Exchange *x, const char *url, bool home)
+{
+	const HttpRequest *req = x->req;
+	int r = proxy_for(&x->job->http->proxies, url, &x->res->arena, &x->proxy, x->e);
+	if (r < 0) return err_wrap(x->e, "%s", url);
+	bool secret = (req->secret && home) || req->secret_body;
+	if (!x->proxy || !secret || starts_with(url, "https://")) return 0;
+	return err_set(x->e, ERR_SECURITY, EACCES,
+		       "%s: refused to send a credential in clear to the proxy %s: ask by https, or name the host in NO_PROXY", url,
+		       proxy_name(x->proxy, &x->res->arena));
+}
+
+static int perform(Exchange *x, const char *url)
+{
+	char detail[CURL_ERROR_SIZE] = "";
+	http_answer_set(x);
+	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, detail);
+	CURLcode code = curl_easy_perform(x->curl);
+	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, NULL);
+	x->res->status = http_answer_status(x->curl);
+	if (x->res->status) atomic_store(&x->job->http->answered, true);
+	return code == CURLE_OK ? http_check_proxy(x, url) : http_explain(x, code, url, *detail ? detail : curl_easy_strerror(code));
+}
+
 /* exchange: one request and its answer, without redirects. home: url is of the origin that credentials are for. */
 static int exchange(Exchange *x, const char *url, bool home)
 {
-	char detail[CURL_ERROR_SIZE] = "";
 	buf_reset(&x->res->error);
 	memset(x->res->headers, 0, sizeof x->res->headers);
 	x->res->status = 0;
+	int r = choose_proxy(x, url, home);
+	if (r < 0) return r;
 	if (has_no_tls(x, url)) return err_set(x->e, ERR_IO, EPROTO, "%s: it speaks no TLS", url);
 	Handle *k = handle_take(x->job->http, url);
 	struct curl_slist *headers = http_request_headers(x->req, home ? x->req->authorization : NULL);
@@ -173,13 +200,8 @@ static int exchange(Exchange *x, const char *url, bool home)
 	x->header_bytes = x->sent = x->dropped = x->window_bytes = 0;
 	x->window_start = time_monotonic();
 	x->stalled = false;
-	http_request_set(x, url, headers, home);
-	http_answer_set(x);
-	curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, detail);
-	CURLcode code = curl_easy_perform(x->curl);
-	x->res->status = http_answer_status(x->curl);
-	if (x->res->status) atomic_store(&x->job->http->answered, true);
-	int r = code == CURLE_OK ? 0 : http_explain(x, code, url, *detail ? detail : curl_easy_strerror(code));
+	r = http_request_set(x, url, headers, home);
+	if (r >= 0) r = perform(x, url);
 	handle_give(x->job->http, k);
 	curl_slist_free_all(headers);
 	return r;
@@ -221,6 +243,8 @@ int http_send(Job *j, const HttpRequest *req, HttpResponse *ret, Err *e)
 		if (str_starts(str_of(url), "https:") && !str_starts(str_of(next), "https:"))
 			return err_set(e, ERR_SECURITY, EPERM, "%s: refused a redirect from https to http", url);
 		home = home && http_same_origin(url, next);
+		if (!home && req->secret_body)
+			return err_set(e, ERR_SECURITY, EACCES, "%s: refused to send a credential on to %s", url, next);
 		url = next;
 	}
 }

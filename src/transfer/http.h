@@ -7,7 +7,7 @@
  *  - Only the body of a 2xx answer reaches the sink, at most `limit` bytes of it. Of others the first 16 KiB are kept, for messages.
  *  - No URL may carry a name or password. Headers of an answer: at most 64 KiB together.
  *  - A transfer ends when it stalls (tuning.stall_ms), when the job is cancelled, or at its deadline.
- *  - Proxies come from the environment, as libcurl reads it.
+ *  - Proxies come from the environment (proxy.h). What is secret goes to none in clear, and with a body to no other origin.
  */
 #pragma once
 
@@ -64,8 +64,9 @@ typedef struct HttpRequest {
 	int body_fd;
 	uint64_t body_offset, body_size;
 	bool has_body;
-	bool blob;      /* HTTP/1.1, a connection of its own */
-	HttpSink *sink; /* NULL: a 2xx body is dropped */
+	bool blob;                /* HTTP/1.1, a connection of its own */
+	bool secret, secret_body; /* authorization, body: holds a credential of somebody */
+	HttpSink *sink;           /* NULL: a 2xx body is dropped */
 	void *arg;
 	uint64_t limit; /* bytes of a 2xx body */
 	/* sent: bytes of the body that were sent so far; may be NULL */

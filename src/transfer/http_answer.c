@@ -136,11 +136,47 @@ void http_answer_set(Exchange *x)
 
 /* ---- what it means ---- */
 
+static int refused_by_proxy(Exchange *x, const char *url, uint32_t status)
+{
+	const char *proxy = proxy_name(x->proxy, &x->res->arena);
+	x->res->retry = http_retry_status(status);
+	if (status == 407)
+		return err_set(x->e, ERR_PERMISSION, EACCES,
+			       "%s: the proxy %s wants other credentials (407): give it as http://USER:PASSWORD@HOST:PORT", url, proxy);
+	return err_set(x->e, ERR_IO, EACCES, "%s: the proxy %s refused the connection: it answered %" PRIu32, url, proxy, status);
+}
+
+int http_check_proxy(Exchange *x, const char *url)
+{
+	return x->proxy && x->res->status == 407 && !starts_with(url, "https://") ? refused_by_proxy(x, url, 407) : 0;
+}
+
+/* tunnel_status: what a proxy that was asked for a tunnel said, when that was no. */
+static uint32_t tunnel_status(const Exchange *x)
+{
+	long status = 0;
+	if (x->proxy) curl_easy_getinfo(x->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+	return status >= 300 && status < 1000 ? (uint32_t)status : 0;
+}
+
+/* with_proxy: the detail, with the way that the request took. */
+static const char *with_proxy(const Exchange *x, const char *detail)
+{
+	long verified = 0;
+	if (!x->proxy) return detail;
+	curl_easy_getinfo(x->curl, CURLINFO_PROXY_SSL_VERIFYRESULT, &verified);
+	return arena_printf(&x->res->arena, "%sthe proxy %s: %s", verified ? "" : "through ", proxy_name(x->proxy, &x->res->arena), detail)
+		       ?: detail;
+}
+
 int http_explain(Exchange *x, CURLcode code, const char *url, const char *detail)
 {
 	if (x->failed < 0) return x->failed;
 	x->res->retry = true;
 	if (x->stalled) return err_set(x->e, ERR_TIMEOUT, ETIMEDOUT, "%s: the transfer stalled", url);
+	uint32_t refused = tunnel_status(x);
+	if (refused) return refused_by_proxy(x, url, refused);
+	detail = with_proxy(x, detail);
 	switch (code) {
 	case CURLE_OPERATION_TIMEDOUT:
 		return err_set(x->e, ERR_TIMEOUT, ETIMEDOUT, "%s: %s", url, detail);

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 
 #include "transfer/http.h"
+#include "transfer/proxy.h"
 
 enum { HTTP_WITHOUT_TLS_MAX = 16 };
 
@@ -19,6 +20,7 @@ struct Http {
 	size_t n_idle;
 	CURLSH *share;
 	pthread_mutex_t share_locks[CURL_LOCK_DATA_LAST];
+	ProxySettings proxies;
 	const char *ca_file, *ca_dir;
 	char *without_tls
 		[HTTP_WITHOUT_TLS_MAX]; /* origins that answered a TLS hello with something else; those beyond are asked each time */
@@ -32,6 +34,7 @@ typedef struct Exchange {
 	const HttpRequest *req;
 	HttpResponse *res;
 	CURL *curl;
+	const char *proxy; /* NULL: none */
 	Err *e;
 	int failed; /* by a callback: the negative errno; e is set */
 	size_t header_bytes;
@@ -51,10 +54,12 @@ void http_learn_no_tls(const Exchange *x, const char *url);
 /* http_request_headers: NULL without memory. authorization: NULL away from home. */
 struct curl_slist *http_request_headers(const HttpRequest *req, const char *authorization);
 /* http_request_set: x's handle will send the request to url. home: url is of the origin that credentials are for. */
-void http_request_set(Exchange *x, const char *url, const struct curl_slist *headers, bool home);
+int http_request_set(Exchange *x, const char *url, const struct curl_slist *headers, bool home) MUST_USE;
 
 /* http_answer_set: what comes to x's handle goes into its response and its sink; stalls and cancelled jobs end it. */
 void http_answer_set(Exchange *x);
 uint32_t http_answer_status(CURL *curl);
+/* http_check_proxy: an answer that is the proxy's own, and no answer to the request: -EACCES. */
+int http_check_proxy(Exchange *x, const char *url);
 /* http_explain: a transfer that libcurl gave up. Returns its negative errno. */
 int http_explain(Exchange *x, CURLcode code, const char *url, const char *detail);

@@ -1,9 +1,11 @@
 /* http_request.c: what is sent, see http_impl.h. */
+#include <fcntl.h>
 #include <unistd.h>
 
+#include "sys/fd.h"
 #include "transfer/http_impl.h"
 
-enum { RECEIVE_BUFFER = 64 << 10 };
+enum { RECEIVE_BUFFER = 64 << 10, AUTHORITIES_MAX = 8 << 20 };
 
 /* ---- the body ---- */
 
@@ -42,7 +44,24 @@ static int on_seek(void *arg, curl_off_t offset, int whence)
 
 /* ---- the head ---- */
 
-static void set_tls(Exchange *x, const Http *h, bool home)
+/* set_authorities: those of the registry beside the machine's. libcurl reads a directory of them in any case, but one file only. */
+static int set_authorities(Exchange *x, const Http *h, const char *own)
+{
+	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+	const char *file = h->ca_file;
+	if (!file && !h->ca_dir && !built->capath) file = built->cainfo;
+	AUTO_BUF all = BUF_INIT(AUTHORITIES_MAX);
+	buf_printf(&all, "%s\n", own);
+	AUTO_FD int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	int r = file && fd < 0 ? -errno : file ? fd_read_all(fd, &all) : 0;
+	if (r < 0) return err_sys(x->e, r, "read the authorities in %s", file);
+	if (buf_failed(&all)) return err_set(x->e, ERR_RESOURCE, ENOMEM, "http: out of memory");
+	struct curl_blob blob = { .data = all.p, .len = all.n, .flags = CURL_BLOB_COPY };
+	curl_easy_setopt(x->curl, CURLOPT_CAINFO_BLOB, &blob);
+	return 0;
+}
+
+static int set_tls(Exchange *x, const Http *h, bool home)
 {
 	const TransferEndpoint *to = x->req->endpoint;
 	CURL *c = x->curl;
@@ -50,23 +69,36 @@ static void set_tls(Exchange *x, const Http *h, bool home)
 	if (h->ca_file) curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
 	if (h->ca_dir) curl_easy_setopt(c, CURLOPT_CAPATH, h->ca_dir);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (!to) return;
+	if (!to) return 0;
 	if (to->insecure) {
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	if (to->ca) { /* beside those in the directory of authorities */
-		blob.data = (void *)to->ca;
-		blob.len = strlen(to->ca);
-		curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+	if (to->ca && !to->insecure) {
+		int r = set_authorities(x, h, to->ca);
+		if (r < 0) return r;
 	}
-	if (!home || !to->cert) return;
+	if (!home || !to->cert) return 0;
 	blob.data = (void *)to->cert;
 	blob.len = strlen(to->cert);
 	curl_easy_setopt(c, CURLOPT_SSLCERT_BLOB, &blob);
 	blob.data = (void *)(to->key ?: to->cert);
 	blob.len = strlen(to->key ?: to->cert);
 	curl_easy_setopt(c, CURLOPT_SSLKEY_BLOB, &blob);
+	return 0;
+}
+
+/* What libcurl itself would read of the environment does not count. The registry's authorities and certificate are not for the proxy. */
+static void set_proxy(Exchange *x, const Http *h)
+{
+	CURL *c = x->curl;
+	curl_easy_setopt(c, CURLOPT_PROXY, x->proxy ?: "");
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	if (!x->proxy) return;
+	curl_easy_setopt(c, CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+	curl_easy_setopt(c, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (h->ca_file) curl_easy_setopt(c, CURLOPT_PROXY_CAINFO, h->ca_file);
+	if (h->ca_dir) curl_easy_setopt(c, CURLOPT_PROXY_CAPATH, h->ca_dir);
 }
 
 static void set_method(Exchange *x)
@@ -111,12 +143,13 @@ struct curl_slist *http_request_headers(const HttpRequest *req, const char *auth
 	return NULL;
 }
 
-void http_request_set(Exchange *x, const char *url, const struct curl_slist *headers, bool home)
+int http_request_set(Exchange *x, const char *url, const struct curl_slist *headers, bool home)
 {
 	CURL *c = x->curl;
 	const TransferTuning *t = &x->job->req.tuning;
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* none of them is for a proxy that makes a tunnel */
 	curl_easy_setopt(c, CURLOPT_SHARE, x->job->http->share);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -128,5 +161,6 @@ void http_request_set(Exchange *x, const char *url, const struct curl_slist *hea
 	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)(x->req->blob ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
 	set_method(x);
-	set_tls(x, x->job->http, home);
+	set_proxy(x, x->job->http);
+	return set_tls(x, x->job->http, home);
 }

@@ -49,6 +49,7 @@ int session_once(Session *s, HttpRequest *req, HttpResponse *ret, Err *e)
 	for (int round = 0;; round++) {
 		req->authorization = NULL;
 		int r = home ? auth_header(s->job, s->endpoint, s->scope, &a, &req->authorization, e) : 0;
+		req->secret = req->authorization && auth_is_secret(s->endpoint);
 		if (r >= 0) r = http_send(s->job, req, ret, e);
 		/* only a 401 of the registry itself: where it redirected to, no credentials belong */
 		if (r < 0 || ret->status != 401 || !home || round == 2 || !http_same_origin(ret->url, s->endpoint->url)) return r;

@@ -31,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
         self.url = urlsplit(self.path)
         self.query = parse_qs(self.url.query)
         self.registry.requests.append((self.command, self.path, dict(self.headers.items())))
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.registry.certificates.append(self.connection.getpeercert())
         fault = self.registry.fault(self.command, self.url.path)
         if fault and fault(self):
             return
@@ -72,9 +74,10 @@ class Handler(BaseHTTPRequestHandler):
 class Registry:
     """One origin. Blobs and manifests are for all repositories alike; what is asked of it is kept in `requests`."""
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, client_ca=None):
+        """tls: the arguments of load_cert_chain, or one file with all of it; client_ca: who has no certificate of it is turned away."""
         self.blobs, self.manifests, self.uploads = {}, {}, {}
-        self.requests, self.faults = [], {}
+        self.requests, self.faults, self.certificates = [], {}, []
         self.users, self.realm, self.tokens = {}, None, set()
         self.page, self.has_referrers, self.redirect_blobs, self.ranges, self.filters = 1000, True, None, True, True
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -85,7 +88,10 @@ class Registry:
         scheme = "http"
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(tls)
+            context.load_cert_chain(*(tls if isinstance(tls, tuple) else (tls,)))
+            if client_ca:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(client_ca)
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             scheme = "https"
         self.url = f"{scheme}://127.0.0.1:{self.port}"

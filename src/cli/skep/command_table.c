@@ -470,8 +470,10 @@ const Program skep_program = {
 			".TP\nDOCKER_CONFIG\nThe directory of config.json (default: ~/.docker). --config wins.\n"
 			".TP\nREGISTRY_AUTH_FILE\nA file of credentials in podman's form, read when config.json has none for a registry.\n"
 			".TP\nCONTAINERS_REGISTRIES_CONF\nRead in place of all other registries.conf files.\n"
-			".TP\nHTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY\nProxies for registries, also in small letters.\n"
-			".TP\nSSL_CERT_FILE, SSL_CERT_DIR\nThe authorities to trust, in place of the system's.\n"
+			".TP\nHTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY\nProxies for registries (http, https, socks5), also in small letters. This machine\n"
+			"is asked without one, and what NO_PROXY names: hosts and what lies below them, addresses, networks, each with or without a\n"
+			"port. Credentials of a registry without TLS are sent to no proxy.\n"
+			".TP\nSSL_CERT_FILE, SSL_CERT_DIR\nThe authorities to trust, in place of the system's file and directory.\n"
 			".TP\nXDG_DATA_HOME, XDG_RUNTIME_DIR\nWithout privileges, --root and --run-root are the directories skep in these.\n"
 			".TP\nNO_COLOR\nWhen not empty, output has no colours.\n"
 			".SH FILES\n"
@@ -483,8 +485,9 @@ const Program skep_program = {
 			".TP\n$XDG_RUNTIME_DIR/containers/auth.json, ~/.config/containers/auth.json\nPodman's credentials; read only.\n"
 			".TP\n/etc/containers/registries.conf, registries.conf.d, ~/.config/containers/registries.conf\nMirrors, blocked and insecure\n"
 			"registries, short names.\n"
-			".TP\n/etc/containers/certs.d/HOST, /etc/docker/certs.d/HOST\nAuthorities (*.crt) and client certificates (*.cert, *.key) of a\n"
-			"registry.\n"
+			".TP\n/etc/containers/certs.d/HOST:PORT, /etc/docker/certs.d/HOST:PORT\nAuthorities (*.crt) and client certificates (*.cert,\n"
+			"*.key) of a registry; before them ~/.config/containers/certs.d and ~/.config/docker/certs.d. The first directory with one of\n"
+			"that name counts. With an authority this machine (localhost, 127.0.0.0/8) is asked by TLS only, too.\n"
 			".SH SEE ALSO\nskep-runtime(8), docker(1), podman(1), containers-registries.conf(5)\n",
 	},
 };
