@@ -192,12 +192,15 @@ int registries_load(Registries *r, Arena *a, Err *e)
 	const char *user = xdg && *xdg == '/'     ? arena_printf(a, "%s/containers", xdg)
 			   : home && *home == '/' ? arena_printf(a, "%s/.config/containers", home)
 						  : NULL;
-	const char **dirs = arena_array(a, 4, sizeof *dirs);
+	const char **dirs = arena_array(a, 5, sizeof *dirs);
 	size_t n = 0;
 	registries_init(r);
 	if (!dirs) return err_sys(e, ENOMEM, "registries");
-	if (user) dirs[n++] = arena_printf(a, "%s/certs.d", user);
-	if (user && !dirs[0]) return err_sys(e, ENOMEM, "registries");
+	if (user) {
+		dirs[n++] = arena_printf(a, "%s/certs.d", user);
+		dirs[n++] = arena_printf(a, "%.*s/docker/certs.d", (int)(strlen(user) - strlen("/containers")), user);
+		if (!dirs[0] || !dirs[1]) return err_sys(e, ENOMEM, "registries");
+	}
 	dirs[n++] = "/etc/containers/certs.d";
 	dirs[n++] = "/etc/docker/certs.d";
 	r->cert_dirs = (StrList){ dirs, n };
@@ -223,13 +226,17 @@ static int take_cert(const char *dir, const char *name, Arena *a, Endpoint *to, 
 	const char *path = arena_printf(a, "%s/%s", dir, name);
 	if (!path) return err_sys(e, ENOMEM, "certificates");
 	if (ends_with(name, ".crt")) return add_string(&to->ca, path, a) < 0 ? err_sys(e, ENOMEM, "certificates") : 0;
-	if (!ends_with(name, ".cert") || to->cert) return 0;
-	const char *key = arena_printf(a, "%.*skey", (int)(strlen(path) - strlen("cert")), path);
-	if (!key) return err_sys(e, ENOMEM, "certificates");
-	if (access(key, F_OK) < 0)
+	bool is_cert = ends_with(name, ".cert"), is_key = ends_with(name, ".key");
+	if (!is_cert && !is_key) return 0;
+	int stem = (int)(strlen(path) - strlen(is_cert ? "cert" : "key"));
+	const char *cert = arena_printf(a, "%.*scert", stem, path), *key = arena_printf(a, "%.*skey", stem, path);
+	if (!cert || !key) return err_sys(e, ENOMEM, "certificates");
+	if (is_cert && access(key, F_OK) < 0)
 		return err_set(e, ERR_CONFIG, ENOENT, "missing key %s for client certificate %s: authorities have the extension .crt", key,
-			       path);
-	to->cert = path;
+			       cert);
+	if (is_key && access(cert, F_OK) < 0) return err_set(e, ERR_CONFIG, ENOENT, "missing client certificate %s for key %s", cert, key);
+	if (is_key || to->cert) return 0;
+	to->cert = cert;
 	to->key = key;
 	return 0;
 }
@@ -302,9 +309,10 @@ static int add_endpoint(const Registries *r, const char *name, bool insecure, bo
 	one.host = arena_str(a, host);
 	one.path = arena_str(a, path);
 	if (!one.host || !one.path) return err_sys(e, ENOMEM, "registries");
-	one.insecure = insecure || is_loopback(one.host);
 	int x = registries_certs(r, one.host, a, &one, e);
 	if (x < 0) return x;
+	/* who names an authority for this machine wants it to be asked */
+	one.insecure = insecure || (is_loopback(one.host) && !one.ca.n);
 	if (streq(one.host, "docker.io") || streq(one.host, "index.docker.io")) one.host = "registry-1.docker.io";
 	Endpoint *items = arena_array(a, to->n + 2, sizeof *items);
 	if (!items) return err_sys(e, ENOMEM, "registries");

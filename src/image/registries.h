@@ -68,5 +68,6 @@ int registries_endpoints(const Registries *r, const char *domain, const char *pa
  * registry. In enforcing mode several candidates are an error, for nobody can be asked which one is meant: it lists them. */
 int registries_short_name(const Registries *r, const char *name, Arena *a, StrList *ret, Err *e) MUST_USE;
 
-/* registries_certs: the files for host in the cert_dirs: *.crt, and a pair *.cert and *.key. */
+/* registries_certs: the files for host ("quay.io:443") in the first of the cert_dirs that has some: *.crt, and a pair *.cert and *.key: of several
+ * the first by name. */
 int registries_certs(const Registries *r, const char *host, Arena *a, Endpoint *ret, Err *e) MUST_USE;

@@ -137,8 +137,10 @@ static void files_and_certificates_are_found(void **state)
 	Endpoint one = { 0 };
 	Err e = ERR_INIT;
 	assert_non_null(mkdtemp(top));
-	static const char *const dirs[] = { "containers", "containers/registries.conf.d", "containers/certs.d",
-					    "containers/certs.d/quay.io:443" };
+	static const char *const dirs[] = {
+		"containers",     "containers/registries.conf.d", "containers/certs.d", "containers/certs.d/quay.io:443", "docker",
+		"docker/certs.d", "docker/certs.d/127.0.0.1:5000"
+	};
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		snprintf(path, sizeof path, "%s/%s", top, dirs[i]);
 		assert_int_equal(mkdir(path, 0700), 0);
@@ -162,7 +164,21 @@ static void files_and_certificates_are_found(void **state)
 	assert_int_equal(registries_certs(&r, "quay.io:443", &a, &one, &e), 0);
 	assert_int_equal(one.ca.n, 1);
 	assert_true(ends_with(one.cert, "/client.cert") && ends_with(one.key, "/client.key"));
+	write_to(top, "containers/certs.d/quay.io:443/other.key", "");
+	e = (Err)ERR_INIT;
+	assert_int_equal(registries_certs(&r, "quay.io:443", &a, &one, &e), -ENOENT);
+	assert_non_null(strstr(e.msg, "missing client certificate"));
+	assert_non_null(strstr(e.msg, "other.cert for key"));
 	assert_true(registries_certs(&r, "../..", &a, &one, &e) < 0);
+	/* this machine may be asked without TLS, unless it has an authority */
+	assert_int_equal(registries_endpoints(&r, "127.0.0.1:5000", "x", false, &a, &l, &e), 0);
+	assert_int_equal(l.n, 2);
+	assert_true(l.items[0].insecure);
+	write_to(top, "docker/certs.d/127.0.0.1:5000/ca.crt", "");
+	assert_int_equal(registries_endpoints(&r, "127.0.0.1:5000", "x", false, &a, &l, &e), 0);
+	assert_int_equal(l.n, 1);
+	assert_false(l.items[0].insecure);
+	assert_string_equal(l.items[0].scheme, "https");
 	snprintf(path, sizeof path, "%s/containers/registries.conf.d/20.conf", top);
 	setenv("CONTAINERS_REGISTRIES_CONF", path, 1);
 	assert_int_equal(registries_load(&r, &a, &e), 0);
