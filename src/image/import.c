@@ -79,6 +79,12 @@ static int commit(ImageStore *s, const ImportRequest *req, LayerImport *i, Diges
 	return r;
 }
 
+static bool has_user(const char *url)
+{
+	const char *authority = strstr(url, "://");
+	return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"));
+}
+
 /* Told before the tar is read: it may be long. */
 static int check_request(const ImportRequest *req, Err *e)
 {
@@ -86,11 +92,19 @@ static int check_request(const ImportRequest *req, Err *e)
 	ImageConfig config;
 	AUTO_BUF text = BUF_INIT(MANIFEST_MAX);
 	const Digest d = { .algorithm = DIGEST_SHA256 };
-	if (starts_with(req->source, "http://") || starts_with(req->source, "https://"))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "import: \"%.300s\": URLs are not fetched: curl -fL URL | skep import -",
-			       req->source);
+	if (req->fd < 0 && has_user(req->source))
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "import: a URL with a user or password is not taken: it would stand in the image's history");
 	int r = make_config(req, &d, &a, &config, e);
 	return r < 0 ? r : encode(&config, &text, e);
+}
+
+static int tell(const ImportRequest *req, Err *e)
+{
+	AUTO_FREE char *line = NULL;
+	if (asprintf(&line, "Downloading from %s", req->source) < 0) return err_sys(e, ENOMEM, "import");
+	if (req->fetching) req->fetching(req->arg, line);
+	return 0;
 }
 
 int image_import(ImageStore *s, const ImportRequest *req, Digest *ret_id, Err *e)
@@ -100,9 +114,12 @@ int image_import(ImageStore *s, const ImportRequest *req, Digest *ret_id, Err *e
 	i.fd = req->fd;
 	i.tar = i.index = true;
 	i.name = "import";
+	if (req->fd < 0) i.url = req->source;
+	i.tuning = req->tuning;
 	int r = check_request(req, e);
 	if (r >= 0) r = lease_layers(s, NULL, 0, NULL, e); /* tidies up */
-	if (r >= 0) r = transfer_start(&(TransferOptions){ .program = req->worker, .offline = true }, &client, e);
+	if (r >= 0) r = transfer_start(&(TransferOptions){ .program = req->worker, .offline = req->fd >= 0 }, &client, e);
+	if (r >= 0 && i.url) r = tell(req, e);
 	if (r >= 0) r = layer_import(s, client, &i, 1, &req->limits, e);
 	transfer_stop(client);
 	if (r >= 0) r = commit(s, req, &i, ret_id, e);

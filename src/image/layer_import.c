@@ -66,10 +66,15 @@ static int fd_or_none(const Ingest *i)
 static int start(LayerImports *all, LayerImport *i, Err *e)
 {
 	char diff_id[DIGEST_TEXT_MAX], expected[DIGEST_TEXT_MAX];
-	TransferRequest req = { .op = TRANSFER_LAYER_IMPORT, .part = i->part, .offset = i->offset, .size = i->size };
+	TransferRequest req = {
+		.op = i->url ? TRANSFER_LAYER_FETCH : TRANSFER_LAYER_IMPORT, .part = i->part, .offset = i->offset, .size = i->size
+	};
+	const char *urls[] = { i->url, NULL };
 	i->all = all;
 	int r = open_files(all, i, e);
 	if (r < 0) return r;
+	req.tuning = i->tuning;
+	if (i->url) req.urls = (StrList){ urls, 1 };
 	if (all->limits) req.limits = *all->limits;
 	if (i->diff_id) req.diff_id = digest_format(i->diff_id, diff_id);
 	if (i->expected) req.digest = digest_format(i->expected, expected);

@@ -7,6 +7,8 @@
 typedef struct LayerImport {
 	/* what is imported: fd from its beginning to its end, or (part) size bytes at offset */
 	int fd;
+	const char *url; /* fetched from there instead; NULL: fd */
+	TransferTuning tuning;
 	bool part;
 	uint64_t offset, size;
 	const char *name;       /* for messages: "layer blobs/sha256/…" */

@@ -27,6 +27,7 @@ const BindName transfer_op_names[] = {
 	{ "blob-put", TRANSFER_BLOB_PUT },
 	{ "blob-delete", TRANSFER_BLOB_DELETE },
 	{ "layer-import", TRANSFER_LAYER_IMPORT },
+	{ "layer-fetch", TRANSFER_LAYER_FETCH },
 	{ "layer-compress", TRANSFER_LAYER_COMPRESS },
 	{ "cancel", TRANSFER_CANCEL },
 	{ 0 },
@@ -108,6 +109,7 @@ static const OpNeeds op_needs[] = {
 	[TRANSFER_BLOB_DELETE] = { true, true, false, true, 0, 0 },
 	[TRANSFER_LAYER_IMPORT] = { false, false, false, false, BIT(TRANSFER_INPUT),
 				    BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) | BIT(TRANSFER_BODY) },
+	[TRANSFER_LAYER_FETCH] = { false, false, false, false, 0, BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) | BIT(TRANSFER_BODY) },
 	[TRANSFER_LAYER_COMPRESS] = { false, false, false, false, BIT(TRANSFER_INPUT) | BIT(TRANSFER_BODY), 0 },
 	[TRANSFER_CANCEL] = { 0 },
 };
@@ -128,8 +130,8 @@ static int check_roles(const TransferRequest *r, size_t n_fds, Err *e)
 	}
 	if (needs->must & ~have) return missing(r, "a descriptor is missing", e);
 	if (have & ~(needs->must | needs->may)) return missing(r, "a descriptor that it has no use for", e);
-	if (r->op != TRANSFER_LAYER_IMPORT && have & BIT(TRANSFER_INDEX) && !(have & BIT(TRANSFER_TAR)))
-		return missing(r, "an index without a tar", e);
+	bool imports = r->op == TRANSFER_LAYER_IMPORT || r->op == TRANSFER_LAYER_FETCH;
+	if (!imports && have & BIT(TRANSFER_INDEX) && !(have & BIT(TRANSFER_TAR))) return missing(r, "an index without a tar", e);
 	return 0;
 }
 
@@ -144,6 +146,17 @@ static int check_tuning(const TransferRequest *r, Err *e)
 	return 0;
 }
 
+/* What one op wants beyond its row. */
+static int check_op(const TransferRequest *r, Err *e)
+{
+	if (r->op == TRANSFER_MANIFEST_PUT && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
+	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != COMPRESSION_GZIP && r->compression != COMPRESSION_ZSTD)
+		return missing(r, "its compression must be gzip or zstd", e);
+	if (r->op == TRANSFER_LAYER_FETCH && r->urls.n != 1) return missing(r, "it wants one URL", e);
+	if ((r->part || r->offset) && (r->op != TRANSFER_LAYER_IMPORT || !r->part)) return missing(r, "a part is for imports", e);
+	return 0;
+}
+
 static int check_request(const TransferRequest *r, size_t n_fds, Err *e)
 {
 	const OpNeeds *needs = &op_needs[r->op];
@@ -152,11 +165,8 @@ static int check_request(const TransferRequest *r, size_t n_fds, Err *e)
 	if (needs->repository && (!r->repository || !*r->repository)) return missing(r, "no repository", e);
 	if (needs->reference && (!r->reference || !*r->reference)) return missing(r, "no reference", e);
 	if (needs->digest && (!r->digest || !*r->digest)) return missing(r, "no digest", e);
-	if (r->op == TRANSFER_MANIFEST_PUT && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
-	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != COMPRESSION_GZIP && r->compression != COMPRESSION_ZSTD)
-		return missing(r, "its compression must be gzip or zstd", e);
-	if ((r->part || r->offset) && (r->op != TRANSFER_LAYER_IMPORT || !r->part)) return missing(r, "a part is for imports", e);
-	int x = check_roles(r, n_fds, e);
+	int x = check_op(r, e);
+	if (x >= 0) x = check_roles(r, n_fds, e);
 	return x < 0 ? x : check_tuning(r, e);
 }
 

@@ -35,6 +35,7 @@ typedef enum {
 	TRANSFER_BLOB_DELETE, /* repository, digest */
 	TRANSFER_LAYER_IMPORT, /* no network: INPUT, a tar of any compression; TAR, INDEX, BODY (a copy of INPUT), each optional. With none of TAR,
 				  * INDEX and diff_id the bytes are only hashed and copied */
+	TRANSFER_LAYER_FETCH,    /* LAYER_IMPORT of what is at the one address in urls, which is asked without credentials */
 	TRANSFER_LAYER_COMPRESS, /* no network: INPUT, a tar; BODY: the compressed blob; compression, level */
 	TRANSFER_CANCEL,         /* the request with id `cancel` fails soon; it is not answered itself */
 } TransferOp;
@@ -83,11 +84,11 @@ typedef struct TransferRequest {
 	StrList accept; /* media types */
 	const char *media_type, *artifact_type;
 	StrList tags;         /* MANIFEST_PUT: each gets the manifest */
-	StrList urls;         /* BLOB_GET: foreign layer; asked without credentials when no endpoint has it */
+	StrList urls;         /* BLOB_GET: foreign layer; asked without credentials when no endpoint has it. LAYER_FETCH */
 	StrList mount_from;   /* BLOB_PUT: repositories of the same registry that may have it */
 	uint64_t chunk;       /* BLOB_PUT: bytes of one PATCH; 0: one PUT */
 	const char *location; /* BLOB_PUT: of an interrupted upload, from a TRANSFER_LOCATION event */
-	const char *diff_id;  /* BLOB_GET, LAYER_IMPORT: what the tar must hash to; NULL: whatever it does */
+	const char *diff_id;  /* BLOB_GET, LAYER_…: what the tar must hash to; NULL: whatever it does */
 	int compression;      /* Compression: expected, or wanted by LAYER_COMPRESS (GZIP or ZSTD) */
 	int32_t level;        /* LAYER_COMPRESS: 0 is the default; gzip 1 to 9, zstd 1 to 19 */
 	TransferLimits limits;

@@ -283,6 +283,7 @@ int http_refusal(Job *j, const HttpResponse *r, const char *what, Err *e)
 	const RegistryError *first = said.errors.n ? &said.errors.items[0] : &(RegistryError){ .message = said.details ?: said.message };
 	snprintf(j->error_code, sizeof j->error_code, "%s", first->code ?: "");
 	j->result.status = r->status;
-	return err_set(e, code, errnum, "%s: the registry answered %" PRIu32 "%s%.64s%s%.400s", what, r->status, first->code ? ": " : "",
-		       first->code ?: "", first->message ? ": " : "", first->message ?: "");
+	return err_set(e, code, errnum, "%s: the %s answered %" PRIu32 "%s%.64s%s%.400s", what,
+		       j->req.op == TRANSFER_LAYER_FETCH ? "server" : "registry", r->status, first->code ? ": " : "", first->code ?: "",
+		       first->message ? ": " : "", first->message ?: "");
 }

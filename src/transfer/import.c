@@ -1,10 +1,11 @@
-/* import.c: a layer from a file or pipe: what load, import and the verification of kept blobs need. No network. */
+/* import.c: a layer from a file or pipe, or from any web server: what load, import and the verification of kept blobs need. */
 #include <inttypes.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "transfer/body.h"
 #include "transfer/layer.h"
+#include "transfer/session.h"
 
 enum { READ_SIZE = 128 << 10 };
 
@@ -39,8 +40,11 @@ static ssize_t read_some(Import *im, char *buffer)
 	return k;
 }
 
-static int read_all(Import *im, char *buffer, Err *e)
+static int read_all(Import *im, Err *e)
 {
+	AUTO_FREE char *buffer = malloc(READ_SIZE);
+	if (!buffer) return err_set(e, ERR_RESOURCE, ENOMEM, "layer: out of memory");
+	if (!im->job->req.part) (void)lseek(im->job->input, 0, SEEK_SET); /* a pipe has no beginning to go back to */
 	for (;;) {
 		ssize_t n = read_some(im, buffer);
 		if (n < 0) return err_sys(e, errno, "read the layer at byte %" PRIu64, im->copy.n);
@@ -50,6 +54,41 @@ static int read_all(Import *im, char *buffer, Err *e)
 				       im->job->req.size);
 		int r = take_in(im, buffer, (size_t)n, e);
 		if (r < 0) return r;
+	}
+}
+
+static int on_answer(void *arg, const HttpResponse *r, const void *p, size_t n, Err *e)
+{
+	return take_in(arg, p, n, e);
+}
+
+/* fetch_once: 1 when it may be asked again. Not once bytes have come: nothing says that the next answer would be the same. */
+static int fetch_once(Import *im, HttpResponse *res, Err *e)
+{
+	Job *j = im->job;
+	HttpRequest req = { .method = "GET", .url = j->req.urls.items[0], .sink = on_answer, .arg = im, .limit = INT64_MAX, .blob = true };
+	int r = http_send(j, &req, res, e);
+	j->result.status = res->status;
+	if (r < 0) return res->retry && !im->copy.n ? 1 : r;
+	if (res->status == 200) return 0;
+	r = http_refusal(j, res, req.url, e);
+	return http_retry_status(res->status) ? 1 : r;
+}
+
+static int fetch_all(Import *im, Err *e)
+{
+	AUTO_HTTP_RESPONSE res = HTTP_RESPONSE_INIT;
+	Session none = { .job = im->job };
+	for (uint32_t attempt = 1;; attempt++) {
+		int r = fetch_once(im, &res, e);
+		if (r <= 0) return r;
+		if (attempt >= im->job->req.tuning.attempts) return -(e->errnum ?: EIO);
+		Err late = ERR_INIT;
+		if ((r = session_pause(&none, &res, attempt, &late)) < 0) {
+			*e = late;
+			return r;
+		}
+		*e = (Err)ERR_INIT;
 	}
 }
 
@@ -76,9 +115,7 @@ static int run(Import *im, Err *e)
 	Job *j = im->job;
 	LayerResult layer = { 0 };
 	char text[DIGEST_TEXT_MAX];
-	AUTO_FREE char *buffer = malloc(READ_SIZE);
-	if (!buffer) return err_set(e, ERR_RESOURCE, ENOMEM, "layer: out of memory");
-	int r = read_all(im, buffer, e);
+	int r = j->req.op == TRANSFER_LAYER_FETCH ? fetch_all(im, e) : read_all(im, e);
 	if (r >= 0) r = check(im, e);
 	if (r < 0 || !im->layer) return r;
 	r = layer_finish(im->layer, &layer, e);
@@ -100,7 +137,6 @@ int op_layer_import(Job *j, Err *e)
 	if (j->req.digest && digest_parse(str_of(j->req.digest), &want) < 0)
 		return err_set(e, ERR_CONFIG, EINVAL, "\"%.200s\" is not a digest", j->req.digest);
 	if (hash_new(want.algorithm, &hash) < 0) return err_set(e, ERR_RESOURCE, ENOMEM, "layer: out of memory");
-	if (!j->req.part) (void)lseek(j->input, 0, SEEK_SET); /* a pipe has no beginning to go back to */
 	const LayerSpec spec = {
 		.tar = j->tar,
 		.index = j->index,

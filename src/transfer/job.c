@@ -23,6 +23,7 @@ static JobFn *const ops[] = {
 	[TRANSFER_BLOB_PUT] = op_blob_put,
 	[TRANSFER_BLOB_DELETE] = op_blob_delete,
 	[TRANSFER_LAYER_IMPORT] = op_layer_import,
+	[TRANSFER_LAYER_FETCH] = op_layer_import,
 	[TRANSFER_LAYER_COMPRESS] = op_layer_compress,
 };
 

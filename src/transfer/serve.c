@@ -28,7 +28,8 @@ typedef struct Server {
 /* is_layer: it inflates or compresses: more of those than cores help nobody. */
 static bool is_layer(const Job *j)
 {
-	return j->tar >= 0 || j->req.op == TRANSFER_LAYER_IMPORT || j->req.op == TRANSFER_LAYER_COMPRESS;
+	int op = j->req.op;
+	return j->tar >= 0 || op == TRANSFER_LAYER_IMPORT || op == TRANSFER_LAYER_FETCH || op == TRANSFER_LAYER_COMPRESS;
 }
 
 /* tell: from any thread. Progress is dropped rather than waited for. */

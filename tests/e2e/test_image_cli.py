@@ -1,4 +1,5 @@
 """Images by the command line: what docker's users type, against a real registry."""
+import gzip
 import json
 import os
 import pty
@@ -7,7 +8,7 @@ import subprocess
 
 import pytest
 
-from images import OCI_INDEX, SKEP, Made, RealRegistry, Skep, index_of, noise
+from images import OCI_INDEX, SKEP, Made, RealRegistry, Skep, index_of, noise, tar_of
 from registry_double import Registry, digest_of
 
 pytestmark = pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}")
@@ -362,7 +363,6 @@ def test_save_and_load_say_what_is_wrong(skep, registry, tmp_path):
 
 
 def test_import_and_export(skep, tmp_path):
-    from images import tar_of
     path = str(tmp_path / "fs.tar")
     with open(path, "wb") as f:
         f.write(tar_of({"etc/hello": b"world"}))
@@ -372,7 +372,6 @@ def test_import_and_export(skep, tmp_path):
     assert shown["Id"] == out.strip() and shown["Config"]["Cmd"] == ["/bin/hi"] and shown["Config"]["Env"] == ["A=b"] and shown["Comment"] == "from a file"
     with open(path, "rb") as f:
         skep.run("import", "-", stdin=f.read())
-    assert "URLs are not fetched" in skep.fails("import", "https://example.com/x.tar")
     assert "cannot import digest reference" in skep.fails("import", path, "a@sha256:" + "0" * 64)
     exported = skep.run("export", "imported:1", binary=True)
     import io
@@ -382,6 +381,57 @@ def test_import_and_export(skep, tmp_path):
     skep.run("export", "-o", str(tmp_path / "out.tar"), "imported:1")
     with open(tmp_path / "out.tar", "rb") as f:
         assert f.read() == exported
+
+
+PATIENT = [x for pair in ("attempts=3", "backoff-ms=1", "stall-ms=2000", "connect-ms=2000") for x in ("--tuning", pair)]
+TREE = {"etc/hello": b"world", "big": noise(7, 300000)}
+
+
+def test_import_of_a_url(skep, double):
+    url, tar = f"http://{double.host}/some/root.tgz?token=x", tar_of(TREE)
+    double.on("GET /some", lambda h: h.answer(302, Location="/there") or True)
+    double.on("GET /there", lambda h: h.answer(200, gzip.compress(tar)) or True)
+    first, last = skep.run("import", *PATIENT, url, "fetched:1").splitlines()
+    assert first == f"Downloading from {url}"
+    shown = json.loads(skep.run("inspect", "fetched:1"))[0]
+    assert shown["Id"] == last and shown["Comment"] == f"Imported from {url}" and shown["RootFS"]["Layers"] == [digest_of(tar)]
+    assert skep.faults() == [] and skep.ingest() == []
+    assert double.headers("Authorization") == []
+
+
+def test_import_of_a_url_is_tried_again_before_its_first_byte(skep, double):
+    double.on("GET /x", lambda h: h.answer(503) or True, lambda h: h.cut() or True, lambda h: h.answer(200, tar_of(TREE)) or True)
+    skep.run("import", *PATIENT, f"http://{double.host}/x", "fetched:1")
+    assert double.count("GET /x") == 3
+
+
+def broken_off(h):
+    h.send_response(200)
+    h.send_header("Content-Length", "1000000")
+    h.end_headers()
+    h.wfile.write(tar_of(TREE)[:200000])
+    h.cut()
+    return True
+
+
+@pytest.mark.parametrize("answer, words, asked", [
+    (lambda h: h.answer(404, b"<html>no</html>") or True, "the server answered 404", 1),
+    (lambda h: h.answer(500) or True, "the server answered 500", 3),
+    (lambda h: h.answer(200, b"<html>" + b"x" * 5000) or True, "tar", 1),
+    (broken_off, "bytes remaining", 1),
+    (lambda h: h.answer(302, Location="file:///etc/passwd") or True, "no http or https URL", 1),
+])
+def test_import_of_a_url_that_has_none(skep, double, answer, words, asked):
+    double.on("GET /x", *[answer] * 9)
+    done = subprocess.run(skep.command("import", *PATIENT, f"http://{double.host}/x", "fetched:1"), env=skep.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert double.count("GET /x") == asked
+    assert skep.ingest() == [] and skep.faults() == [] and skep.run("images", "-q") == ""
+
+
+def test_import_of_a_url_keeps_no_password(skep, double):
+    done = subprocess.run(skep.command("import", f"http://me:pa55@{double.host}/x", "fetched:1"), env=skep.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "history" in done.stderr and "pa55" not in done.stdout + done.stderr and not double.requests
 
 
 # ---- check ----

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/skep/endpoints.h"
 #include "cli/skep/store.h"
 #include "image/archive_load.h"
 #include "image/archive_save.h"
@@ -214,8 +215,11 @@ int import_run(Invocation *in, Err *e)
 	Digest id;
 	char text[DIGEST_TEXT_MAX];
 	const char *source = in->args.items[0];
-	ImportRequest req = { .source = source, .message = option_value(in, "message"), .changes = *option_list(in, "change") };
+	ImportRequest req = {
+		.source = source, .fetching = print_line, .message = option_value(in, "message"), .changes = *option_list(in, "change")
+	};
 	int r = read_platform(in, &asked, &req.platform, e);
+	if (r >= 0) r = endpoints_tuning(in, &req.tuning, e);
 	if (r >= 0 && in->args.n > 1) {
 		r = reference_parse(str_of(in->args.items[1]), in->arena, &ref, e);
 		if (r >= 0 && ref.digest.algorithm) r = err_set(e, ERR_USAGE, EINVAL, "cannot import digest reference");
@@ -224,10 +228,8 @@ int import_run(Invocation *in, Err *e)
 		if (!(req.name = reference_format(&ref, in->arena))) return err_sys(e, ENOMEM, "import");
 	}
 	if (r < 0) return r;
-	if (starts_with(source, "http://") || starts_with(source, "https://"))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "import %s: URLs are not fetched here: pipe the download into 'skep import -'",
-			       source);
-	if ((file = open_input(source, streq(source, "-"), e)) < 0) return file;
+	bool url = starts_with(source, "http://") || starts_with(source, "https://");
+	if (!url && (file = open_input(source, streq(source, "-"), e)) < 0) return file;
 	req.fd = file;
 	if ((r = skep_store(in, &store, e)) < 0 || (r = image_import(store, &req, &id, e)) < 0) return r;
 	buf_printf(&out, "%s\n", digest_format(&id, text));

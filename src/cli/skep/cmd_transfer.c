@@ -42,26 +42,6 @@ static void finish(Show *s)
 	(void)!progress_finish(&s->progress, time_monotonic());
 }
 
-/* --tuning NAME=NUMBER: for tests: how patient the worker is (TransferTuning). */
-static int read_tuning(const Invocation *in, TransferTuning *t, Err *e)
-{
-	StrMap given;
-	const struct {
-		const char *name;
-		uint32_t *to;
-	} rows[] = { { "attempts", &t->attempts }, { "backoff-ms", &t->backoff_ms },   { "connect-ms", &t->connect_ms },
-		     { "stall-ms", &t->stall_ms }, { "deadline-ms", &t->deadline_ms }, { "redirects", &t->redirects } };
-	if (option_map(in, "tuning", &given) < 0) return err_sys(e, ENOMEM, "--tuning");
-	for (size_t i = 0; i < given.n; i++) {
-		size_t k = 0;
-		while (k < ARRAY_LEN(rows) && !streq(rows[k].name, given.items[i].key))
-			k++;
-		if (k == ARRAY_LEN(rows) || str_to_u32(str_of(given.items[i].value), rows[k].to) < 0)
-			return err_set(e, ERR_USAGE, EINVAL, "--tuning: %s=%s", given.items[i].key, given.items[i].value);
-	}
-	return 0;
-}
-
 static int make_platform(const Invocation *in, const char *text, Platform *p, const Platform **ret, Err *e)
 {
 	*ret = NULL;
@@ -176,7 +156,7 @@ int pull_run(Invocation *in, Err *e)
 	PullOptions more = { .drop_blobs = option_switch(in, "drop-blobs"), .tuning = { .ranges = (uint32_t)option_number(in, "ranges") } };
 	bool all = option_switch(in, "all-tags");
 	int r = show_init(in, &show, e);
-	if (r < 0 || (r = read_tuning(in, &more.tuning, e)) < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0) return r;
+	if (r < 0 || (r = endpoints_tuning(in, &more.tuning, e)) < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0) return r;
 	if ((r = make_platform(in, option_value(in, "platform"), &asked, &more.platform, e)) < 0) return r;
 	if (!all && !ref.tag && !ref.digest.algorithm) {
 		reference_default_tag(&ref);
@@ -234,7 +214,7 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 			       reference_name(ref, in->arena));
 	if (r < 0) return r;
 	TransferTuning tuning = { 0 };
-	if ((r = read_tuning(in, &tuning, e)) < 0) return r;
+	if ((r = endpoints_tuning(in, &tuning, e)) < 0) return r;
 	Platform asked;
 	const Platform *platform;
 	if ((r = make_platform(in, option_value(in, "platform"), &asked, &platform, e)) < 0) return r;

@@ -20,9 +20,9 @@ static const Option global_options[] = {
 	"'json':             Print in JSON format\n" \
 	"'TEMPLATE':         Print output using the given Go template."
 
+#define TUNING OPTION(MAP, "tuning", 0, NULL, "For tests: how patient to be", .hidden = true)
 #define TRANSFER_OPTIONS \
-	OPTION(MAP, "tuning", 0, NULL, "For tests: how patient to be", .hidden = true), \
-		SWITCH("all-tags", 'a', "All tagged images in the repository"), SWITCH("quiet", 'q', "Suppress verbose output"), \
+	TUNING, SWITCH("all-tags", 'a', "All tagged images in the repository"), SWITCH("quiet", 'q', "Suppress verbose output"), \
 		OPTION(ENUM, "progress", 0, NULL, "Set type of progress output", \
 		       .choices = CHOICES("auto", "tty", "plain", "json", "quiet"), .fallback = "auto")
 
@@ -340,13 +340,13 @@ static const Command command_table[] = {
 	  .run = load_run },
 	{ .name = "image import",
 	  .aliases = "import",
-	  .arguments = "file|- [REPOSITORY[:TAG]]",
+	  .arguments = "file|URL|- [REPOSITORY[:TAG]]",
 	  .summary = "Import the contents from a tarball to create a filesystem image",
 	  .min_args = 1,
 	  .max_args = 2,
 	  .options = OPTIONS(LIST("change", 'c', NULL, "Apply Dockerfile instruction to the created image"),
 			     VALUE("message", 'm', NULL, "Set commit message for imported image"),
-			     VALUE("platform", 0, NULL, "Set platform of the image")),
+			     VALUE("platform", 0, NULL, "Set platform of the image"), TUNING),
 	  .run = import_run },
 	{ .name = "image export",
 	  .aliases = "export",

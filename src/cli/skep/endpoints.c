@@ -114,3 +114,22 @@ int endpoints_expand(const Invocation *in, const char *name, Reference *ret, Err
 	const char *whole = arena_printf(in->arena, "%s%s", names.items[0], name + bare);
 	return whole ? reference_parse(str_of(whole), in->arena, ret, e) : err_sys(e, ENOMEM, "%s", name);
 }
+
+int endpoints_tuning(const Invocation *in, TransferTuning *t, Err *e)
+{
+	StrMap given;
+	const struct {
+		const char *name;
+		uint32_t *to;
+	} rows[] = { { "attempts", &t->attempts }, { "backoff-ms", &t->backoff_ms },   { "connect-ms", &t->connect_ms },
+		     { "stall-ms", &t->stall_ms }, { "deadline-ms", &t->deadline_ms }, { "redirects", &t->redirects } };
+	if (option_map(in, "tuning", &given) < 0) return err_sys(e, ENOMEM, "--tuning");
+	for (size_t i = 0; i < given.n; i++) {
+		size_t k = 0;
+		while (k < ARRAY_LEN(rows) && !streq(rows[k].name, given.items[i].key))
+			k++;
+		if (k == ARRAY_LEN(rows) || str_to_u32(str_of(given.items[i].value), rows[k].to) < 0)
+			return err_set(e, ERR_USAGE, EINVAL, "--tuning: %s=%s", given.items[i].key, given.items[i].value);
+	}
+	return 0;
+}

@@ -19,3 +19,6 @@ int endpoints_of(const Invocation *in, const char *registry, const Credential *w
 
 /* endpoints_expand: a name as the user typed it: an alias or a search registry's for one without a registry (registries.conf). */
 int endpoints_expand(const Invocation *in, const char *name, Reference *ret, Err *e) MUST_USE;
+
+/* endpoints_tuning: --tuning NAME=NUMBER: for tests: how patient the worker is. */
+int endpoints_tuning(const Invocation *in, TransferTuning *t, Err *e) MUST_USE;
