@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "image/siblings.h"
+#include "image/store_impl.h"
 #include "oci/tar_write.h"
 
 enum { SAVE_ARENA_MAX = 256 << 20, DOCUMENT_MAX = 16 << 20, BLOB_PATH_MAX = 160, COPY_CHUNK = 1 << 20 };
@@ -25,7 +27,7 @@ typedef struct SaveBlob {
 /* SaveEntry: an image as it is saved. */
 typedef struct SaveEntry {
 	const SaveImage *from;
-	Descriptor manifest;
+	Descriptor manifest; /* in index.json: of the image, or of the index that it was chosen from */
 	Platform platform;
 	Digest config;
 	DigestList layers;
@@ -149,14 +151,52 @@ static int add_documents(Save *s, const Image *i, SaveEntry *to, Manifest *m, Er
 	return add_blob(s, &(SaveBlob){ .digest = i->manifest, .from = FROM_MEMORY, .text = text, .size = n }, e);
 }
 
-static int check_platform(const Save *s, const Image *i, Err *e)
+/* Every layer is there in the form that the manifest names. */
+static int is_exact(const Save *s, const Digest *manifest, Err *e)
 {
-	AUTO_ARENA a = ARENA_INIT(1 << 16);
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(s->store->db,
+		       "SELECT 1 FROM image_layers WHERE manifest = ? AND (blob IS NULL OR blob <> diff_id) AND "
+		       "(blob IS NULL OR blob NOT IN (SELECT digest FROM contents))",
+		       DB_ARGS(DB_DIGEST(manifest)), &rows, e);
+	return r < 0 ? r : r == 0;
+}
+
+static int add_sibling(Save *s, const Image *i, Err *e)
+{
+	SaveEntry entry = { 0 };
+	Manifest m;
+	int r = add_documents(s, i, &entry, &m, e);
+	if (r >= 0 && !digest_equal(&entry.manifest.digest, &i->manifest))
+		return err_set(e, ERR_STATE, ESTALE, "a compressed layer has been removed meanwhile: save again");
+	return r;
+}
+
+/* The index in the place of the image that was chosen from it, when all that it names can be saved as it is. */
+static int add_index(Save *s, SaveEntry *to, Err *e)
+{
+	Siblings all;
+	const Image *image = to->from->image;
+	int r = s->req->platform ? 0 : siblings_find(s->store, image, &s->arena, &all, e);
+	if (r < 0 || s->req->platform || !all.whole) return r;
+	for (size_t i = 0; i < all.n; i++)
+		if ((r = is_exact(s, &all.images[i].manifest, e)) <= 0) return r;
+	for (size_t i = 0; i < all.n; i++)
+		if ((r = add_sibling(s, &all.images[i], e)) < 0) return r;
+	to->manifest = (Descriptor){ .media_type = all.media_type, .digest = image->target, .size = (int64_t)all.text_n };
+	return add_blob(s, &(SaveBlob){ .digest = image->target, .from = FROM_MEMORY, .text = all.text, .size = all.text_n }, e);
+}
+
+/* The image as it is asked for: of a platform, of its index. */
+static int add_image(Save *s, SaveEntry *to, Manifest *m, Err *e)
+{
+	Image chosen;
 	char id[DIGEST_HEX_MAX];
-	if (!s->req->platform || platform_rank(s->req->platform, &i->platform) >= 0) return 0;
-	const char *have = platform_format(&i->platform, &a), *want = platform_format(s->req->platform, &a);
-	return err_set(e, ERR_NOT_FOUND, ENOENT, "image %.12s is for %s, not for %s", digest_hex(&i->id, id), have ?: "another platform",
-		       want ?: "the wanted one");
+	const Image *image = to->from->image;
+	const char *name = to->from->names.n ? to->from->names.items[0] : digest_hex(&image->id, id);
+	int r = siblings_choose(s->store, name, image, s->req->platform, &s->arena, &chosen, e);
+	if (r >= 0) r = add_documents(s, &chosen, to, m, e);
+	return r < 0 ? r : add_index(s, to, e);
 }
 
 static int compare_blobs(const void *a, const void *b)
@@ -172,8 +212,7 @@ static int collect(Save *s, Err *e)
 		SaveEntry *to = &s->entries[i];
 		Manifest m;
 		to->from = &s->req->images[i];
-		int r = check_platform(s, to->from->image, e);
-		if (r >= 0) r = add_documents(s, to->from->image, to, &m, e);
+		int r = add_image(s, to, &m, e);
 		if (r < 0) return r;
 		to->layers.items = arena_array(&s->arena, m.layers.n + 1, sizeof *to->layers.items);
 		if (!to->layers.items) return no_memory(e);

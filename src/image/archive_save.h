@@ -5,7 +5,9 @@
  *  - Documents and compressed layers are written as they are, so all digests are those of the store. A layer whose compressed form is not kept is
  *    written as its tar, under a manifest that says so: that image's digest is another one, which is told.
  *  - The same images give the same bytes: members are sorted, times are 0, owners root.
- *  - An image of several platforms is saved as the one that the store has.
+ *  - An image that was chosen from an index is saved with all of the index when the store has every image that the index names, with the
+ *    compressed layers as they came: index.json then names the index, as docker has it; manifest.json, which knows no platforms, names the
+ *    image. Else the image is saved alone, and where a platform is asked for.
  */
 #pragma once
 
@@ -23,7 +25,7 @@ typedef struct SaveRequest {
 	const SaveImage *images;
 	size_t n;
 	ArchiveFormat format;
-	const Platform *platform; /* refuse images that are for another; NULL: any. Normal */
+	const Platform *platform; /* the image of this platform, of those of its index; NULL: what there is. Normal */
 	void (*warn)(void *arg, const char *line);
 	void *arg;
 } SaveRequest;

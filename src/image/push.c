@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "image/siblings.h"
 #include "image/store_impl.h"
-#include "oci/platform.h"
 
 enum { IN_FLIGHT_MAX = 4, POLL_MS = 200 };
 
@@ -296,19 +296,6 @@ static int push_image(const Push *with, const Image *image, const char *tag, Pus
 
 /* ---- several platforms ---- */
 
-/* The image of the store that an entry of an index names. 1, or 0 when it is not there. */
-static int find_sibling(const Push *p, const Digest *manifest, Image *ret, Err *e)
-{
-	char text[DIGEST_TEXT_MAX];
-	Err none = ERR_INIT;
-	AUTO_DB_ROWS rows = { 0 };
-	int r = db_get(p->store->db, "SELECT 1 FROM images WHERE manifest = ?", DB_ARGS(DB_DIGEST(manifest)), &rows, e);
-	db_rows_done(&rows);
-	if (r <= 0) return r;
-	r = image_find(p->store, digest_format(manifest, text), p->arena, ret, &none);
-	return r >= 0 && digest_equal(&ret->manifest, manifest); /* it may just have been removed */
-}
-
 /* An index names manifests by digest: they must go as they are, with the blobs that they name. */
 static int has_all_blobs(const Push *p, const Digest *manifest, Err *e)
 {
@@ -319,79 +306,44 @@ static int has_all_blobs(const Push *p, const Digest *manifest, Err *e)
 	return r < 0 ? r : r == 0;
 }
 
-/* The images of the index that the image was chosen from. 1 when the store has all of them, whole. */
-static int find_siblings(const Push *p, const Index *index, Image *images, size_t *ret_n, Err *e)
+/* 1 when the index can go: the store has all of its images, whole. */
+static int is_complete(const Push *p, const Siblings *all, Err *e)
 {
-	bool all = true;
-	size_t n = 0;
-	for (size_t i = 0; i < index->manifests.n; i++) {
-		const Digest *d = &index->manifests.items[i].digest;
-		int r = find_sibling(p, d, &images[n], e);
-		if (r < 0) return r;
-		n += r > 0;
-		all &= r > 0;
-		if (r > 0 && (r = has_all_blobs(p, d, e)) < 0) return r;
-		all &= r > 0;
-	}
-	*ret_n = n;
-	return all && n > 0;
+	int r = all->whole;
+	for (size_t i = 0; r > 0 && i < all->n; i++)
+		r = has_all_blobs(p, &all->images[i].manifest, e);
+	return r;
 }
 
-static int push_index(Push *p, const Image *images, size_t n, const char *type, PushResult *ret, Err *e)
+static int push_index(Push *p, const Siblings *all, PushResult *ret, Err *e)
 {
 	PushResult each;
-	for (size_t i = 0; i < n; i++) {
-		int r = push_image(p, &images[i], NULL, &each, e);
+	for (size_t i = 0; i < all->n; i++) {
+		int r = push_image(p, &all->images[i], NULL, &each, e);
 		if (r < 0) return r;
-		if (!digest_equal(&each.manifest, &images[i].manifest))
+		if (!digest_equal(&each.manifest, &all->images[i].manifest))
 			return err_set(e, ERR_STATE, ESTALE, "a compressed layer has been removed meanwhile: push again");
 	}
 	p->tag = p->o->reference->tag;
 	p->image = p->o->image;
-	p->manifest.media_type = type;
+	p->text = all->text;
+	p->text_n = all->text_n;
+	p->manifest.media_type = all->media_type;
 	return send_manifest(p, ret, e);
 }
 
-/* The one image to send: of the platform that is asked for, or the one that the name means. */
-static int choose(const Push *p, const Image *images, size_t n, const Image **ret, Err *e)
+static int push_all(Push *p, const char *name, PushResult *ret, Err *e)
 {
-	*ret = p->o->image;
-	if (!p->o->platform || platform_rank(p->o->platform, &p->o->image->platform) == 0) return 0;
-	int best = -1;
-	for (size_t i = 0; i < n; i++) {
-		int rank = platform_rank(p->o->platform, &images[i].platform);
-		if (rank < 0 || (best >= 0 && rank >= best)) continue;
-		best = rank;
-		*ret = &images[i];
-	}
-	if (best >= 0 || platform_rank(p->o->platform, &p->o->image->platform) > 0) return 0;
-	const char *platform = platform_format(p->o->platform, p->arena);
-	return err_set(e, ERR_NOT_FOUND, ENOENT, "the store has no image for %s of it", platform ? platform : "this platform");
-}
-
-static int push_all(Push *p, PushResult *ret, Err *e)
-{
-	const Image *image = p->o->image, *chosen;
-	ImageDocument document = { 0 };
-	Image *siblings = NULL;
-	Err none = ERR_INIT;
-	size_t n = 0;
-	int whole = 0;
-	bool indexed = !digest_equal(&image->target, &image->manifest);
-	if (indexed && content_read(p->store, &image->target, MANIFEST_MAX, p->arena, &p->text, &p->text_n, &none) >= 0 &&
-	    image_document_parse(p->text, p->text_n, NULL, p->arena, &document, &none) >= 0 && document.kind == MEDIA_INDEX) {
-		siblings = arena_array(p->arena, document.index.manifests.n + 1, sizeof *siblings);
-		if (!siblings) return no_memory(e);
-		whole = find_siblings(p, &document.index, siblings, &n, e);
-		if (whole < 0) return whole;
-	}
-	*ret = (PushResult){ .alone = indexed };
-	if (whole && !p->o->platform) {
-		ret->alone = false;
-		return push_index(p, siblings, n, document.media_type, ret, e);
-	}
-	int r = choose(p, siblings, n, &chosen, e);
-	return r < 0 ? r : push_image(p, chosen, p->o->reference->tag, ret, e);
+	const Image *image = p->o->image;
+	Image chosen;
+	Siblings all;
+	int r = siblings_find(p->store, image, p->arena, &all, e);
+	int complete = r >= 0 && !p->o->platform ? is_complete(p, &all, e) : r;
+	if (complete < 0) return complete;
+	*ret = (PushResult){ .alone = !complete && !digest_equal(&image->target, &image->manifest) };
+	if (complete) return push_index(p, &all, ret, e);
+	r = siblings_choose(p->store, name, image, p->o->platform, p->arena, &chosen, e);
+	return r < 0 ? r : push_image(p, &chosen, p->o->reference->tag, ret, e);
 }
 
 static void worker_done(Push *p)
@@ -405,6 +357,6 @@ int image_push(ImageStore *s, const PushOptions *o, Arena *a, PushResult *ret, E
 	const char *familiar = reference_familiar(o->reference, a);
 	if (!p.repository || !familiar) return no_memory(e);
 	int r = transfer_start(&(TransferOptions){ .program = o->worker }, &p.worker, e);
-	if (r >= 0) r = push_all(&p, ret, e);
+	if (r >= 0) r = push_all(&p, familiar, ret, e);
 	return r < 0 ? err_wrap(e, "push %s", familiar) : 0;
 }

@@ -1,14 +1,17 @@
 """Images by the command line: what docker's users type, against a real registry."""
 import gzip
+import io
 import json
 import os
 import pty
 import re
+import shutil
 import subprocess
+import tarfile
 
 import pytest
 
-from images import OCI_INDEX, SKEP, Made, RealRegistry, Skep, index_of, noise, tar_of
+from images import OCI_INDEX, OCI_MANIFEST, SKEP, Made, RealRegistry, Skep, index_of, noise, tar_of
 from registry_double import Registry, digest_of
 
 pytestmark = pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}")
@@ -352,6 +355,71 @@ def test_save_load_and_back(skep, registry, tmp_path):
     assert third.run("load", stdin=skep.run("save", SMALL.id[7:19], binary=True)).startswith("Loaded image")
 
 
+def members(archive):
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+
+
+def test_save_of_several_platforms(skep, registry, tmp_path):
+    """As docker has it: the index it came from when all of it is here, the image alone when not and when a platform is asked for."""
+    name, index = f"{registry.host}/many:1", index_of(SMALL, ARM)
+    skep.run("pull", name)
+    alone = members(skep.run("save", name, binary=True))
+    assert [m["digest"] for m in json.loads(alone["index.json"])["manifests"]] == [SMALL.digest]
+    skep.run("pull", "--platform", "linux/arm64", name)
+    archive = skep.run("save", name, binary=True)
+    whole = members(archive)
+    for data in (index, SMALL.manifest, SMALL.config, *SMALL.layers, ARM.manifest, ARM.config, *ARM.layers):
+        assert whole["blobs/sha256/" + digest_of(data)[7:]] == data
+    assert json.loads(whole["index.json"])["manifests"] == [
+        {"mediaType": OCI_INDEX, "digest": digest_of(index), "size": len(index),
+         "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": "1"}}]
+    docker = json.loads(whole["manifest.json"])
+    assert [(m["Config"], m["RepoTags"]) for m in docker] == [("blobs/sha256/" + ARM.id[7:], [name])]
+    for platform, image in (("linux/amd64", SMALL), ("linux/arm64", ARM), ("linux/arm64/v8", ARM)):
+        one = members(skep.run("save", "--platform", platform, name, binary=True))
+        entry, = json.loads(one["index.json"])["manifests"]
+        assert entry["digest"] == image.digest and entry["platform"] == image.platform
+        assert "blobs/sha256/" + digest_of(index)[7:] not in one and len(one) == 6 + len(image.layers)
+    assert "does not provide the specified platform (linux/s390x)" in skep.fails("save", "--platform", "linux/s390x", "-o", str(tmp_path / "x"), name)
+    # it comes back with the digest that it had
+    other = Skep(str(tmp_path), "other")
+    for platform in ("linux/arm64", "linux/amd64"):
+        other.run("load", "--platform", platform, stdin=archive)
+    assert members(other.run("save", name, binary=True))["index.json"] == whole["index.json"]
+    # and what cannot be given as it came is not
+    skep.run("image", "prune", "--blobs", "-f")
+    assert [m["mediaType"] for m in json.loads(members(skep.run("save", name, binary=True))["index.json"])["manifests"]] == [OCI_MANIFEST]
+
+
+@pytest.mark.skipif(not shutil.which("skopeo"), reason="no skopeo")
+def test_skopeo_reads_an_archive_of_several_platforms(skep, registry, tmp_path):
+    name = f"{registry.host}/many:1"
+    skep.run("pull", "--platform", "linux/arm64", name)
+    skep.run("pull", name)
+    for kind, scheme in (("oci-archive", "oci-archive"), ("docker-archive", "docker-archive")):
+        skep.run("save", "--format", kind, "-o", str(tmp_path / kind), name)
+        target = tmp_path / ("copy-" + kind)
+        subprocess.run(["skopeo", "copy", "-q", "--override-arch", "amd64", f"{scheme}:{tmp_path}/{kind}", f"dir:{target}"], check=True)
+        manifest = json.loads((target / "manifest.json").read_bytes())
+        assert manifest["config"]["digest"] == SMALL.id
+
+
+def test_a_platform_of_an_image(skep, registry):
+    name = f"{registry.host}/many:1"
+    skep.run("pull", "--platform", "linux/arm64", name)
+    skep.run("pull", name)
+
+    def shown(*options):
+        return json.loads(skep.run("image", "inspect", *options, name))[0]["Id"]
+    assert shown() == shown("--platform", "linux/amd64") == SMALL.id and shown("--platform", "linux/arm64") == ARM.id
+    assert skep.run("history", "-q", "--no-trunc", "--platform", "linux/arm64", name).splitlines()[0] == ARM.id
+    for command in ("inspect", "history"):
+        assert skep.fails(command, "--platform", "linux/s390x", name).endswith(
+            f"image with reference {name} was found but does not provide the specified platform (linux/s390x)")
+        skep.fails(command, "--platform", "foo/bar/baz/x", name)
+
+
 def test_save_and_load_say_what_is_wrong(skep, registry, tmp_path):
     skep.run("pull", f"{registry.host}/small:1")
     path = str(tmp_path / "x.tar")
@@ -374,8 +442,6 @@ def test_import_and_export(skep, tmp_path):
         skep.run("import", "-", stdin=f.read())
     assert "cannot import digest reference" in skep.fails("import", path, "a@sha256:" + "0" * 64)
     exported = skep.run("export", "imported:1", binary=True)
-    import io
-    import tarfile
     with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
         assert tar.extractfile("etc/hello").read() == b"world"
     skep.run("export", "-o", str(tmp_path / "out.tar"), "imported:1")

@@ -2,6 +2,7 @@
 #include "base/size.h"
 #include "cli/format.h"
 #include "cli/skep/store.h"
+#include "image/siblings.h"
 
 enum { DOCUMENT_MAX = 32 << 20 };
 
@@ -93,6 +94,17 @@ static int print_each(Invocation *in, const JsonValue *list, const char *text, E
 	return print_buf(out, e);
 }
 
+/* With --platform that of its index. */
+static int find_image(const Invocation *in, ImageStore *s, const char *name, Image *ret, Err *e)
+{
+	const char *text = option_value(in, "platform");
+	Platform platform;
+	Image found;
+	int r = text && *text ? platform_parse(str_of(text), in->arena, &platform, e) : 0;
+	if (r >= 0) r = image_find(s, name, in->arena, &found, e);
+	return r < 0 ? r : siblings_choose(s, name, &found, text && *text ? &platform : NULL, in->arena, ret, e);
+}
+
 int image_inspect_run(Invocation *in, Err *e)
 {
 	AUTO_IMAGE_STORE *s = NULL;
@@ -107,7 +119,7 @@ int image_inspect_run(Invocation *in, Err *e)
 	for (size_t i = 0; i < in->args.n; i++) {
 		Image image;
 		Err why = ERR_INIT;
-		r = image_find(s, in->args.items[i], in->arena, &image, &why);
+		r = find_image(in, s, in->args.items[i], &image, &why);
 		if (r >= 0) r = put_image(s, &image, in->arena, &w, &why);
 		if (r >= 0) continue;
 		*e = why;
@@ -198,7 +210,7 @@ int image_history_run(Invocation *in, Err *e)
 	bool quiet = option_switch(in, "quiet");
 	int r = format_init(&f, quiet ? "{{.ID}}" : option_value(in, "format"),
 			    "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", fields, NULL, in->arena, e);
-	if (r < 0 || (r = skep_store(in, &s, e)) < 0 || (r = image_find(s, in->args.items[0], in->arena, &i, e)) < 0) return r;
+	if (r < 0 || (r = skep_store(in, &s, e)) < 0 || (r = find_image(in, s, in->args.items[0], &i, e)) < 0) return r;
 	if ((r = image_documents(s, &i, in->arena, NULL, &c, e)) < 0 || (r = image_layers(s, &i.manifest, in->arena, &layers, e)) < 0)
 		return r;
 	if ((r = put_steps(in, &f, &i, &c, &layers, e)) < 0) return r;
