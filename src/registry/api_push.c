@@ -9,7 +9,7 @@ enum { TAGS_MAX = 64, ARENA_BYTES = 64 << 20 };
 typedef struct Push {
 	Registry *reg;
 	Request *q; /* NULL when the client has gone */
-	Job job;
+	Work job;
 	Commit commit;
 	Buf body;
 	Arena arena; /* of this push: name, tags, view */
@@ -140,7 +140,7 @@ static int on_body(void *arg, HttpExchange *x, const void *bytes, size_t n, bool
 	}
 	if (!end) return 0;
 	http_on_abort(x, on_abort, p);
-	workers_submit(p->reg->workers, &p->job);
+	work_put(p->reg->workers, &p->job);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ void api_manifest_put(Request *q)
 	}
 	const char *type = http_header(q->x, "Content-Type");
 	*p = (Push){ .reg = q->reg, .q = q, .body = BUF_INIT(MANIFEST_MAX), .arena = ARENA_INIT(ARENA_BYTES) };
-	p->job = (Job){ .work = work, .done = worked, .arg = p };
+	p->job = (Work){ .work = work, .done = worked, .arg = p };
 	p->commit = (Commit){ .run = run, .done = done, .arg = p };
 	p->name = arena_strdup(&p->arena, q->name);
 	p->content_type = arena_strdup(&p->arena, type ? type : "");

@@ -51,7 +51,7 @@ bool auth_logged_in(const Request *q)
 typedef struct PasswordCheck {
 	Request *q; /* NULL when the client has gone */
 	Registry *reg;
-	Job job;
+	Work job;
 	void (*go)(Request *q, bool right);
 	Digest digest;
 	bool right, has_hash;
@@ -135,7 +135,7 @@ void auth_password(Request *q, const char *user, const char *password, void (*go
 	memcpy(c->password, password, n + 1);
 	a->checking++;
 	http_on_abort(q->x, check_abort, c);
-	workers_submit(q->reg->workers, &c->job);
+	work_put(q->reg->workers, &c->job);
 }
 
 /* ---- a request ---- */

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 #include "store/db.h"
-#include "sys/loop.h"
+#include "sys/work_queue.h"
 
 typedef struct Committer Committer;
 typedef struct Commit Commit;
@@ -28,7 +28,7 @@ struct Commit {
 	void *arg;
 	int result; /* private from here on */
 	Err error;
-	Commit *next;
+	Work work;
 };
 
 /* committer_new: db is owned from now on, also on failure. */

@@ -26,7 +26,7 @@ struct Receive {
 	bool running, last, ended, paused, gone;
 	uint64_t at; /* where the worker's piece belongs */
 	uint64_t written_back;
-	Job job;
+	Work job;
 	Commit commit;
 	ApiCode code;
 	int result; /* of the worker */
@@ -205,7 +205,7 @@ static void submit(Receive *r)
 	r->running = true;
 	r->last = r->ended && !r->gone;
 	r->at = r->upload->size;
-	workers_submit(r->reg->workers, &r->job);
+	work_put(r->reg->workers, &r->job);
 }
 
 /* Goes on with whatever can be done now. */
@@ -295,7 +295,7 @@ void receive_start(Request *q, Upload *upload, ReceiveKind kind, const Digest *d
 	r->fill = BUF_INIT(BUFFER_MAX);
 	r->piece = BUF_INIT(BUFFER_MAX);
 	r->written_back = upload->size;
-	r->job = (Job){ .work = work, .done = worked, .arg = r };
+	r->job = (Work){ .work = work, .done = worked, .arg = r };
 	r->commit = (Commit){ .run = publish, .done = published, .arg = r };
 	upload->writer = r;
 	http_on_abort(q->x, on_abort, r);

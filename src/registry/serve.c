@@ -8,6 +8,7 @@
 
 enum {
 	GRACE_SECONDS = 10,
+	WORKER_STACK = 256 << 10,
 	CONNECTIONS_MAX = 20000,
 	FDS_PER_CONNECTION = 2,       /* a blob's file */
 	FDS_PER_CONNECTION_PROXY = 3, /* one that still arrives has two: upstream_blob.c */
@@ -194,7 +195,8 @@ static int start(Registry *reg, Err *e)
 		if (r < 0) db_close(writing);
 	}
 	if (r >= 0) r = committer_new(&reg->loop, writing, &reg->committer, e);
-	if (r >= 0) r = workers_new(&reg->loop, reg->o->threads, &reg->workers, e);
+	const WorkQueueOptions workers = { .name = "the registry", .threads = reg->o->threads, .stack = WORKER_STACK };
+	if (r >= 0) r = work_queue_new(&reg->loop, &workers, &reg->workers, e);
 	if (r >= 0) r = auth_init(reg, e);
 	if (r >= 0) r = start_tls(reg, e);
 	return r < 0 ? r : start_http(reg, e);
@@ -209,7 +211,7 @@ static void end(Registry *reg)
 	http_server_free(reg->http);
 	upstream_stop(reg);
 	reg->http = reg->metrics_http = NULL;
-	workers_free(reg->workers);
+	work_queue_free(reg->workers);
 	committer_free(reg->committer);
 	upstream_done(reg);
 	webhook_done(reg);

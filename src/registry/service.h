@@ -17,7 +17,6 @@
 #include "registry/upload.h"
 #include "registry/upstream.h"
 #include "registry/webhook.h"
-#include "registry/workers.h"
 
 typedef struct Registry Registry;
 typedef struct Request Request;
@@ -29,7 +28,7 @@ struct Registry {
 	Storage storage;
 	Db *db; /* for reading, in the loop's thread */
 	Committer *committer;
-	Workers *workers;
+	WorkQueue *workers;
 	HttpServer *http, *metrics_http;
 	TlsContext *tls;
 	Cache cache; /* "name\ndigest": media type, NUL, body. "name\n:tag": digest */

@@ -22,7 +22,7 @@ typedef struct BlobFetch {
 	Upload *upload;                 /* NULL: not begun, or it has become the blob */
 	unsigned sources;               /* repositories here that have it, looked at */
 	char from[NAME_MAX_LENGTH + 1]; /* one of them that it can be taken from; "" */
-	Job job;
+	Work job;
 	Commit commit;
 	int result; /* of work() */
 	Err e;
@@ -258,8 +258,8 @@ static void arrived(BlobFetch *b, const TransferEvent *ev)
 	b->verified = true;
 	b->f.reg->upstream.bytes += b->size;
 	serve_waiters(b);
-	b->job = (Job){ .work = work, .done = worked, .arg = b };
-	workers_submit(b->f.reg->workers, &b->job);
+	b->job = (Work){ .work = work, .done = worked, .arg = b };
+	work_put(b->f.reg->workers, &b->job);
 }
 
 /* ---- getting it ---- */

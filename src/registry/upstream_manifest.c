@@ -21,7 +21,7 @@ typedef struct ManifestFetch {
 	char here[DIGEST_TEXT_MAX]; /* what the tag stands for in the catalogue; "" for a digest, and without the tag */
 	bool comparing;             /* HEAD is under way */
 	int body;
-	Job job;
+	Work job;
 	Commit commit;
 	int result; /* of work() */
 	Err e;
@@ -220,7 +220,7 @@ static void on_event(Fetch *f, const TransferEvent *ev)
 		/* a type that is too long is none that is kept here; the document's own counts then */
 		if (ev->content_type && strlen(ev->content_type) < sizeof m->type)
 			memcpy(m->type, ev->content_type, strlen(ev->content_type) + 1);
-		workers_submit(f->reg->workers, &m->job);
+		work_put(f->reg->workers, &m->job);
 	}
 }
 
@@ -234,7 +234,7 @@ static void begin(Request *q, Waiter *w)
 	m->body = -1;
 	m->arena = ARENA_INIT(ARENA_BYTES);
 	m->bytes = BUF_INIT(MANIFEST_MAX + 1);
-	m->job = (Job){ .work = work, .done = worked, .arg = m };
+	m->job = (Work){ .work = work, .done = worked, .arg = m };
 	m->commit = (Commit){ .run = commit_run, .done = commit_done, .arg = m };
 	if (is_tag(&m->f) && catalog_tag(q->reg->db, q->name, q->reference, m->here, &e) < 0) m->here[0] = 0;
 	m->comparing = m->here[0] != 0;
