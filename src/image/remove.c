@@ -139,6 +139,7 @@ static int drop_image(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err
 	return doom_layers(s, a, ret, e);
 }
 
+/* The transaction is durable before the first file goes: else a power cut could bring back the rows and not the files. */
 static int finish(ImageStore *s, DbTx *tx, Err *e)
 {
 	int r = store_names_changed(s->db, e);
@@ -150,7 +151,7 @@ static int untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e
 {
 	AUTO_DB_TX tx = { 0 };
 	Image i;
-	int r = db_begin(s->db, DB_WRITE, &tx, e);
+	int r = db_begin(s->db, DB_DURABLE, &tx, e);
 	if (r < 0 || (r = image_find(s, name, a, &i, e)) < 0) return r;
 	if ((r = db_run(s->db, "DELETE FROM names WHERE name = ?", DB_ARGS(db_text(name)), e)) < 0) return r;
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s", name);
@@ -164,7 +165,7 @@ static int remove_all(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err
 {
 	AUTO_DB_TX tx = { 0 };
 	int r;
-	if ((r = db_begin(s->db, DB_WRITE, &tx, e)) < 0) return r;
+	if ((r = db_begin(s->db, DB_DURABLE, &tx, e)) < 0) return r;
 	*ret = (Removal){ 0 };
 	for (size_t k = 0; k < i->names.n; k++)
 		if ((r = say_name(&ret->untagged, i->names.items[k], a, e)) < 0) return r;
@@ -212,7 +213,7 @@ static int drop_blobs(ImageStore *s, int64_t *ret_freed, Err *e)
 		"FROM contents WHERE digest IN (SELECT forms.blob FROM forms JOIN layers USING (diff_id) WHERE "
 		"forms.blob <> forms.diff_id) AND NOT EXISTS (SELECT 1 FROM lease_items WHERE lease_items.digest = contents.digest)";
 	char sql[512];
-	int r = db_begin(s->db, DB_WRITE, &tx, e);
+	int r = db_begin(s->db, DB_DURABLE, &tx, e);
 	if (r >= 0) r = drop_dead_leases(s, e);
 	snprintf(sql, sizeof sql, "SELECT coalesce(sum(size), 0) %s", spare);
 	if (r >= 0) r = db_get(s->db, sql, DB_NONE, &rows, e);

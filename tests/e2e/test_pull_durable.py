@@ -1,4 +1,4 @@
-"""skep pull and the disk: what a power cut may take."""
+"""skep and the disk: what a power cut may take. tests/crash/powercut tries it."""
 import gzip
 import io
 import json
@@ -44,6 +44,18 @@ def registry():
     made.close()
 
 
+def traced(tmp_path, calls, *command):
+    """The lines of strace of a command on the store."""
+    trace = tmp_path / "trace"
+    subprocess.run(["strace", "-f", "-y", "-o", trace, "-e", f"trace={calls}", SKEP, "--root", tmp_path / "root", *command], check=True, timeout=60,
+                   stdout=subprocess.DEVNULL)
+    return trace.read_text().splitlines()
+
+
+def first(lines, pattern):
+    return next(i for i, line in enumerate(lines) if re.search(pattern, line))
+
+
 def test_order(registry, tmp_path):
     """Data before names, names before rows, and each group together, so that the file system commits it at once."""
     trace, root = tmp_path / "trace", tmp_path / "root"
@@ -66,3 +78,12 @@ def test_order(registry, tmp_path):
     directories = LAYERS + 3  # of each layer; layers, blobs, blobs/sha256
     assert steps[2 * files:2 * files + directories] == ["directory"] * directories
     assert "rows" in steps[2 * files + directories:]
+
+
+def test_removal(registry, tmp_path):
+    """No file goes before the disk knows that its row has gone."""
+    name = f"127.0.0.1:{registry.port}/i"
+    subprocess.run([SKEP, "--root", tmp_path / "root", "pull", "-q", name], check=True, timeout=60, stdout=subprocess.DEVNULL)
+    lines = traced(tmp_path, "unlinkat,fdatasync", "rmi", name)
+    assert sum("unlinkat" in line for line in lines) >= 2 + 3 * LAYERS
+    assert first(lines, r"fdatasync\(\d+<[^>]*/skep\.db-wal") < first(lines, r"unlinkat\(\d+<[^>]*>, \"(blobs|tar)")
