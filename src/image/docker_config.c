@@ -277,7 +277,7 @@ static int write_document(DockerConfig *c, const Buf *b, Arena *a, Err *e)
 	if (!parent) return err_sys(e, ENOMEM, "%s", c->path);
 	AUTO_FD int dir = open(*parent ? parent : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) return err_sys(e, errno, "open %s", parent);
-	int r = fd_replace_file(dir, name, b->p, b->n, 0600, true, e);
+	int r = fd_replace_file(dir, name, b->p, b->n, 0600, REPLACE_DURABLE, e);
 	if (r < 0) return r;
 	c->root = NULL;
 	return read_document(c->path, a, &c->root, e);

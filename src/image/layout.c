@@ -2,6 +2,7 @@
  * image of one platform: what is in the store is all that it promises. */
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "image/catalog.h"
 #include "image/store_impl.h"
@@ -33,8 +34,18 @@ static int write_entries(const ImageStore *s, JsonWriter *w, Err *e)
 	return r;
 }
 
+void store_index_file(const ImageStore *s, char text[static INDEX_FILE_MAX])
+{
+	struct stat st;
+	text[0] = 0;
+	if (fstatat(s->root, "index.json", &st, AT_SYMLINK_NOFOLLOW) < 0) return;
+	snprintf(text, INDEX_FILE_MAX, "%ju %jd.%09ld %jd", (uintmax_t)st.st_ino, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		 (intmax_t)st.st_size);
+}
+
 int store_write_index(ImageStore *s, Err *e)
 {
+	char file[INDEX_FILE_MAX];
 	AUTO_BUF out = BUF_INIT(INDEX_MAX);
 	JsonWriter w = JSON_WRITER(&out);
 	/* one at a time, from the reading of the names on: the last one written has them all */
@@ -55,7 +66,9 @@ int store_write_index(ImageStore *s, Err *e)
 	json_end_array(&w);
 	json_end_object(&w);
 	if (r >= 0 && buf_failed(&out)) r = err_sys(e, E2BIG, "write %s/index.json", s->path);
-	if (r >= 0) r = fd_replace_file(s->root, "index.json", out.p, out.n, 0644, false, e);
-	if (r >= 0) r = db_run(s->db, "UPDATE generation SET written = ?", DB_ARGS(db_int(names)), e);
+	if (r >= 0) r = fd_replace_file(s->root, "index.json", out.p, out.n, 0644, REPLACE_ORDERED, e);
+	if (r < 0) return r;
+	store_index_file(s, file);
+	r = db_run(s->db, "UPDATE generation SET written = ?, file = ?", DB_ARGS(db_int(names), db_text(file)), e);
 	return r < 0 ? r : 0;
 }

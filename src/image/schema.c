@@ -51,6 +51,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE mounts(path TEXT NOT NULL, namespace INTEGER NOT NULL, boot TEXT NOT NULL, mount_id INTEGER NOT NULL,"
 	" manifest TEXT NOT NULL REFERENCES images, PRIMARY KEY(path, namespace, boot)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX mounts_manifest ON mounts(manifest);",
+	/* which file index.json was when it was written: a power cut may bring back the one before */
+	"ALTER TABLE generation ADD COLUMN file TEXT NOT NULL DEFAULT '';",
 	/* containers (engine/record.h): what each was asked to be, as documents; manifest: its image, NULL for a root directory of the user's */
 	"CREATE TABLE containers(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT REFERENCES images, image_id TEXT, created INTEGER NOT NULL,"
 	" config TEXT NOT NULL, host TEXT NOT NULL, mounts TEXT NOT NULL) STRICT;"

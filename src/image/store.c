@@ -64,16 +64,20 @@ static int open_dirs(ImageStore *s, Err *e)
 	if ((r = open_dir(s->root, "ingest", s->path, &s->ingest, e)) < 0) return r;
 	if ((r = open_dir(s->root, "blobs", s->path, &s->blobs, e)) < 0) return r;
 	if ((r = open_dir(s->root, "layers", s->path, &s->layers, e)) < 0) return r;
-	if (faccessat(s->root, "oci-layout", F_OK, 0) == 0) return 0;
+	struct stat st;
+	if (fstatat(s->root, "oci-layout", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == sizeof layout - 1) return 0;
 	store_reserve_take(s);
-	return fd_replace_file(s->root, "oci-layout", layout, sizeof layout - 1, 0644, false, e);
+	return fd_replace_file(s->root, "oci-layout", layout, sizeof layout - 1, 0644, REPLACE_DURABLE, e);
 }
 
-/* Is there work that a killed process has left? */
+/* Is there work that a killed process or a power cut has left? */
 static int has_left_overs(ImageStore *s, Err *e)
 {
+	char file[INDEX_FILE_MAX];
 	AUTO_DB_ROWS rows = { 0 };
-	int r = db_get(s->db, "SELECT EXISTS(SELECT 1 FROM doomed), names <> written FROM generation", DB_NONE, &rows, e);
+	store_index_file(s, file);
+	int r = db_get(s->db, "SELECT EXISTS(SELECT 1 FROM doomed), names <> written OR file <> ? FROM generation", DB_ARGS(db_text(file)), &rows,
+		       e);
 	if (r < 0) return r;
 	return (db_row_int(&rows, 0) ? 1 : 0) | (db_row_int(&rows, 1) ? 2 : 0);
 }

@@ -3,7 +3,7 @@
 
 #include "image/store.h"
 
-enum { STORE_PATH_MAX = 320, BOOT_ID_MAX = 64 };
+enum { STORE_PATH_MAX = 320, BOOT_ID_MAX = 64, INDEX_FILE_MAX = 80 };
 
 extern const DbSchema image_schema;
 
@@ -19,6 +19,8 @@ void store_reserve_take(const ImageStore *s);
 bool store_reserve_give(const ImageStore *s);
 /* store_boot_id: which boot this is: what rows of processes and mounts are worth ends with it. */
 int store_boot_id(char text[static BOOT_ID_MAX]) MUST_USE;
+/* store_index_file: which file index.json is at the moment; "" when there is none. */
+void store_index_file(const ImageStore *s, char text[static INDEX_FILE_MAX]);
 
 /* A digest as a value of a statement: text lives as long as the array. */
 typedef struct DigestText {

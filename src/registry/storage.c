@@ -215,5 +215,5 @@ int storage_token_key(const Storage *s, TokenKey *ret, Err *e)
 	if (errno != ENOENT) return err_sys(e, errno, "open token.key");
 	if (TEMP_FAILURE_RETRY(getrandom(ret->bytes, sizeof ret->bytes, 0)) != (ssize_t)sizeof ret->bytes)
 		return err_sys(e, EIO, "make a token key");
-	return fd_replace_file(s->root, "token.key", ret->bytes, sizeof ret->bytes, 0600, true, e);
+	return fd_replace_file(s->root, "token.key", ret->bytes, sizeof ret->bytes, 0600, REPLACE_DURABLE, e);
 }

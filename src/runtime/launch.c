@@ -181,7 +181,7 @@ static int write_pid_file(const Launch *l, Err *e)
 	AUTO_FD int at = openat(AT_FDCWD, *dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0) return err_sys(e, errno, "write pid file %s", l->pid_file);
 	int n = snprintf(text, sizeof text, "%d", l->pid);
-	int r = fd_replace_file(at, slash ? slash + 1 : l->pid_file, text, (size_t)n, 0644, false, e);
+	int r = fd_replace_file(at, slash ? slash + 1 : l->pid_file, text, (size_t)n, 0644, REPLACE_LAZY, e);
 	return r < 0 ? err_wrap(e, "pid file %s", l->pid_file) : 0;
 }
 

@@ -77,7 +77,7 @@ int container_save(const Container *c, Err *e)
 	bind_encode(&container_state_table, &c->state, &w);
 	if (buf_failed(&out))
 		return err_set(e, ERR_RESOURCE, E2BIG, "state.json: more than %d bytes: the annotations are too long", STATE_MAX);
-	return fd_replace_file(c->dir, "state.json", out.p, out.n, 0600, false, e);
+	return fd_replace_file(c->dir, "state.json", out.p, out.n, 0600, REPLACE_LAZY, e);
 }
 
 static void auto_dir(DIR **d)

@@ -120,7 +120,14 @@ int fd_write_file(int dirfd, const char *path, const char *text)
 	return k < 0 ? -errno : (size_t)k == n ? 0 : -EIO;
 }
 
-int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, bool durable, Err *e)
+static int before_rename(int fd, FdReplace how)
+{
+	/* not the whole truth of sync_file_range(2): what it waits for makes the blocks part of the file, and journals keep that before the rename */
+	if (how == REPLACE_ORDERED) (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	return how == REPLACE_DURABLE && fdatasync(fd) < 0 ? -errno : 0;
+}
+
+int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, FdReplace how, Err *e)
 {
 	char tmp[256];
 	if (snprintf(tmp, sizeof tmp, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof tmp)
@@ -130,7 +137,7 @@ int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t
 		fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0) return err_sys(e, errno, "create %s", tmp);
 	int r = fd_write_all(fd, p, n);
-	if (r >= 0 && durable && fdatasync(fd) < 0) r = -errno;
+	if (r >= 0) r = before_rename(fd, how);
 	if (r >= 0 && renameat(dirfd, tmp, dirfd, name) < 0) r = -errno;
 	if (r >= 0) return 0;
 	unlinkat(dirfd, tmp, 0);

@@ -87,3 +87,36 @@ def test_removal(registry, tmp_path):
     lines = traced(tmp_path, "unlinkat,fdatasync", "rmi", name)
     assert sum("unlinkat" in line for line in lines) >= 2 + 3 * LAYERS
     assert first(lines, r"fdatasync\(\d+<[^>]*/skep\.db-wal") < first(lines, r"unlinkat\(\d+<[^>]*>, \"(blobs|tar)")
+
+
+def test_what_other_tools_read(registry, tmp_path):
+    """oci-layout and index.json are never found empty: their bytes are on the way to the disk before their names are."""
+    lines = traced(tmp_path, "fdatasync,sync_file_range,renameat", "pull", "-q", f"127.0.0.1:{registry.port}/i")
+    for name, sync in ("oci-layout", "fdatasync"), ("index.json", "sync_file_range"):
+        temporary = rf"/root/\.{name}\.\d+\.tmp"
+        assert first(lines, rf"{sync}\(\d+<[^>]*{temporary}>") < first(lines, rf'renameat\(\d+<[^>]*>, "\.{name}\.')
+
+
+def test_an_index_from_before(registry, tmp_path):
+    """The rename of index.json may be lost, and what the database says of it not: the next command writes it again."""
+    root, name = tmp_path / "root", f"127.0.0.1:{registry.port}/i"
+
+    def skep(*command):
+        subprocess.run([SKEP, "--root", root, *command], check=True, timeout=60, stdout=subprocess.DEVNULL)
+
+    skep("images")
+    before = (root / "index.json").read_bytes()
+    skep("pull", "-q", name)
+    after = (root / "index.json").read_bytes()
+    assert b"ref.name" in after and b"ref.name" not in before
+    (root / "old").write_bytes(before)
+    (root / "old").rename(root / "index.json")
+    skep("images")
+    assert (root / "index.json").read_bytes() == after
+    (root / "index.json").unlink()
+    (root / "oci-layout").write_bytes(b"")
+    skep("images")
+    assert (root / "index.json").read_bytes() == after and json.loads((root / "oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}
+    stamp = (root / "index.json").stat().st_mtime_ns
+    skep("images")
+    assert (root / "index.json").stat().st_mtime_ns == stamp

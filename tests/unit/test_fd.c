@@ -94,11 +94,11 @@ static void replace_makes_and_replaces(void **state)
 	Err e = ERR_INIT;
 	struct stat st;
 	mode_t mask = umask(0);
-	assert_int_equal(fd_replace_file(p->dir, "state.json", "one", 3, 0600, false, &e), 0);
+	assert_int_equal(fd_replace_file(p->dir, "state.json", "one", 3, 0600, REPLACE_LAZY, &e), 0);
 	assert_content(p->dir, "state.json", "one");
 	assert_int_equal(fstatat(p->dir, "state.json", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(fd_replace_file(p->dir, "state.json", "three", 5, 0644, true, &e), 0);
+	assert_int_equal(fd_replace_file(p->dir, "state.json", "three", 5, 0644, REPLACE_DURABLE, &e), 0);
 	umask(mask);
 	assert_content(p->dir, "state.json", "three");
 	assert_int_equal(fstatat(p->dir, "state.json", &st, 0), 0);
@@ -114,7 +114,7 @@ static void replace_leaves_the_old_file_whole(void **state)
 	char old[8] = { 0 };
 	put_file(p->dir, "f", "old");
 	AUTO_FD int fd = openat(p->dir, "f", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(fd_replace_file(p->dir, "f", "fresh", 5, 0600, false, &e), 0);
+	assert_int_equal(fd_replace_file(p->dir, "f", "fresh", 5, 0600, REPLACE_LAZY, &e), 0);
 	assert_int_equal(read(fd, old, sizeof old), 3);
 	assert_string_equal(old, "old");
 }
@@ -130,17 +130,17 @@ static void failed_replace_changes_nothing(void **state)
 	small.rlim_max = before.rlim_max;
 	signal(SIGXFSZ, SIG_IGN);
 	setrlimit(RLIMIT_FSIZE, &small); /* stands for a full disk: the write fails halfway */
-	int r = fd_replace_file(p->dir, "f", big, 10000, 0600, false, &e);
+	int r = fd_replace_file(p->dir, "f", big, 10000, 0600, REPLACE_LAZY, &e);
 	setrlimit(RLIMIT_FSIZE, &before);
 	assert_int_equal(r, -EFBIG);
 	assert_string_equal(e.msg, "write f: file too large");
 	assert_content(p->dir, "f", "old");
 	assert_int_equal(mkdirat(p->dir, "d", 0700), 0);
 	e = ERR_INIT;
-	assert_int_equal(fd_replace_file(p->dir, "d", "x", 1, 0600, false, &e), -EISDIR);
+	assert_int_equal(fd_replace_file(p->dir, "d", "x", 1, 0600, REPLACE_LAZY, &e), -EISDIR);
 	assert_string_equal(e.msg, "write d: is a directory");
 	e = ERR_INIT;
-	assert_int_equal(fd_replace_file(p->dir, "no/f", "x", 1, 0600, false, &e), -ENOENT);
+	assert_int_equal(fd_replace_file(p->dir, "no/f", "x", 1, 0600, REPLACE_LAZY, &e), -ENOENT);
 	assert_int_equal(entries(p->dir), 2); /* no temporary file stays behind */
 }
 
@@ -154,11 +154,11 @@ static void replace_does_not_reuse_a_temporary_file(void **state)
 	snprintf(tmp, sizeof tmp, ".f.%d.tmp", (int)getpid());
 	put_file(p->dir, "precious", "precious");
 	assert_int_equal(linkat(p->dir, "precious", p->dir, tmp, 0), 0);
-	assert_int_equal(fd_replace_file(p->dir, "f", "new", 3, 0600, false, &e), 0);
+	assert_int_equal(fd_replace_file(p->dir, "f", "new", 3, 0600, REPLACE_LAZY, &e), 0);
 	assert_content(p->dir, "f", "new");
 	assert_content(p->dir, "precious", "precious");
 	assert_int_equal(symlinkat("precious", p->dir, tmp), 0);
-	assert_int_equal(fd_replace_file(p->dir, "f", "newer", 5, 0600, false, &e), 0);
+	assert_int_equal(fd_replace_file(p->dir, "f", "newer", 5, 0600, REPLACE_LAZY, &e), 0);
 	assert_content(p->dir, "f", "newer");
 	assert_content(p->dir, "precious", "precious");
 	assert_int_equal(fstatat(p->dir, "f", &st, AT_SYMLINK_NOFOLLOW), 0);

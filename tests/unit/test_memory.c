@@ -96,7 +96,7 @@ static int file_task(Err *e)
 	AUTO_ARENA a = ARENA_INIT(ARENA_MAX);
 	char *text;
 	size_t n;
-	int r = fd_replace_file(dir, "f", "content", 7, 0600, false, e);
+	int r = fd_replace_file(dir, "f", "content", 7, 0600, REPLACE_LAZY, e);
 	if (r < 0) return r;
 	if ((r = fd_read_file(dir, "f", 100, &a, &text, &n, e)) < 0) return r;
 	assert_string_equal(text, "content");
