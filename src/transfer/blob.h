@@ -11,6 +11,7 @@ typedef struct Blob {
 	Hash *hash;
 	Layer *layer;   /* NULL: none is wanted, or it has failed */
 	bool bad_layer; /* layer_error tells why; the digest decides whose fault it is */
+	bool proven;    /* the digest is right: what is wrong with the layer is wrong wherever it comes from */
 	Err layer_error;
 	int layer_errnum;
 	uint64_t pos;     /* bytes taken */

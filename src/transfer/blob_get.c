@@ -129,6 +129,7 @@ static int finish(Blob *b, Err *e)
 	if (j->body >= 0) (void)sync_file_range(j->body, 0, 0, SYNC_FILE_RANGE_WRITE);
 	if (!digest_equal(&got, &b->want))
 		return err_set(e, ERR_SECURITY, EILSEQ, "the bytes got are %s: digest mismatch", digest_format(&got, text));
+	b->proven = true;
 	j->result.digest = j->req.digest;
 	j->result.size = j->req.size;
 	if (b->layer) {
@@ -258,9 +259,9 @@ static int get_from(Blob *b, const BlobSource *source, Err *e)
 		r = b->pos < j->req.size ? stream(b, source, e) : 1;
 	}
 	if (r < 0) return r;
-	bool resumed = b->job->result.resumed;
+	bool resumed = b->job->result.resumed; /* a power cut may have left a file as long as it was, and other bytes */
 	r = finish(b, e);
-	if (r != -EILSEQ || b->bad_layer) return r;
+	if (r != -EILSEQ || b->proven) return r;
 	Err again = ERR_INIT;
 	b->job->result.resumed = 0;
 	int x = begin_empty(b, &again);
@@ -285,7 +286,7 @@ static int get_from_endpoint(Blob *b, const TransferEndpoint *endpoint, Err *e)
 static bool is_final(const Blob *b, int r)
 {
 	Err ignored = ERR_INIT;
-	return r >= 0 || b->bad_layer || job_stops(r) || job_check(b->job, &ignored) < 0;
+	return r >= 0 || b->proven || job_stops(r) || job_check(b->job, &ignored) < 0;
 }
 
 static int get_from_all(Blob *b, Err *e)

@@ -208,6 +208,21 @@ def test_a_broken_pull_goes_on_where_it_was(skep, double):
     assert skep.faults() == [] and skep.ingest() == []
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_bytes_that_never_reached_the_disk(skep, double, whole):
+    """After a power cut a part of a blob may be as long as it was, and zeros. More of them than lie between the threads of the worker."""
+    large = Made({"large": noise(3, 8 << 20)})
+    large.serve(double, "large")
+    blob = large.layers[0]
+    skep.run("images")
+    with open(os.path.join(skep.root, "ingest", digest_of(blob)[7:] + ".blob"), "wb") as f:
+        f.write(blob[:1 << 20] + bytes(4 << 20))
+        if whole:
+            f.truncate(len(blob))
+    skep.run("pull", "-q", f"{double.host}/x:large")
+    assert skep.faults() == [] and skep.ingest() == []
+
+
 def test_two_pulls_share_the_work(skep, double):
     gate = threading.Event()
 
