@@ -85,6 +85,22 @@ static int check_layer_file(Check *c, const char *dir, const char *name, Err *e)
 	return r ? r : stray(c, &d, path, e);
 }
 
+/* Merged indexes and trees: files and directories. */
+static int check_form(Check *c, const char *dir, const char *name, Err *e)
+{
+	char path[PATH_ROOM];
+	Digest d;
+	AUTO_DB_ROWS rows = { 0 };
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	if (digest_parse_hex(DIGEST_SHA256, str_of(name), &d) < 0) {
+		check_report(c, FINDING_FILE_FOREIGN, NULL, path, REPAIR_NONE, "is not of this store's making", NULL);
+		return 0;
+	}
+	int r = db_get(c->store->db, "SELECT 1 FROM snapshots WHERE kind = ? AND chain_id = ?", DB_ARGS(db_text(dir), DB_DIGEST(&d)), &rows, e);
+	db_rows_done(&rows);
+	return r ? r : stray(c, &d, path, e);
+}
+
 /* Files that are resumed by name keep a week; those of ingest_new nobody ever opens again. */
 static int check_ingest(Check *c, const char *dir, const char *name, Err *e)
 {
@@ -110,6 +126,8 @@ int check_files(Check *c, Err *e)
 	int r = each_entry(c, "blobs/sha256", check_blob_file, e);
 	if (r >= 0) r = each_entry(c, "blobs/sha512", check_blob_file, e);
 	if (r >= 0) r = each_entry(c, "layers", check_layer_file, e);
+	if (r >= 0) r = each_entry(c, "merged", check_form, e);
+	if (r >= 0) r = each_entry(c, "trees", check_form, e);
 	if (r >= 0) r = each_entry(c, "ingest", check_ingest, e);
 	lock = fd_close(lock);
 	return r >= 0 && c->req->repair ? store_sweep(c->store, e) : r;

@@ -285,18 +285,21 @@ def test_check_drops_what_cannot_be_had(loaded, archives):
 
 def test_check_finds_stray_files(loaded):
     store, _ = loaded
-    os.mkdir(os.path.join(store.root, "layers", "1" * 64))
-    for path in ["blobs/sha256/" + "2" * 64, "blobs/sha256/notes.txt", "layers/" + "1" * 64 + "/tar", "ingest/new-1"]:
+    for path in ["layers/" + "1" * 64, "merged", "trees/" + "4" * 64 + "/root"]:
+        os.makedirs(os.path.join(store.root, path))
+    for path in ["blobs/sha256/" + "2" * 64, "blobs/sha256/notes.txt", "layers/" + "1" * 64 + "/tar", "merged/" + "5" * 64, "trees/" + "4" * 64 + "/root/f",
+                 "ingest/new-1"]:
         with open(os.path.join(store.root, path), "w", encoding="utf-8") as f:
             f.write("?")
     os.mkdir(os.path.join(store.root, "layers", "3" * 64))
     with open(os.path.join(store.root, "layers", "3" * 64, "diary"), "w", encoding="utf-8") as f:
         f.write("?")
-    kinds = ["file-foreign", "file-foreign", "file-stray", "file-stray"]
+    kinds = ["file-foreign", "file-foreign", "file-stray", "file-stray", "file-stray", "file-stray"]
     # the lease that the check takes has tidied up ingest/
     assert outcomes(store.run("check")) == [k + " 0" for k in kinds]
-    assert outcomes(store.run("check", "repair")) == ["file-foreign 0", "file-foreign 0", "file-stray 1", "file-stray 1"]
+    assert outcomes(store.run("check", "repair")) == ["file-foreign 0", "file-foreign 0"] + ["file-stray 1"] * 4
     assert outcomes(store.run("check")) == ["file-foreign 0", "file-foreign 0"]
+    assert os.listdir(os.path.join(store.root, "merged")) == os.listdir(os.path.join(store.root, "trees")) == []
     os.unlink(os.path.join(store.root, "layers", "3" * 64, "diary"))
     os.rmdir(os.path.join(store.root, "layers", "3" * 64))
     os.unlink(os.path.join(store.root, "blobs/sha256/notes.txt"))
