@@ -235,6 +235,12 @@ static int place_files(const StoreBatch *b, Err *e)
 		if (r < 0) return r;
 		any = true;
 	}
+	for (const BatchItem *i = b->first; i; i = i->next) {
+		if (i->kind != BATCH_FORM || !digest_equal(&i->digest, &i->other)) continue;
+		int r = store_name_tar(b->store, &i->digest, e);
+		if (r < 0) return r;
+		any |= r > 0;
+	}
 	return any ? sync_dirs(b, e) : 0;
 }
 

@@ -120,6 +120,23 @@ static void check_index(Check *c, const Digest *d, const char *path, LayerImport
 		     fd == -ENOENT ? "missing" : "is not the index of its tar", &why);
 }
 
+/* The second name of a tar that a manifest names as it is: without it other tools cannot read the image in place. */
+static int check_name(Check *c, const Digest *d, Err *e)
+{
+	char path[STORE_PATH_MAX];
+	Err why = ERR_INIT;
+	AUTO_DB_ROWS rows = { 0 };
+	store_blob_path(d, path);
+	int r = db_get(c->store->db,
+		       "SELECT 1 FROM forms JOIN layers USING (diff_id) WHERE blob = ?1 AND diff_id = ?1 AND "
+		       "NOT EXISTS (SELECT 1 FROM contents WHERE digest = ?1)",
+		       DB_ARGS(DB_DIGEST(d)), &rows, e);
+	if (r <= 0 || (r = store_tar_named(c->store, d, e))) return r < 0 ? r : 0;
+	Repair repair = c->req->repair ? check_put_name(c, d, &why) : REPAIR_NONE;
+	check_report(c, FINDING_BLOB_MISSING, d, path, repair, "is not there as a name of the layer's tar", &why);
+	return 0;
+}
+
 /* One pass of the worker over the tar gives its digest and its index. */
 static int check_layer(Check *c, const Digest *d, Err *e)
 {
@@ -133,7 +150,7 @@ static int check_layer(Check *c, const Digest *d, Err *e)
 	if (fd < 0 && fd != -ENOENT) return fd;
 	if (fd < 0) {
 		layer_finding(c, FINDING_TAR_MISSING, d, file, "missing");
-		return 0;
+		return c->req->repair ? check_name(c, d, e) : 0;
 	}
 	int r = check_worker(c, e);
 	if (r < 0) return r;
@@ -145,13 +162,13 @@ static int check_layer(Check *c, const Digest *d, Err *e)
 	c->result.bytes += size;
 	if (r >= 0) check_index(c, d, path, &made);
 	layer_import_drop(c->store, &made, 1);
-	if (r >= 0) return 0;
+	if (r >= 0) return check_name(c, d, e);
 	/* damaged bytes fail in many ways; what fails with the right bytes is another matter */
 	Digest got;
 	r = hash_file(fd, d->algorithm, &got, NULL);
 	if (r == -EIO || (r >= 0 && !digest_equal(&got, d))) {
 		layer_finding(c, FINDING_TAR_DAMAGED, d, file, "has other bytes than its digest says");
-		return 0;
+		return check_name(c, d, e); /* a new tar is another file */
 	}
 	*e = why;
 	return err_wrap(e, "check %s", file);

@@ -11,7 +11,7 @@
 #include "image/transfer_client.h"
 
 typedef enum {
-	FINDING_BLOB_MISSING,
+	FINDING_BLOB_MISSING, /* also the second name of a layer's tar */
 	FINDING_BLOB_DAMAGED,
 	FINDING_TAR_MISSING,
 	FINDING_TAR_DAMAGED,

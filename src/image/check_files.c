@@ -55,7 +55,8 @@ static int check_blob_file(Check *c, const char *dir, const char *name, Err *e)
 		check_report(c, FINDING_FILE_FOREIGN, NULL, path, REPAIR_NONE, "is not of this store's making", NULL);
 		return 0;
 	}
-	int r = has_row(c, "SELECT 1 FROM contents WHERE digest = ?", &d, e);
+	/* the second name of a layer's tar (store_name_tar) has no row of its own */
+	int r = has_row(c, "SELECT 1 FROM contents WHERE digest = ?1 UNION ALL SELECT 1 FROM layers WHERE diff_id = ?1", &d, e);
 	return r ? r : stray(c, &d, path, e);
 }
 

@@ -22,6 +22,8 @@ Repair check_fix_blob(Check *c, const Digest *d, Err *why);
 Repair check_fix_layer(Check *c, const Digest *diff_id, Err *why);
 /* check_put_index: the index that was made takes the place of the one of that layer. */
 Repair check_put_index(Check *c, const Digest *diff_id, LayerImport *made, Err *why);
+/* check_put_name: the tar's second name (store_name_tar). */
+Repair check_put_name(Check *c, const Digest *diff_id, Err *why);
 
 /* check_files: files and rows that do not belong together. */
 int check_files(Check *c, Err *e) MUST_USE;

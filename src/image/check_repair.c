@@ -1,4 +1,5 @@
 /* check_repair.c: putting right what image_check has found. */
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -103,6 +104,7 @@ static int from_kept_blob(Check *c, const Digest *diff_id, const Digest *blob, E
 {
 	bool there = false;
 	int r = lease_contents(c->store, blob, 1, &there, e);
+	there |= digest_equal(blob, diff_id); /* the tar's second name may be left */
 	if (r < 0 || !there) return r < 0 ? r : -ENOENT;
 	AUTO_FD int fd = content_open(c->store, blob, NULL, e);
 	return fd < 0 ? fd : make_layer(c, diff_id, blob, fd, e);
@@ -161,4 +163,12 @@ Repair check_put_index(Check *c, const Digest *diff_id, LayerImport *made, Err *
 	int r = batch_add_layer(&b, &made->facts, &none, &made->index_file, why);
 	if (r >= 0) r = batch_commit(&b, why);
 	return r >= 0 ? REPAIR_DONE : REPAIR_FAILED;
+}
+
+Repair check_put_name(Check *c, const Digest *diff_id, Err *why)
+{
+	AUTO_FD int lock = store_lock(c->store, LOCK_SH, why);
+	int r = lock < 0 ? lock : store_name_tar(c->store, diff_id, why);
+	if (r == 0) r = err_set(why, ERR_UNSUPPORTED, ENOTSUP, "the file system has no second names of files");
+	return r < 0 ? REPAIR_FAILED : REPAIR_DONE;
 }

@@ -83,6 +83,73 @@ int content_read(const ImageStore *s, const Digest *d, size_t max, Arena *a, cha
 	return 0;
 }
 
+/* ---- the second name of a tar ---- */
+
+/* The paths of a layer's tar and of its name in blobs/, whose directory is made. */
+static int tar_paths(const ImageStore *s, const Digest *diff_id, char tar[static STORE_PATH_MAX + 8], char blob[static STORE_PATH_MAX],
+		     Err *e)
+{
+	store_layer_path(diff_id, tar);
+	memcpy(tar + strlen(tar), "/tar", sizeof "/tar");
+	store_blob_path(diff_id, blob);
+	char *slash = strrchr(blob, '/');
+	*slash = 0;
+	if (mkdirat(s->root, blob, 0700) < 0 && errno != EEXIST) return err_sys(e, errno, "create %s/%s", s->path, blob);
+	*slash = '/';
+	return 0;
+}
+
+static bool same_file(int dir, const char *a, const char *b)
+{
+	struct stat x, y;
+	return fstatat(dir, a, &x, AT_SYMLINK_NOFOLLOW) == 0 && fstatat(dir, b, &y, AT_SYMLINK_NOFOLLOW) == 0 && x.st_ino == y.st_ino &&
+	       x.st_dev == y.st_dev;
+}
+
+int store_tar_named(const ImageStore *s, const Digest *diff_id, Err *e)
+{
+	char tar[STORE_PATH_MAX + 8], blob[STORE_PATH_MAX];
+	int r = tar_paths(s, diff_id, tar, blob, e);
+	return r < 0 ? r : same_file(s->root, tar, blob);
+}
+
+/* In place of another file of that name, without a moment in which there is none. */
+static int replace_name(const ImageStore *s, const char *tar, const char *blob)
+{
+	char name[INGEST_NAME_MAX];
+	snprintf(name, sizeof name, "name-%d", (int)getpid());
+	if (unlinkat(s->ingest, name, 0) < 0 && errno != ENOENT) return -errno;
+	if (linkat(s->root, tar, s->ingest, name, 0) < 0) return -errno;
+	return renameat(s->ingest, name, s->root, blob) < 0 ? -errno : 0;
+}
+
+int store_name_tar(const ImageStore *s, const Digest *diff_id, Err *e)
+{
+	enum { TRIES = 100 };
+	char tar[STORE_PATH_MAX + 8], blob[STORE_PATH_MAX];
+	int r = tar_paths(s, diff_id, tar, blob, e);
+	if (r < 0) return r;
+	if (linkat(s->root, tar, s->root, blob, 0) == 0) return 1;
+	r = -errno;
+	if (r == -EEXIST && (r = content_has(s, diff_id, e))) return r < 0 ? r : 0; /* a blob of its own */
+	if (r == 0 && same_file(s->root, tar, blob)) return 0;
+	/* whoever puts another tar in place looks after it: the name is the last one's in the end */
+	for (int i = 0; r == 0 && i < TRIES && !same_file(s->root, tar, blob); i++)
+		r = replace_name(s, tar, blob);
+	switch (r) {
+	case 0:
+		return 1;
+	case -ENOENT:
+	case -EPERM: /* of a file system without links */
+	case -EOPNOTSUPP:
+	case -EMLINK:
+	case -EXDEV:
+		return 0;
+	default:
+		return err_sys(e, r, "link %s/%s", s->path, blob);
+	}
+}
+
 /* ---- ingest ---- */
 
 /* Locked, and still the file of that name: whoever held it may have put it in place meanwhile. */

@@ -3,7 +3,8 @@
  *   skep.db                     what there is (store/db.h)
  *   oci-layout, index.json      make an OCI image layout of blobs/, for other tools to read in place
  *   blobs/<algorithm>/<hex>     manifests, configurations, layers as they are transferred
- *   layers/<hex>/tar, index     a layer's tar, whose digest is its diffID, and the EROFS index over it
+ *   layers/<hex>/tar, index     a layer's tar, whose digest is its diffID, and the EROFS index over it; a tar that a manifest names as it is
+ *                               has a second name in blobs/
  *   reserve                     room for removing when the disk is full
  *   ingest/                     what is being made, each file locked by who makes it
  *   store.lock                  shared while files are put in place, exclusive while files are taken away

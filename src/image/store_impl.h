@@ -11,6 +11,12 @@ extern const DbSchema image_schema;
 void store_blob_path(const Digest *d, char path[static STORE_PATH_MAX]);  /* "blobs/sha256/<hex>" */
 void store_layer_path(const Digest *d, char path[static STORE_PATH_MAX]); /* "layers/<hex>" */
 
+/* store_name_tar: the tar of a layer that a manifest names as it is gets its name in blobs/, too: a second name of one file, so that the layout holds
+ * all that it lists. It goes with the layer. 1: made; 0: it is there, the layer is not, or the file system has no second names.
+ * store_tar_named: whether the two are one file. */
+int store_name_tar(const ImageStore *s, const Digest *diff_id, Err *e) MUST_USE;
+int store_tar_named(const ImageStore *s, const Digest *diff_id, Err *e) MUST_USE;
+
 /* store_lock: LOCK_SH while files are put in place, LOCK_EX while they are taken away. Returns the descriptor that holds it. */
 int store_lock(const ImageStore *s, int how, Err *e) MUST_USE;
 

@@ -33,6 +33,21 @@ static int unlink_file(Sweep *w, int dir, const char *name)
 	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* The tar's name in blobs/ (store_name_tar), unless it is a blob's own. */
+static int unlink_name(Sweep *w, const char *path, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	const char *hex = path + strlen("layers/");
+	const char *algorithm = digest_algorithm_name(strlen(hex) == 2 * digest_size(DIGEST_SHA512) ? DIGEST_SHA512 : DIGEST_SHA256);
+	char blob[STORE_PATH_MAX];
+	snprintf(blob, sizeof blob, "%s:%s", algorithm, hex);
+	int r = db_get(w->s->db, "SELECT 1 FROM contents WHERE digest = ?", DB_ARGS(db_text(blob)), &rows, e);
+	if (r) return r < 0 ? r : 0;
+	snprintf(blob, sizeof blob, "blobs/%s/%s", algorithm, hex);
+	if ((r = unlink_file(w, w->s->root, blob)) < 0) return err_sys(e, r, "remove %s/%s", w->s->path, blob);
+	return 0;
+}
+
 static int unlink_layer(Sweep *w, const char *path)
 {
 	static const char *const files[] = { "tar", "index" };
@@ -65,19 +80,21 @@ static int take_away(Sweep *w, const char *path)
 	return unlink_file(w, w->s->root, path);
 }
 
-/* One that has a row was put in place after all. */
+/* One that has a row was put in place after all; a blob may also be a layer's tar, by its second name. */
 static int sweep_one(Sweep *w, const char *path, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	ImageStore *s = w->s;
 	int r = db_get(s->db,
 		       "SELECT 1 FROM contents WHERE 'blobs/' || replace(digest, ':', '/') = ?1 UNION ALL "
+		       "SELECT 1 FROM layers WHERE 'blobs/' || replace(diff_id, ':', '/') = ?1 UNION ALL "
 		       "SELECT 1 FROM layers WHERE 'layers/' || substr(diff_id, instr(diff_id, ':') + 1) = ?1 UNION ALL "
 		       "SELECT 1 FROM containers WHERE 'containers/' || id = ?1 UNION ALL "
 		       "SELECT 1 FROM volumes WHERE 'volumes/' || name = ?1 UNION ALL "
 		       "SELECT 1 FROM snapshots WHERE kind || '/' || substr(chain_id, instr(chain_id, ':') + 1) = ?1",
 		       DB_ARGS(db_text(path)), &rows, e);
 	db_rows_done(&rows);
+	if (r == 0 && starts_with(path, "layers/") && (r = unlink_name(w, path, e)) < 0) return r;
 	if (r == 0 && (r = take_away(w, path)) < 0) return err_sys(e, r, "remove %s/%s", s->path, path);
 	return r < 0 ? r : db_run(s->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e);
 }

@@ -194,6 +194,7 @@ class Skep:
             if not os.path.exists(os.path.join(self.root, "layers", digest.split(":")[1], "index")):
                 found.append(f"no index of {digest}")
         places = [os.path.join("blobs", *d.split(":")) for d in contents] + [os.path.join("layers", d.split(":")[1]) for d in layers]
+        places += [os.path.join("blobs", *row[0].split(":")) for row in self.query("SELECT diff_id FROM layers JOIN forms USING (diff_id) WHERE blob = diff_id")]
         there = [f"blobs/{a}/{name}" for a in os.listdir(f"{self.root}/blobs") for name in os.listdir(f"{self.root}/blobs/{a}")]
         there += [f"layers/{name}" for name in os.listdir(f"{self.root}/layers")]
         found += [f"no row for {path}" for path in there if path not in places and path not in doomed]

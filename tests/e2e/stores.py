@@ -163,6 +163,11 @@ class Store:
                 data = f.read()
             assert sha(data) == diff_id[7:] and len(data) == tar_size, path
             assert os.stat(os.path.join(self.root, path + "index")).st_size == index_size
+        for (digest,) in self.rows("SELECT diff_id FROM layers JOIN forms USING (diff_id) WHERE blob = diff_id"):
+            path = "blobs/" + digest.replace(":", "/")
+            expected.add(path)  # a manifest names the tar: the layout must hold it
+            with open(os.path.join(self.root, path), "rb") as f:
+                assert sha(f.read()) == digest[7:], path
         doomed = {path for (path,) in self.rows("SELECT path FROM doomed")}
         have = {f for f in self.files() if f.startswith(("blobs/", "layers/", "ingest/"))}
         assert have == expected, (have ^ expected, doomed)

@@ -8,7 +8,7 @@ import time
 import traceback
 
 import pytest
-from stores import ENV, TOOL, Made, Refused, Store, layout, make_tar
+from stores import ENV, TOOL, Made, Refused, Store, layout, make_tar, sha
 from transferring import eventually
 
 if not os.access(TOOL, os.X_OK):
@@ -281,6 +281,57 @@ def test_check_drops_what_cannot_be_had(loaded, archives):
     store.run("load", archives[0][0])
     assert " found 0 " in store.run("check")
     store.verify()
+
+
+def plain(store, names=("plain:1",), seed=7):
+    """An image whose manifest names the tars, as all that docker saves; and where its layers stand in the layout."""
+    image = Made(seed, compress=False)
+    for name in names:
+        store.load(image.docker(name))
+    return image, ["blobs/sha256/" + sha(tar) for tar in image.tars]
+
+
+def test_tars_named_by_manifests_are_in_the_layout(store):
+    """skopeo and umoci read the store in place: all that a manifest lists must be in blobs/, at no cost."""
+    image, blobs = plain(store, ("plain:1", "plain:2"))
+    store.verify()
+    for blob in blobs:
+        assert os.path.samefile(f"{store.root}/{blob}", f"{store.root}/layers/{os.path.basename(blob)}/tar")
+    # images that do not name the tars leave the names; what goes last takes them along
+    store.load(layout([Made(7).entry("docker.io/library/gzip:1")], Made(7)))
+    store.run("drop-blobs")
+    store.run("untag", "docker.io/library/plain:1")
+    store.verify()
+    assert set(blobs) <= store.files() and image.tars == Made(7).tars
+    for name in "plain:2", "gzip:1":
+        store.run("untag", f"docker.io/library/{name}")
+    store.verify(empty=True)
+
+
+def test_check_mends_names_of_tars(store):
+    _, blobs = plain(store)
+    damage(store, blobs[0], None)
+    assert outcomes(store.run("check")) == ["blob-missing 0"]
+    assert outcomes(store.run("check", "repair")) == ["blob-missing 1"]
+    store.verify()
+    # a copy of the store may have made two files of it
+    with open(f"{store.root}/{blobs[0]}", "rb") as f:
+        data = f.read()
+    os.unlink(f"{store.root}/{blobs[0]}")
+    with open(f"{store.root}/{blobs[0]}", "wb") as f:
+        f.write(data)
+    assert outcomes(store.run("check", "repair")) == ["blob-missing 1"]
+    assert os.path.samefile(f"{store.root}/{blobs[0]}", f"{store.root}/layers/{os.path.basename(blobs[0])}/tar")
+    # the tar is lost, its second name is not
+    damage(store, f"layers/{os.path.basename(blobs[0])}/tar", None)
+    assert outcomes(store.run("check")) == ["tar-missing 0"]
+    assert outcomes(store.run("check", "repair")) == ["blob-missing 1", "tar-missing 1"]
+    assert os.path.samefile(f"{store.root}/{blobs[0]}", f"{store.root}/layers/{os.path.basename(blobs[0])}/tar")
+    store.verify()
+    # damaged they are both
+    damage(store, f"layers/{os.path.basename(blobs[1])}/tar", 100)
+    assert outcomes(store.run("check", "repair")) == ["tar-damaged 2"]
+    assert not os.path.exists(f"{store.root}/{blobs[1]}")
 
 
 def test_check_finds_stray_files(loaded):
