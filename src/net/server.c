@@ -270,6 +270,11 @@ int http_server_port(const HttpServer *s)
 	return 0;
 }
 
+void http_server_set_tls(HttpServer *s, TlsContext *tls)
+{
+	s->o.tls = tls;
+}
+
 unsigned http_server_connections(const HttpServer *s)
 {
 	return s->conns_n;

@@ -67,6 +67,9 @@ int http_server_adopt(HttpServer *s, int fd, const void *early, size_t n) MUST_U
 
 /* http_server_port: of the first TCP listener, 0 when there is none. */
 int http_server_port(const HttpServer *s);
+/* http_server_set_tls: of connections from now on, in the place of the one that the server has; borrowed. */
+void http_server_set_tls(HttpServer *s, TlsContext *tls);
+
 unsigned http_server_connections(const HttpServer *s);
 
 /* http_server_stop: listeners are closed now, idle connections too, the others when their exchanges have ended, however long that

@@ -9,7 +9,8 @@
 #undef ERR_STATE
 
 struct TlsContext {
-	SSL_CTX *ssl;
+	SSL_CTX **ssl; /* one for each certificate */
+	size_t n;
 	unsigned refs; /* one for the owner, one for each connection; all in one thread */
 };
 
@@ -23,6 +24,11 @@ struct Tls {
 static void close_ssl_context(SSL_CTX **c)
 {
 	SSL_CTX_free(*c);
+}
+
+static void close_context(TlsContext **c)
+{
+	tls_context_free(*c);
 }
 
 /* The newest reason in OpenSSL's queue, which is emptied. */
@@ -60,26 +66,55 @@ static int set_client_ca(SSL_CTX *ssl, const TlsServerOptions *o, Err *e)
 	return 0;
 }
 
-int tls_server_new(const TlsServerOptions *o, TlsContext **ret, Err *e)
+/* RFC 6066 section 3. Names are compared as a client compares them, wildcards included. */
+static int choose_certificate(SSL *ssl, int *alert, void *arg)
+{
+	const TlsContext *c = arg;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	(void)alert;
+	for (size_t i = 0; name && i < c->n; i++) {
+		if (X509_check_host(SSL_CTX_get0_certificate(c->ssl[i]), name, 0, 0, NULL) != 1) continue;
+		SSL_set_SSL_CTX(ssl, c->ssl[i]);
+		break;
+	}
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int new_ssl_context(const TlsServerOptions *o, const TlsCertificate *pair, SSL_CTX **ret, Err *e)
 {
 	static const unsigned char session_context[] = "skep";
-	ERR_clear_error();
 	SSL_CTX *ssl AUTO(close_ssl_context) = SSL_CTX_new(TLS_server_method());
-	AUTO_FREE TlsContext *c = calloc(1, sizeof *c);
-	if (!ssl || !c) return err_set(e, ERR_RESOURCE, ENOMEM, "TLS: no memory");
+	if (!ssl) return err_set(e, ERR_RESOURCE, ENOMEM, "TLS: no memory");
 	SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 					 SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_session_id_context(ssl, session_context, sizeof session_context - 1);
 	SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
-	if (SSL_CTX_use_certificate_chain_file(ssl, o->cert) != 1) return refuse(e, "certificate", o->cert);
-	if (SSL_CTX_use_PrivateKey_file(ssl, o->key, SSL_FILETYPE_PEM) != 1) return refuse(e, "key", o->key);
-	if (SSL_CTX_check_private_key(ssl) != 1) return refuse(e, "key", o->key);
+	if (SSL_CTX_use_certificate_chain_file(ssl, pair->cert) != 1) return refuse(e, "certificate", pair->cert);
+	if (SSL_CTX_use_PrivateKey_file(ssl, pair->key, SSL_FILETYPE_PEM) != 1) return refuse(e, "key", pair->key);
+	if (SSL_CTX_check_private_key(ssl) != 1) return refuse(e, "key", pair->key);
 	int r = set_client_ca(ssl, o, e);
-	if (r < 0) return r;
-	c->ssl = take(ssl);
+	if (r >= 0) *ret = take(ssl);
+	return r;
+}
+
+int tls_server_new(const TlsServerOptions *o, TlsContext **ret, Err *e)
+{
+	ERR_clear_error();
+	TlsContext *c AUTO(close_context) = calloc(1, sizeof *c);
+	if (!c) return err_set(e, ERR_RESOURCE, ENOMEM, "TLS: no memory");
 	c->refs = 1;
+	c->ssl = calloc(o->n, sizeof(SSL_CTX *));
+	if (!c->ssl) return err_set(e, ERR_RESOURCE, ENOMEM, "TLS: no memory");
+	for (; c->n < o->n; c->n++) {
+		int r = new_ssl_context(o, &o->certificates[c->n], &c->ssl[c->n], e);
+		if (r < 0) return r;
+	}
+	if (c->n > 1) {
+		SSL_CTX_set_tlsext_servername_callback(c->ssl[0], choose_certificate);
+		SSL_CTX_set_tlsext_servername_arg(c->ssl[0], c);
+	}
 	*ret = take(c);
 	return 0;
 }
@@ -87,7 +122,9 @@ int tls_server_new(const TlsServerOptions *o, TlsContext **ret, Err *e)
 void tls_context_free(TlsContext *c)
 {
 	if (!c || --c->refs) return;
-	SSL_CTX_free(c->ssl);
+	for (size_t i = 0; i < c->n; i++)
+		SSL_CTX_free(c->ssl[i]);
+	free(c->ssl);
 	free(c);
 }
 
@@ -95,7 +132,7 @@ int tls_accept(TlsContext *c, int fd, Tls **ret)
 {
 	AUTO_FREE Tls *t = calloc(1, sizeof *t);
 	if (!t) return -ENOMEM;
-	t->ssl = SSL_new(c->ssl);
+	t->ssl = SSL_new(c->ssl[0]);
 	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1) {
 		SSL_free(t->ssl);
 		ERR_clear_error();

@@ -1,6 +1,7 @@
 /* tls.h: TLS 1.2 and 1.3 on a non-blocking socket. The only user of OpenSSL's SSL.
  *
- * One certificate, chosen without SNI. Calls return -EAGAIN when the socket has to become readable (or, tls_wants_write,
+ * Of several certificates the first that is for the name the client asks for (SNI) is shown; the first of all to who asks for none, or for one that is
+ * in none. Calls return -EAGAIN when the socket has to become readable (or, tls_wants_write,
  * writable) first. Nothing here blocks or prints; OpenSSL's error queue is emptied by each call.
  */
 #pragma once
@@ -10,10 +11,16 @@
 typedef struct TlsContext TlsContext;
 typedef struct Tls Tls;
 
+/* TlsCertificate: PEM files; cert holds the chain. */
+typedef struct TlsCertificate {
+	const char *cert, *key;
+} TlsCertificate;
+
 typedef struct TlsServerOptions {
-	const char *cert, *key; /* PEM files; cert holds the chain */
-	const char *client_ca;  /* PEM file: clients need a certificate of these; NULL: none is asked for */
-	bool client_optional;   /* with client_ca: a client may come without one, but not with a wrong one */
+	const TlsCertificate *certificates;
+	size_t n;              /* at least 1 */
+	const char *client_ca; /* PEM file: clients need a certificate of these; NULL: none is asked for */
+	bool client_optional;  /* with client_ca: a client may come without one, but not with a wrong one */
 } TlsServerOptions;
 
 /* tls_server_new: TLS 1.2 or later, ALPN "h2" and "http/1.1". */

@@ -29,9 +29,13 @@ BIND_TABLE(gc_table, "gc", RegistryGc, ROW(RegistryGc, "interval", BIND_U64, int
 	   ROW(RegistryGc, "retention", BIND_LIST, retention, .sub = &retention_table));
 BIND_TABLE(webhook_table, "webhook", RegistryWebhook, ROW(RegistryWebhook, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
 	   ROW(RegistryWebhook, "repositories", BIND_STRINGS, repositories), ROW(RegistryWebhook, "events", BIND_STRINGS, events));
+BIND_TABLE(certificate_table, "certificate", RegistryCertificate,
+	   ROW(RegistryCertificate, "certificate", BIND_STRING, certificate, .flags = BIND_REQUIRED),
+	   ROW(RegistryCertificate, "key", BIND_STRING, key, .flags = BIND_REQUIRED));
 BIND_TABLE(tls_table, "tls", RegistryTls, ROW(RegistryTls, "certificate", BIND_STRING, certificate, .flags = BIND_REQUIRED),
-	   ROW(RegistryTls, "key", BIND_STRING, key, .flags = BIND_REQUIRED), ROW(RegistryTls, "clientCA", BIND_STRING, client_ca),
-	   ROW(RegistryTls, "clientRequired", BIND_BOOL, client_required));
+	   ROW(RegistryTls, "key", BIND_STRING, key, .flags = BIND_REQUIRED),
+	   ROW(RegistryTls, "certificates", BIND_LIST, certificates, .sub = &certificate_table),
+	   ROW(RegistryTls, "clientCA", BIND_STRING, client_ca), ROW(RegistryTls, "clientRequired", BIND_BOOL, client_required));
 BIND_TABLE(auth_table, "auth", RegistryAuth, ROW(RegistryAuth, "htpasswd", BIND_STRING, htpasswd),
 	   ROW(RegistryAuth, "token", BIND_BOOL, token), ROW(RegistryAuth, "realm", BIND_STRING, realm),
 	   ROW(RegistryAuth, "service", BIND_STRING, service), ROW(RegistryAuth, "tokenLifetime", BIND_U64, token_lifetime),

@@ -34,8 +34,15 @@ typedef struct RegistryWebhook {
 	StrList events;       /* push, delete, mount; empty: all these; pull, which is told only when it is asked for */
 } RegistryWebhook;
 
+/* PEM files. */
+typedef struct RegistryCertificate {
+	const char *certificate, *key;
+} RegistryCertificate;
+
 typedef struct RegistryTls {
-	const char *certificate, *key, *client_ca; /* client_ca: client certificates are asked for and name the user */
+	const char *certificate, *key;             /* for clients that ask for no name, or for one that no certificate is for */
+	LIST_OF(RegistryCertificate) certificates; /* more: the first that is for the name asked for */
+	const char *client_ca;                     /* client certificates are asked for and name the user */
 	bool client_required;
 } RegistryTls;
 

@@ -118,17 +118,45 @@ static void stop(Registry *reg)
 	all_gone(reg);
 }
 
+/* read_certificates: nothing without TLS. */
+static int read_certificates(Registry *reg, TlsContext **ret, Err *e)
+{
+	const RegistryTls *t = &reg->o->tls;
+	size_t n = t->certificates.n;
+	if (!t->certificate) return 0;
+	AUTO_FREE TlsCertificate *all = calloc(n + 1, sizeof *all);
+	if (!all) return err_sys(e, ENOMEM, "read the certificates");
+	all[0] = (TlsCertificate){ t->certificate, t->key };
+	for (size_t i = 0; i < n; i++)
+		all[i + 1] = (TlsCertificate){ t->certificates.items[i].certificate, t->certificates.items[i].key };
+	TlsServerOptions options = { .certificates = all, .n = n + 1, .client_ca = t->client_ca, .client_optional = !t->client_required };
+	return tls_server_new(&options, ret, e);
+}
+
+/* Connections that there are keep the certificates that they began with. */
+static void reload(Registry *reg)
+{
+	Err e = ERR_INIT;
+	TlsContext *fresh = NULL;
+	if (auth_reload(reg, &e) < 0) log_write(reg->log, LOG_ERROR, "the old passwords stay: %s", e.msg);
+	e = (Err)ERR_INIT;
+	int r = read_certificates(reg, &fresh, &e);
+	if (r < 0) log_write(reg->log, LOG_ERROR, "the old certificates stay: %s", e.msg);
+	if (!fresh) return;
+	http_server_set_tls(reg->http, fresh);
+	tls_context_free(reg->tls);
+	reg->tls = fresh;
+}
+
 static void on_signal(void *arg, const struct signalfd_siginfo *info)
 {
 	Registry *reg = arg;
-	Err e = ERR_INIT;
-	if (info->ssi_signo == SIGUSR1) {
+	if (info->ssi_signo == SIGUSR1)
 		collector_start(reg);
-	} else if (info->ssi_signo == SIGHUP) {
-		if (auth_reload(reg, &e) < 0) log_write(reg->log, LOG_ERROR, "the old passwords stay: %s", e.msg);
-	} else {
+	else if (info->ssi_signo == SIGHUP)
+		reload(reg);
+	else
 		stop(reg);
-	}
 }
 
 /* ---- the beginning ---- */
@@ -162,16 +190,6 @@ static int start_http(Registry *reg, Err *e)
 	return r < 0 ? r : http_server_listen(reg->metrics_http, o->metrics_listen, e);
 }
 
-static int start_tls(Registry *reg, Err *e)
-{
-	const RegistryTls *t = &reg->o->tls;
-	if (!t->certificate) return 0;
-	TlsServerOptions options = {
-		.cert = t->certificate, .key = t->key, .client_ca = t->client_ca, .client_optional = !t->client_required
-	};
-	return tls_server_new(&options, &reg->tls, e);
-}
-
 static int start_signals(Registry *reg, Err *e)
 {
 	sigset_t set;
@@ -198,7 +216,7 @@ static int start(Registry *reg, Err *e)
 	const WorkQueueOptions workers = { .name = "the registry", .threads = reg->o->threads, .stack = WORKER_STACK };
 	if (r >= 0) r = work_queue_new(&reg->loop, &workers, &reg->workers, e);
 	if (r >= 0) r = auth_init(reg, e);
-	if (r >= 0) r = start_tls(reg, e);
+	if (r >= 0) r = read_certificates(reg, &reg->tls, e);
 	return r < 0 ? r : start_http(reg, e);
 }
 

@@ -344,13 +344,16 @@ static int64_t ms(const char *s)
 	return v * 1000000;
 }
 
+enum { CERTIFICATES_MAX = 4 };
+static TlsCertificate certificates[CERTIFICATES_MAX];
+
 /* "name=value"; false: an address. */
 static bool option(const char *arg, HttpServerOptions *o, TlsServerOptions *t)
 {
 	Str name, value;
 	if (!str_cut(str_of(arg), '=', &name, &value)) return false;
-	if (str_eq(name, "cert")) t->cert = value.p;
-	if (str_eq(name, "key")) t->key = value.p;
+	if (str_eq(name, "cert")) certificates[t->n++ % CERTIFICATES_MAX].cert = value.p; /* its key follows */
+	if (str_eq(name, "key")) certificates[(t->n - 1) % CERTIFICATES_MAX].key = value.p;
 	if (str_eq(name, "ca")) t->client_ca = value.p;
 	if (str_eq(name, "optional")) t->client_optional = true;
 	if (str_eq(name, "header")) o->header_timeout = ms(value.p);
@@ -369,16 +372,16 @@ static int fail(const Err *e)
 int main(int argc, char **argv)
 {
 	HttpServerOptions o = { .server_name = "skep-test", .handle = handle, .stopped = stopped };
-	TlsServerOptions t = { 0 };
+	TlsServerOptions t = { .certificates = certificates };
 	Err e = ERR_INIT;
 	for (size_t i = 0; i < PATTERN; i++)
 		pattern[i] = (char)('a' + i % 26);
 	for (int i = 1; i < argc; i++)
 		(void)option(argv[i], &o, &t);
-	if (t.cert && tls_server_new(&t, &o.tls, &e) < 0) return fail(&e);
+	if (t.n && tls_server_new(&t, &o.tls, &e) < 0) return fail(&e);
 	if (loop_init(&loop) < 0 || http_server_new(&loop, &o, &server, &e) < 0) return fail(&e);
 	for (int i = 1; i < argc; i++)
-		if (!option(argv[i], &o, &t) && http_server_listen(server, argv[i], &e) < 0) return fail(&e);
+		if (!strchr(argv[i], '=') && http_server_listen(server, argv[i], &e) < 0) return fail(&e);
 	printf("port %d\n", http_server_port(server));
 	fflush(stdout);
 	int r = loop_run(&loop);

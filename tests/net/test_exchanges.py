@@ -1,8 +1,13 @@
 """Requests and responses, by HTTP/1.1 and HTTP/2, plain and over TLS, with curl."""
 import hashlib
 import os
+import socket
+import ssl
+import subprocess
 
 import pytest
+
+from conftest import openssl
 
 
 @pytest.fixture
@@ -182,3 +187,36 @@ def test_v6(start):
         if "onnect" not in str(e):
             raise
         pytest.skip("no IPv6 loopback here")
+
+
+def subject_for(server, name=None):
+    """The common name in the certificate that a client is shown who asks for that name."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", server.port)) as s, context.wrap_socket(s, server_hostname=name) as tls:
+        der = tls.getpeercert(True)
+    text = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"], input=der, capture_output=True, check=True).stdout.decode()
+    return text.rpartition("CN = ")[2].strip()
+
+
+def test_certificates_by_name(start, keys, tmp_path):
+    """SNI: the first that is for the name; the first of all for who asks for none, or for another."""
+    options = []
+    for n, names in enumerate(["DNS:first.test", "DNS:second.test,DNS:*.wild.test", "DNS:second.test,DNS:third.test"]):
+        openssl(tmp_path, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{n}.key", "-out", f"{n}.pem",
+                "-subj", f"/CN=number {n}", "-addext", f"subjectAltName={names}", "-days", "2")
+        options += [f"cert={tmp_path}/{n}.pem", f"key={tmp_path}/{n}.key"]
+    server = start(*options, f"ca={keys}/ca.pem", "optional=1", tls=True)
+    shown = {name: subject_for(server, name) for name in (None, "first.test", "second.test", "SECOND.test", "a.wild.test", "b.a.wild.test", "third.test", "x.test")}
+    assert shown == {None: "number 0", "first.test": "number 0", "second.test": "number 1", "SECOND.test": "number 1", "a.wild.test": "number 1",
+                     "b.a.wild.test": "number 0", "third.test": "number 2", "x.test": "number 0"}
+    # what else there is to TLS holds for each of them
+    for name in "first.test", "third.test":
+        flags = ["--resolve", f"{name}:{server.port}:127.0.0.1", "-k"]
+        url = f"https://{name}:{server.port}/info"
+        client = ["--cert", f"{keys}/client.pem", "--key", f"{keys}/client.key"]
+        assert "cert=client one\n" in subprocess.run(["curl", "-sS", *flags, *client, url], capture_output=True, text=True, check=True).stdout
+        stranger = ["--cert", f"{keys}/stranger.pem", "--key", f"{keys}/stranger.key"]
+        assert subprocess.run(["curl", "-sS", *flags, *stranger, url], capture_output=True, check=False).returncode != 0
+        done = subprocess.run(["curl", "-sS", *flags, "--http2", "-o", tmp_path / "x", "-w", "%{http_version}", url], capture_output=True, text=True, check=True)
+        assert done.stdout == "2"

@@ -15,7 +15,7 @@ import time
 import urllib.parse
 
 import pytest
-from conftest import Client, digest, raw, wait_for
+from conftest import WORKER, Client, digest, raw, wait_for
 
 RULES = [
     {"repositories": ["team/**"], "users": ["alice"], "actions": ["pull", "push", "delete"]},
@@ -226,6 +226,59 @@ def test_tls_and_client_certificates(make, tmp_path):
     blob = bytes(1 << 20)
     it = alice.push("team/x", blob)
     assert alice("GET", f"/v2/team/x/blobs/{it}").body == blob
+
+
+def self_signed(directory, file, subject, *names):
+    more = ["-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)] if names else []
+    openssl(directory, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{file}.key", "-out", f"{file}.pem",
+            "-subj", f"/CN={subject}", *more)
+    return {"certificate": str(directory / f"{file}.pem"), "key": str(directory / f"{file}.key")}
+
+
+def shown_to(port, name, directory):
+    """The subject of the certificate for who asks for that name."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as s, context.wrap_socket(s, server_hostname=name) as tls:
+        (directory / "shown.der").write_bytes(tls.getpeercert(True))
+    done = subprocess.run(["openssl", "x509", "-inform", "DER", "-in", directory / "shown.der", "-noout", "-subject"], capture_output=True, text=True, check=True)
+    return done.stdout.strip().rpartition(" ")[2]
+
+
+def test_several_certificates_and_new_ones(make, tmp_path):
+    tls = {**self_signed(tmp_path, "a", "one", "a.test"), "certificates": [self_signed(tmp_path, "b", "two", "b.test")]}
+    registry = make(tls=tls).start()
+    assert [shown_to(registry.port, name, tmp_path) for name in (None, "a.test", "b.test")] == ["one", "one", "two"]
+    context = ssl.create_default_context(cafile=tmp_path / "b.pem")
+    with socket.create_connection(("127.0.0.1", registry.port)) as s, context.wrap_socket(s, server_hostname="b.test") as old:
+        self_signed(tmp_path, "b", "three", "b.test")
+        registry.process.send_signal(1)
+        wait_for(lambda: shown_to(registry.port, "b.test", tmp_path) == "three")
+        old.sendall(b"GET /v2/ HTTP/1.1\r\nHost: b.test\r\n\r\n")  # begun with the one before
+        assert old.recv(100).startswith(b"HTTP/1.1 200")
+    (tmp_path / "b.pem").write_text("nonsense")
+    registry.process.send_signal(1)
+    wait_for(lambda: "the old certificates stay" in registry.log.read_text())
+    assert shown_to(registry.port, "b.test", tmp_path) == "three"
+
+
+def test_several_certificates_by_the_command(tmp_path):
+    skep = WORKER.parent / "skep"
+    if not skep.exists():
+        pytest.skip("skep was not built")
+    line = [skep, "registry", "serve", "--root", tmp_path / "root", "--listen", "127.0.0.1:0"]
+    for file, subject, name in (("a", "one", "a.test"), ("b", "two", "b.test")):
+        pair = self_signed(tmp_path, file, subject, name)
+        line += ["--tls-cert", pair["certificate"], "--tls-key", pair["key"]]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        try:
+            port = int(re.search(rb"port (\d+)", p.stdout.readline()).group(1))
+            assert [shown_to(port, name, tmp_path) for name in ("b.test", "a.test")] == ["two", "one"]
+        finally:
+            p.terminate()
+    assert p.returncode == 0
+    bad = subprocess.run([*line, "--tls-cert", tmp_path / "a.pem"], capture_output=True, text=True, check=False, timeout=60)
+    assert bad.returncode != 0 and "each certificate needs its key" in bad.stderr
 
 
 # ---- hostile and many clients ----

@@ -24,8 +24,6 @@ static void take_flags(const Invocation *in, RegistryOptions *o)
 {
 	const StrList *listen = option_list(in, "listen");
 	if (listen->n) o->listen = *listen;
-	take_text(in, "tls-cert", &o->tls.certificate);
-	take_text(in, "tls-key", &o->tls.key);
 	take_text(in, "tls-client-ca", &o->tls.client_ca);
 	take_text(in, "htpasswd", &o->auth.htpasswd);
 	take_text(in, "metrics-listen", &o->metrics_listen);
@@ -37,6 +35,23 @@ static void take_flags(const Invocation *in, RegistryOptions *o)
 	if (option_switch(in, "sparse")) o->sparse = true;
 	if (option_switch(in, "access-log")) o->access_log = true;
 	if (option_is_set(in, "threads")) o->threads = (uint32_t)option_number(in, "threads");
+}
+
+/* Pairs in their order, in the place of what the file says. */
+static int take_certificates(const Invocation *in, RegistryOptions *o, Err *e)
+{
+	const StrList *certs = option_list(in, "tls-cert"), *keys = option_list(in, "tls-key");
+	if (certs->n != keys->n) return err_set(e, ERR_USAGE, EINVAL, "--tls-cert and --tls-key: each certificate needs its key");
+	if (!certs->n) return 0;
+	RegistryCertificate *all = arena_array(in->arena, certs->n, sizeof *all);
+	if (!all) return err_sys(e, ENOMEM, "--tls-cert");
+	for (size_t i = 0; i < certs->n; i++)
+		all[i] = (RegistryCertificate){ certs->items[i], keys->items[i] };
+	o->tls.certificate = all[0].certificate;
+	o->tls.key = all[0].key;
+	o->tls.certificates.items = all + 1;
+	o->tls.certificates.n = certs->n - 1;
+	return 0;
 }
 
 /* PREFIX=URL: in the place of what the file says of that prefix. */
@@ -81,7 +96,7 @@ int registry_serve_run(Invocation *in, Err *e)
 	int r = read_options(in, &o, e);
 	if (r < 0) return r;
 	take_flags(in, &o);
-	if ((r = take_proxies(in, &o, e)) < 0) return r;
+	if ((r = take_certificates(in, &o, e)) < 0 || (r = take_proxies(in, &o, e)) < 0) return r;
 	if ((r = registry_options_check(&o, in->arena, e)) < 0) return r;
 	return registry_serve(&o, &in->log, tell_ready, &o, e);
 }

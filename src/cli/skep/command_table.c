@@ -286,14 +286,15 @@ static const Command command_table[] = {
 	{ .name = "registry serve",
 	  .summary = "Serve images to docker, podman, containerd and skep",
 	  .details =
-		  "Options come from --config-file (a JSON file) and from the command line, which counts more. SIGHUP reads the password file again, "
+		  "Options come from --config-file (a JSON file) and from the command line, which counts more. SIGHUP reads passwords and certificates again, "
 		  "SIGUSR1 starts a collection, SIGTERM ends it after what is under way.",
 	  .options = OPTIONS(
 		  REGISTRY_OPTIONS,
 		  LIST("listen", 0, "ADDRESS", "Listen there: HOST:PORT, [IPv6]:PORT, :PORT or unix:/path (default: 127.0.0.1:5000)"),
 		  VALUE("metrics-listen", 0, "ADDRESS", "Serve /metrics and /healthz there instead"),
-		  VALUE("tls-cert", 0, "FILE", "Serve TLS with this certificate chain (PEM)"),
-		  VALUE("tls-key", 0, "FILE", "The certificate's key (PEM)"),
+		  LIST("tls-cert", 0, "FILE",
+		       "Serve TLS with this certificate chain (PEM); of several, each with its key, the one for the name asked for"),
+		  LIST("tls-key", 0, "FILE", "The certificate's key (PEM)"),
 		  VALUE("tls-client-ca", 0, "FILE", "Ask clients for certificates of this authority; they name the user"),
 		  SWITCH("tls-client-required", 0, "Refuse clients without one"),
 		  VALUE("htpasswd", 0, "FILE", "Users and their passwords (bcrypt), as htpasswd -B writes them"),
