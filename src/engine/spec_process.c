@@ -272,10 +272,10 @@ static int add_ulimit(Rlimits *l, const Ulimit *u, const Machine *m, Err *e)
 			       (long long)u->soft, (long long)u->hard);
 	uint64_t most = machine_rlimit(m, type);
 	if (r->hard <= most) return 0;
-	return err_set(
-		e, ERR_PERMISSION, EPERM,
-		"ulimit %s: a hard limit of %lld was asked for, but this machine grants no more than %llu (more needs CAP_SYS_RESOURCE)",
-		u->name, (long long)u->hard, (unsigned long long)most);
+	return err_set(e, ERR_PERMISSION, EPERM,
+		       "ulimit %s: a hard limit of %lld was asked for, but this machine grants no more than %llu (%s)", u->name,
+		       (long long)u->hard, (unsigned long long)most,
+		       m->capabilities & CAP_BIT(CAP_SYS_RESOURCE) ? "fs.nr_open" : "more needs CAP_SYS_RESOURCE");
 }
 
 int rlimits_of(const HostConfig *h, const Machine *m, Arena *a, Rlimits *ret, Err *e)

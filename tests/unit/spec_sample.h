@@ -24,14 +24,14 @@ typedef struct Sample {
 	OciSpec spec;
 } Sample;
 
-static void sample_done(Sample *s)
+static inline void sample_done(Sample *s)
 {
 	arena_done(&s->arena);
 }
 #define AUTO_SAMPLE AUTO(sample_done) Sample
 
 /* A machine that has everything, and on which nothing has to be looked up. */
-static void sample_machine(Machine *m, Arena *a)
+static inline void sample_machine(Machine *m, Arena *a)
 {
 	*m = (Machine){ .arena = a,
 			.known = ~UINT64_C(0),
@@ -48,7 +48,7 @@ static void sample_machine(Machine *m, Arena *a)
 }
 
 /* Documents here are written with ' for ". */
-static void sample_parse(Sample *s, const BindTable *t, const char *quoted, void *to)
+static inline void sample_parse(Sample *s, const BindTable *t, const char *quoted, void *to)
 {
 	char *text = arena_strdup(&s->arena, quoted);
 	assert_non_null(text);
@@ -59,7 +59,7 @@ static void sample_parse(Sample *s, const BindTable *t, const char *quoted, void
 		fail_msg("%s: %s", quoted, s->e.msg);
 }
 
-static void sample_init(Sample *s, const char *config, const char *host)
+static inline void sample_init(Sample *s, const char *config, const char *host)
 {
 	*s = (Sample){ .arena = ARENA_INIT(SAMPLE_MAX), .e = ERR_INIT };
 	sample_machine(&s->machine, &s->arena);
@@ -70,13 +70,13 @@ static void sample_init(Sample *s, const char *config, const char *host)
 	};
 }
 
-static void sample_make(Sample *s)
+static inline void sample_make(Sample *s)
 {
 	s->r = spec_make(&s->in, &s->arena, &s->spec, &s->e);
 }
 
 /* What is written is read again as it was. */
-static void sample_round_trip(Sample *s)
+static inline void sample_round_trip(Sample *s)
 {
 	AUTO_BUF first = BUF_INIT(SAMPLE_MAX), second = BUF_INIT(SAMPLE_MAX);
 	OciSpec again;
@@ -90,7 +90,7 @@ static void sample_round_trip(Sample *s)
 }
 
 /* A translation that must succeed. */
-static void sample_accept(Sample *s)
+static inline void sample_accept(Sample *s)
 {
 	sample_make(s);
 	if (s->r < 0) fail_msg("refused: %s", s->e.msg);
