@@ -1,0 +1,23 @@
+# What the lines of a case can use besides $D (the client), $I (the image) and $N (the network of containers: none).
+
+# await TEXT COMMAND…: repeats the command until it prints the text. For what happens by itself in an engine.
+await() {
+	awaited=$1
+	shift
+	for _ in $(seq 400); do
+		case $("$@" 2>&1) in *"$awaited"*) return 0 ;; esac
+		sleep 0.05
+	done
+	echo "not within 20 s: $awaited" >&2
+	return 1
+}
+
+# tty COMMAND: on a terminal of 80 columns and 24 lines; input is typed there.
+tty() {
+	script -qec "stty rows 24 cols 80; $1" /dev/null
+}
+
+# keys FILE: the keys of a JSON document, sorted, one a line: for what has other values on each machine.
+keys() {
+	tr -d '\n' <"$1" | grep -o '"[A-Za-z][A-Za-z0-9]*":' | sort -u
+}
