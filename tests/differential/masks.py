@@ -11,9 +11,11 @@ ALWAYS = [
     (re.compile(r"\b(?!0001-01-01)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4} [A-Z]+)?"), "<date>"),
     (re.compile(r"^(?:docker|skep): ", re.M), "$D: "),
     (re.compile(r"(?<=['`\"])(?:docker|skep) (?=[a-z-])"), "$D "),
+    (re.compile(r"(?<=unknown command: )(?:docker|skep) "), "$D "),
     (re.compile(r"^Usage:(\s+)(?:docker|skep) ", re.M), r"Usage:\1$D "),
     (re.compile(r"^(?:See|SRun) (?='\$D [^']* --help' for more information$)", re.M), "Run "), # docker 28 has all three
     (re.compile(r"Error response from daemon: "), ""), # there is none
+    (re.compile(r'^time="[^"]*" level=error msg="error waiting for container: context canceled"\n', re.M), ""), # older clients, now and then
     (re.compile(CHAIN), ""),
     (re.compile(r": unknown\.?$", re.M), ""),
 ]

@@ -12,9 +12,9 @@ await() {
 	return 1
 }
 
-# tty COMMAND: on a terminal of 80 columns and 24 lines; input is typed there.
+# tty COMMAND: on a terminal of 80 columns and 24 lines; what is on standard input is typed there.
 tty() {
-	script -qec "stty rows 24 cols 80; $1" /dev/null
+	"$HELP/terminal.py" "$1"
 }
 
 # keys FILE: the keys of a JSON document, sorted, one a line: for what has other values on each machine.

@@ -11,7 +11,7 @@ import time
 import masks
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-PRELUDE = f"{TOP}/tests/differential/prelude.sh"
+HELP = f"{TOP}/tests/differential" # of the lines of cases
 PLACE = "/run/here" # the folder of a case is here, on both sides
 IMAGE = "busybox"
 DEADLINE = 120 # seconds for a case, and for a daemon to answer
@@ -68,12 +68,13 @@ class Side:
 
     def __init__(self, name, folder, d, environment, places):
         self.name, self.folder, self.d, self.places = name, folder, d, places
-        self.environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": f"{folder}/home", "LC_ALL": "C.UTF-8",
-                            "TERM": "xterm", "D": d, "I": IMAGE, "N": "--network none", **environment}
+        self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": f"{folder}/home", "LC_ALL": "C.UTF-8",
+                            "TERM": "xterm", "HELP": folder, "D": d, "I": IMAGE, "N": "--network none", **environment}
         self.process = None
         for path in (f"{folder}/home", f"{folder}/work", f"{folder}/io"):
             os.makedirs(path)
-        shutil.copy(PRELUDE, f"{folder}/prelude.sh")
+        for name in ("prelude.sh", "terminal.py"):
+            shutil.copy(f"{HELP}/{name}", folder)
 
     def enter(self, argv, tree="", log=None):
         """Starts the process that the namespace belongs to."""
