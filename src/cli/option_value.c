@@ -1,4 +1,6 @@
 /* option_value.c: values of options by kind: docker's words for what is wrong with one. */
+#include <ctype.h>
+
 #include "base/duration.h"
 #include "base/size.h"
 #include "cli/command.h"
@@ -72,23 +74,68 @@ static int set_integer(const Option *o, OptionValue *v, const char *text, Err *e
 	return 0;
 }
 
-/* Billionths, exactly: a double would make 0.3 a neighbour of it. */
+static int not_rational(const char *text, Err *e)
+{
+	return err_set(e, ERR_USAGE, EINVAL, "failed to parse %.*s as a rational number", SHOWN, text);
+}
+
+/* digits[.digits][e[+-]digits] as number * 10^exponent, exactly: a double would make 0.3 a neighbour of it. */
+static int parse_decimal(Str s, uint64_t *ret, int64_t *exponent)
+{
+	size_t digits = 0, i = 0;
+	bool point = false;
+	Str power = { s.p, 0 };
+	*ret = 0;
+	*exponent = 0;
+	for (; i < s.n && (isdigit((unsigned char)s.p[i]) || (s.p[i] == '.' && !point)); i++) {
+		if (s.p[i] == '.') {
+			point = true;
+			continue;
+		}
+		digits++;
+		if (*ret > (UINT64_MAX - 9) / 10) return -ERANGE;
+		*ret = *ret * 10 + (uint64_t)(s.p[i] - '0');
+		*exponent -= point;
+	}
+	if (!digits) return -EINVAL;
+	if (i < s.n && (s.p[i] == 'e' || s.p[i] == 'E')) power = (Str){ s.p + i + 1, s.n - i - 1 };
+	if (power.n > 1 && *power.p == '+' && power.p[1] != '-') power = (Str){ power.p + 1, power.n - 1 };
+	if (i == s.n) return 0;
+	int64_t n;
+	if (!power.n || str_to_i64(power, &n) < 0 || n < -100 || n > 100) return -EINVAL;
+	*exponent += n;
+	return 0;
+}
+
+/* n * 10^exponent, when that is a whole number. -EDOM: it is not. */
+static int scale(uint64_t *n, int64_t exponent)
+{
+	for (; exponent > 0 && *n; exponent--)
+		if (__builtin_mul_overflow(*n, 10, n)) return -ERANGE;
+	for (; exponent < 0 && *n; exponent++) {
+		if (*n % 10) return -EDOM;
+		*n /= 10;
+	}
+	return 0;
+}
+
+/* "1.5", "-2", "1e-1", "3/4", in billionths. */
 static int set_decimal(OptionValue *v, const char *text, Err *e)
 {
-	Str whole, fraction;
-	bool point = str_cut(str_of(text), '.', &whole, &fraction);
-	uint64_t n = 0, billionths = 0;
-	while (fraction.n > 9 && fraction.p[fraction.n - 1] == '0')
-		fraction.n--;
-	if ((!whole.n && !fraction.n) || (whole.n && str_to_u64(whole, &n) == -EINVAL) ||
-	    (point && fraction.n && str_to_u64(fraction, &billionths) == -EINVAL))
-		return err_set(e, ERR_USAGE, EINVAL, "failed to parse %.*s as a rational number", SHOWN, text);
-	if (fraction.n > 9) return err_set(e, ERR_USAGE, EINVAL, "value is too precise");
-	for (size_t i = fraction.n; i < 9; i++)
-		billionths *= 10;
-	if (n > INT64_MAX / 1000000000 - 1 || str_to_u64(whole.n ? whole : STR("0"), &n) < 0)
-		return err_set(e, ERR_USAGE, ERANGE, "value out of range: %.*s", SHOWN, text);
-	v->number = (int64_t)(n * 1000000000 + billionths);
+	bool negative = *text == '-';
+	Str s = str_of(*text == '-' || *text == '+' ? text + 1 : text), number, divisor;
+	uint64_t n = 0, d = 1;
+	int64_t exponent = 0;
+	bool fraction = str_cut(s, '/', &number, &divisor);
+	int r = fraction ? str_to_u64(number, &n) : parse_decimal(number, &n, &exponent);
+	if (r >= 0 && fraction) r = str_to_u64(divisor, &d);
+	if (r == -EINVAL || !d) return not_rational(text, e);
+	if (r >= 0) r = scale(&n, exponent + 9);
+	if (r >= 0 && n % d) r = -EDOM;
+	if (r == -EDOM) return err_set(e, ERR_USAGE, EINVAL, "value is too precise");
+	n /= d;
+	if (r < 0 || n > INT64_MAX) return err_set(e, ERR_USAGE, ERANGE, "value out of range: %.*s", SHOWN, text);
+	v->number = negative ? -(int64_t)n : (int64_t)n;
 	return 0;
 }
 

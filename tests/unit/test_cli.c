@@ -257,6 +257,58 @@ static void what_is_wrong_is_said_in_dockers_words(void **state)
 	assert_string_equal(l.e.msg, "unknown help topic: foo");
 }
 
+static void decimals_are_exact(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int64_t billionths;
+	} rows[] = { { "0.3", 300000000 },
+		     { ".5", 500000000 },
+		     { "2.", 2000000000 },
+		     { "+1", 1000000000 },
+		     { "-1.5", -1500000000 },
+		     { "1e-1", 100000000 },
+		     { "1.5E+1", 15000000000 },
+		     { "3/4", 750000000 },
+		     { "-2/2", -1000000000 },
+		     { "0", 0 },
+		     { "0e99", 0 },
+		     { "0.100000000000", 100000000 },
+		     { "9223372036.854775807", INT64_MAX } };
+	static const char *const wrong_ones[] = { "",
+						  ".",
+						  "1e",
+						  "1e+",
+						  "e1",
+						  "1/0",
+						  "1/",
+						  "/1",
+						  "1/2/3",
+						  "1.5/2",
+						  "--1",
+						  "+-1",
+						  "0x1",
+						  "1e1000",
+						  "1/3",
+						  "0.0000000001",
+						  "1e-11",
+						  "1e11",
+						  "9223372036.854775808" };
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_BUF line = BUF_INIT(200);
+		buf_printf(&line, "run|--cpus|%s|image", rows[i].text);
+		PARSE(l, buf_str(&line));
+		if (l.r < 0 || option_number(&l.in, "cpus") != rows[i].billionths) fail_msg("%s: %s", rows[i].text, l.e.msg);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong_ones); i++) {
+		AUTO_BUF line = BUF_INIT(200);
+		buf_printf(&line, "run|--cpus=%s|image", wrong_ones[i]);
+		PARSE(l, buf_str(&line));
+		if (l.r >= 0) fail_msg("%s was taken", wrong_ones[i]);
+	}
+}
+
 static void an_option_may_have_two_names(void **state)
 {
 	(void)state;
@@ -365,6 +417,7 @@ int main(void)
 		cmocka_unit_test(switches_take_a_value_behind_an_equals_sign_only),
 		cmocka_unit_test(values_have_types),
 		cmocka_unit_test(what_is_wrong_is_said_in_dockers_words),
+		cmocka_unit_test(decimals_are_exact),
 		cmocka_unit_test(an_option_may_have_two_names),
 		cmocka_unit_test(a_command_may_fail_like_a_wrong_option),
 		cmocka_unit_test(the_way_out_is_said_below),

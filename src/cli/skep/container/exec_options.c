@@ -39,5 +39,6 @@ int update_options_parse(Invocation *in, HostConfig *ret, Err *e)
 		any |= option_is_set(in, o->name);
 	if (!any) return err_set(e, ERR_USAGE, EINVAL, "you must provide one or more flags when using this command");
 	options_limits(in, ret);
+	if (option_number(in, "kernel-memory")) log_write(&in->log, LOG_WARN, "%s", KERNEL_MEMORY_WARNING);
 	return restart ? restart_policy_parse(restart, in->arena, &ret->restart_policy, e) : 0;
 }

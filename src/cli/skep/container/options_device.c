@@ -73,7 +73,7 @@ static int split_device(const char *text, Str parts[static 3], size_t *ret_n, Er
 	return 0;
 }
 
-/* "host[:container][:mode]" */
+/* "host[:container][:mode]"; what is shown later is cleaned where docker does it. */
 int device_parse(const char *text, Arena *a, DeviceMapping *ret, Err *e)
 {
 	Str parts[3];
@@ -88,7 +88,7 @@ int device_parse(const char *text, Arena *a, DeviceMapping *ret, Err *e)
 		return err_set(e, ERR_USAGE, EINVAL, "%.*s is not an absolute path", (int)(inside.n > SHOWN ? SHOWN : inside.n), inside.p);
 	const char *host = arena_str(a, parts[0]), *container = arena_str(a, inside);
 	if (host && !two_paths) host = path_clean(a, host);
-	if (container) container = path_clean(a, container);
+	if (container && n < 3) container = path_clean(a, container);
 	*ret = (DeviceMapping){ host, container, arena_str(a, mode) };
 	return host && container && ret->cgroup_permissions ? 0 : no_memory(e);
 }

@@ -37,12 +37,21 @@ static bool is_utf8(Str s)
 	return true;
 }
 
+/* With the bytes, as Go prints them. */
+static int bad_utf8(Str line, size_t number, Err *e)
+{
+	AUTO_BUF b = BUF_INIT(4 * SHOWN);
+	for (size_t i = 0; i < line.n && i < SHOWN; i++)
+		buf_printf(&b, "%s%u", i ? " " : "", (unsigned char)line.p[i]);
+	return err_set(e, ERR_USAGE, EINVAL, "invalid utf8 bytes at line %zu: [%s]", number, buf_str(&b));
+}
+
 /* One line, without its end. Values that are looked up may be missing: then so is the line. */
 static int take_line(Str line, size_t number, bool look_up, Arena *a, StrList *ret, Err *e)
 {
 	Str key, value;
 	if (line.n > LINE_MAX_BYTES) return err_set(e, ERR_USAGE, EFBIG, "line %zu is too long", number);
-	if (!is_utf8(line)) return err_set(e, ERR_USAGE, EINVAL, "invalid utf8 bytes at line %zu", number);
+	if (!is_utf8(line)) return bad_utf8(line, number, e);
 	if (number == 1 && str_starts(line, "\xef\xbb\xbf")) line = (Str){ line.p + 3, line.n - 3 };
 	while (line.n && isspace((unsigned char)*line.p))
 		line = (Str){ line.p + 1, line.n - 1 };

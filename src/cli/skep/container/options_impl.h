@@ -53,7 +53,8 @@ int environment_read(Invocation *in, StrList *ret, Err *e) MUST_USE; /* --env-fi
 int options_environment(const OptionParse *p) MUST_USE;
 int options_labels(const OptionParse *p) MUST_USE;
 
-/* options_volume.c, options_mount.c */
+/* options_volume.c, options_mount.c. volume_parse: *ret_source is the beginning of spec up to its first colon; empty for an anonymous volume. */
+int volume_parse(const char *spec, Str *ret_source, Err *e) MUST_USE;
 int check_mount(const char *text, Err *e);
 int mount_parse(const char *text, Arena *a, MountRequest *ret, Err *e) MUST_USE;
 int options_volumes(const OptionParse *p) MUST_USE;
@@ -62,6 +63,7 @@ int options_mounts(const OptionParse *p) MUST_USE;
 const char *absolute_path(Arena *a, const char *path) MUST_USE;
 
 /* options_resource.c */
+#define KERNEL_MEMORY_WARNING "Kernel memory is counted as memory, and has no limit of its own any more: --kernel-memory does nothing."
 int check_ulimit(const char *text, Err *e);
 int check_blkio_weight(const char *text, Err *e);
 int check_rate_bps(const char *text, Err *e);
@@ -119,3 +121,6 @@ int options_restart(const OptionParse *p) MUST_USE;
 
 /* csv.c: one record of comma-separated values, as Go's encoding/csv reads it: a field may stand in quotes, "" in it is one. -EINVAL. */
 int csv_parse(const char *text, Arena *a, StrList *ret, Err *e) MUST_USE;
+
+/* json_compact.c: appends to out; -EINVAL in Go's words. */
+int json_compact(Str text, Buf *out, Err *e) MUST_USE;

@@ -229,7 +229,6 @@ int options_network(const OptionParse *p)
 	if (r >= 0) r = check_networks(&l, p->e);
 	if (r < 0) return r;
 	p->to->host.network_mode = items[0].network;
-	p->to->config.mac_address = items[0].mac_address;
 	if (n > 1 || !asks_nothing(&items[0])) p->to->endpoints = l;
 	for (size_t i = 0; i < n; i++)
 		if (!has_addresses(&items[i])) items[i].addresses = NULL;

@@ -27,7 +27,7 @@ static int parse_port(Str s, uint32_t *ret, Err *e)
 static int parse_range(Str s, PortRange *ret, Err *e)
 {
 	Str first, last, more;
-	if (!s.n) return err_set(e, ERR_USAGE, EINVAL, "empty string specified for ports");
+	if (!s.n) return err_set(e, ERR_USAGE, EINVAL, "Empty string specified for ports.");
 	bool range = str_cut(s, '-', &first, &last);
 	if (range) str_cut(last, '-', &last, &more);
 	int r = parse_port(first, &ret->first, e);
@@ -35,7 +35,7 @@ static int parse_range(Str s, PortRange *ret, Err *e)
 	if (r < 0) return r;
 	if (!range) ret->last = ret->first;
 	if (ret->last < ret->first)
-		return err_set(e, ERR_USAGE, EINVAL, "invalid range specified for port: %.*s", (int)(s.n > SHOWN ? SHOWN : s.n), s.p);
+		return err_set(e, ERR_USAGE, EINVAL, "Invalid range specified for the Port: %.*s", (int)(s.n > SHOWN ? SHOWN : s.n), s.p);
 	return 0;
 }
 
@@ -60,26 +60,24 @@ static void split_parts(Str s, Str *ip, Str *host, Str *container)
 	*ip = s;
 }
 
+/* The address of this machine, without the brackets that IPv6 needs here. */
 static int parse_ip(Str *ip, Err *e)
 {
-	Str whole = *ip;
-	if (ip->n && *ip->p == '[') {
-		const char *end = memchr(ip->p, ']', ip->n);
-		const char *why = !end ? "missing ']' in address" : end + 1 != ip->p + ip->n ? "missing port in address" : NULL;
-		if (why)
-			return err_set(e, ERR_USAGE, EINVAL, "invalid IP address %.*s: address %.*s:: %s",
-				       (int)(whole.n > SHOWN ? SHOWN : whole.n), whole.p, (int)(whole.n > SHOWN ? SHOWN : whole.n), whole.p,
-				       why);
-		*ip = (Str){ ip->p + 1, (size_t)(end - ip->p) - 1 };
-	}
-	return ip->n && !ip_is_valid(*ip) ? bad("invalid IP address", *ip, e) : 0;
+	int n = (int)(ip->n > SHOWN ? SHOWN : ip->n);
+	const char *end = ip->n ? memchr(ip->p, ']', ip->n) : NULL, *why = NULL;
+	if (ip->n && *ip->p == '[')
+		why = !end ? "missing ']' in address" : end + 1 != ip->p + ip->n ? "missing port in address" : NULL;
+	else if (memchr(ip->p, ':', ip->n))
+		why = "too many colons in address";
+	if (why) return err_set(e, ERR_USAGE, EINVAL, "Invalid ip address %.*s: address %.*s:: %s", n, ip->p, n, ip->p, why);
+	if (ip->n && *ip->p == '[') *ip = (Str){ ip->p + 1, (size_t)(end - ip->p) - 1 };
+	return ip->n && !ip_is_valid(*ip) ? bad("Invalid ip address", *ip, e) : 0;
 }
 
 /* The protocol behind the slash, in small letters; tcp without one. NULL: none of those there are. */
-static const char *parse_protocol(Str port, Str protocol)
+static const char *parse_protocol(Str protocol)
 {
 	static const char *const names[] = { "tcp", "udp", "sctp" };
-	if (!port.n) return NULL;
 	if (!protocol.n) return names[0];
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (protocol.n == strlen(names[i]) && strncasecmp(protocol.p, names[i], protocol.n) == 0) return names[i];
@@ -123,15 +121,16 @@ static int parse_spec(Str s, Arena *a, PortMappings *ret, Err *e)
 	Err why = ERR_INIT;
 	split_parts(s, &ip, &host, &container);
 	str_cut(container, '/', &port, &name);
-	const char *protocol = parse_protocol(port, name);
-	if (!protocol) return bad("invalid proto", port.n ? name : (Str){ "", 0 }, e);
 	int r = parse_ip(&ip, e);
 	if (r < 0) return r;
-	if (parse_range(port, &inside, &why) < 0) return bad("invalid containerPort", port, e);
-	if (host.n && parse_range(host, &outside, &why) < 0) return bad("invalid hostPort", host, e);
+	if (!port.n) return err_set(e, ERR_USAGE, EINVAL, "No port specified: %.*s<empty>", (int)(s.n > SHOWN ? SHOWN : s.n), s.p);
+	if (parse_range(port, &inside, &why) < 0) return bad("Invalid containerPort", port, e);
+	if (host.n && parse_range(host, &outside, &why) < 0) return bad("Invalid hostPort", host, e);
 	if (host.n && inside.first != inside.last && inside.last - inside.first != outside.last - outside.first)
-		return err_set(e, ERR_USAGE, EINVAL, "invalid ranges specified for container and host Ports: %.*s and %.*s",
+		return err_set(e, ERR_USAGE, EINVAL, "Invalid ranges specified for container and host Ports: %.*s and %.*s",
 			       (int)(port.n > SHOWN ? SHOWN : port.n), port.p, (int)(host.n > SHOWN ? SHOWN : host.n), host.p);
+	const char *protocol = parse_protocol(name);
+	if (!protocol) return bad("Invalid proto", name, e);
 	return add_range(ret, ip, inside, host, outside, protocol, a, e);
 }
 
@@ -245,10 +244,9 @@ static int list_bindings(const OptionParse *p, const PortMappings *l)
 {
 	const PortMapping **sorted = arena_array(p->arena, l->n + 1, sizeof *sorted);
 	if (!sorted) return no_memory(p->e);
-	if (!l->n) return 0;
 	for (size_t i = 0; i < l->n; i++)
 		sorted[i] = &l->items[i];
-	qsort(sorted, l->n, sizeof *sorted, binding_order);
+	if (l->n) qsort(sorted, l->n, sizeof *sorted, binding_order);
 	p->to->host.port_bindings = make_bindings(sorted, l->n, p->arena);
 	return p->to->host.port_bindings ? 0 : no_memory(p->e);
 }

@@ -227,10 +227,8 @@ int options_swappiness(const OptionParse *p)
 
 static int warn_kernel_memory(const OptionParse *p)
 {
-	static const char warning[] =
-		"Kernel memory is counted as memory, and has no limit of its own any more: --kernel-memory does nothing.";
-	if (!option_is_set(p->in, "kernel-memory")) return 0;
-	return str_list_add(&p->to->warnings, warning, p->arena) < 0 ? no_memory(p->e) : 0;
+	if (!option_number(p->in, "kernel-memory")) return 0;
+	return str_list_add(&p->to->warnings, KERNEL_MEMORY_WARNING, p->arena) < 0 ? no_memory(p->e) : 0;
 }
 
 int options_resources(const OptionParse *p)

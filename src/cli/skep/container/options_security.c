@@ -1,5 +1,7 @@
-/* options_security.c: namespaces, --security-opt, --sysctl, --storage-opt, --annotation. */
+/* options_security.c: namespaces, --security-opt, capabilities, --sysctl, --storage-opt, --annotation. */
+#include <ctype.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "cli/skep/container/options_impl.h"
@@ -66,23 +68,6 @@ int options_namespaces(const OptionParse *p)
 
 /* ---- --security-opt ---- */
 
-static bool is_json_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* JSON without the blanks between its words. */
-static void put_compact(Buf *b, Str s)
-{
-	bool text = false;
-	for (size_t i = 0; i < s.n; i++) {
-		if (!text && is_json_blank(s.p[i])) continue;
-		if (s.p[i] == '"') text = !text;
-		buf_putc(b, s.p[i]);
-		if (text && s.p[i] == '\\' && i + 1 < s.n) buf_putc(b, s.p[++i]);
-	}
-}
-
 static int read_profile(const char *path, Buf *b, Err *e)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -95,16 +80,11 @@ static int read_profile(const char *path, Buf *b, Err *e)
 static int take_profile(const OptionParse *p, const char *path, const char **ret)
 {
 	AUTO_BUF file = BUF_INIT(PROFILE_MAX), compact = BUF_INIT(PROFILE_MAX);
-	AUTO_ARENA scratch = ARENA_INIT(64 << 20);
-	JsonValue ignored;
 	if (read_profile(path, &file, p->e) < 0) return err_wrap(p->e, "opening seccomp profile (%.*s) failed", SHOWN, path);
-	put_compact(&compact, (Str){ buf_str(&file), file.n });
-	*ret = arena_printf(p->arena, "seccomp=%s", buf_str(&compact));
-	buf_putc(&file, ' '); /* so that there is a text to look at when the file is empty */
-	if (!*ret || buf_failed(&compact) || buf_failed(&file)) return no_memory(p->e);
-	if (json_parse(file.p, file.n, &scratch, &ignored, p->e) < 0)
+	if (json_compact((Str){ buf_str(&file), file.n }, &compact, p->e) < 0)
 		return err_wrap(p->e, "compacting json for seccomp profile (%.*s) failed", SHOWN, path);
-	return 0;
+	*ret = arena_printf(p->arena, "seccomp=%s", buf_str(&compact));
+	return *ret && !buf_failed(&compact) ? 0 : no_memory(p->e);
 }
 
 /* "name=value" or, as it once was, "name:value"; "no-new-privileges" needs no value. */
@@ -126,6 +106,28 @@ static int take_security_option(const OptionParse *p, const char *text)
 		if (r < 0) return r;
 	}
 	return str_list_add(&p->to->host.security_opt, option, p->arena) < 0 ? no_memory(p->e) : 0;
+}
+
+/* ---- capabilities: as docker's client sends them: with CAP_, each once, sorted ---- */
+
+static const char *full_name(Arena *a, const char *name)
+{
+	char *full = arena_printf(a, "%s%s", strncasecmp(name, "CAP_", 4) == 0 || strcasecmp(name, "ALL") == 0 ? "" : "CAP_", name);
+	for (char *c = full; c && *c; c++)
+		*c = (char)toupper((unsigned char)*c);
+	return full;
+}
+
+static int take_capabilities(const OptionParse *p, const char *option, StrList *to)
+{
+	const StrList *given = option_list(p->in, option);
+	for (size_t i = 0; i < given->n; i++) {
+		const char *name = full_name(p->arena, given->items[i]);
+		if (name && str_list_has(to, name)) continue;
+		if (str_list_add(to, name, p->arena) < 0) return -ENOMEM;
+	}
+	str_list_sort(to);
+	return 0;
 }
 
 /* ---- sysctls ---- */
@@ -156,5 +158,7 @@ int options_security(const OptionParse *p)
 	r = option_map(p->in, "storage-opt", &h->storage_opt);
 	if (r >= 0) r = option_map(p->in, "sysctl", &h->sysctls);
 	if (r >= 0) r = option_map(p->in, "annotation", &h->annotations);
+	if (r >= 0) r = take_capabilities(p, "cap-add", &h->cap_add);
+	if (r >= 0) r = take_capabilities(p, "cap-drop", &h->cap_drop);
 	return r < 0 ? no_memory(p->e) : 0;
 }

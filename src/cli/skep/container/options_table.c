@@ -26,9 +26,9 @@
 		NUMBER("cpu-shares", 'c', "CPU shares (relative weight)"), OPTION(DECIMAL, "cpus", 0, NULL, "Number of CPUs"), \
 		VALUE("cpuset-cpus", 0, NULL, "CPUs in which to allow execution (0-3, 0,1)"), \
 		VALUE("cpuset-mems", 0, NULL, "MEMs in which to allow execution (0-3, 0,1)")
+#define KERNEL_MEMORY BYTES("kernel-memory", 0, "Kernel memory limit: no kernel has one any more", .hidden = true)
 #define MEMORY_LIMITS \
-	BYTES("kernel-memory", 0, "Kernel memory limit: no kernel has one any more", .hidden = true), \
-		BYTES("memory", 'm', "Memory limit"), BYTES("memory-reservation", 0, "Memory soft limit"), \
+	BYTES("memory", 'm', "Memory limit"), BYTES("memory-reservation", 0, "Memory soft limit"), \
 		BYTES("memory-swap", 0, "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", .min = -1)
 #define PIDS_LIMIT NUMBER("pids-limit", 0, "Tune container pids limit (set -1 for unlimited)")
 
@@ -36,7 +36,7 @@
 
 #define CREATE_OPTIONS_1 \
 	LIST("add-host", 0, NULL, "Add a custom host-to-IP mapping (host:ip)", .check = check_extra_host), \
-		OPTION(MAP, "annotation", 0, NULL, "Add an annotation to the container (passed through to the OCI runtime)"), \
+		LIST("annotation", 0, "map", "Add an annotation to the container (passed through to the OCI runtime)"), \
 		LIST("attach", 'a', NULL, "Attach to STDIN, STDOUT or STDERR", .check = check_attach), BLKIO_WEIGHT, \
 		LIST("blkio-weight-device", 0, NULL, "Block IO weight (relative device weight)", .check = check_blkio_weight), \
 		LIST("cap-add", 0, NULL, "Add Linux capabilities"), LIST("cap-drop", 0, NULL, "Drop Linux capabilities"), \
@@ -77,13 +77,13 @@
 		SWITCH("init", 0, "Run an init inside the container that forwards signals and reaps processes"), INTERACTIVE, \
 		WINDOWS(BYTES, "io-maxbandwidth"), WINDOWS(UINT, "io-maxiops"), \
 		VALUE("ip", 0, NULL, "IPv4 address (e.g., 172.30.100.104)"), VALUE("ip6", 0, NULL, "IPv6 address (e.g., 2001:db8::33)"), \
-		VALUE("ipc", 0, NULL, "IPC mode to use"), VALUE("isolation", 0, NULL, "Container isolation technology"), MEMORY_LIMITS, \
+		VALUE("ipc", 0, NULL, "IPC mode to use"), VALUE("isolation", 0, NULL, "Container isolation technology"), KERNEL_MEMORY, \
 		LIST("label", 'l', NULL, "Set meta data on a container", .check = check_label), \
 		LIST("label-file", 0, NULL, "Read in a line delimited file of labels"), \
 		LIST("link", 0, NULL, "Add link to another container", .check = check_link), \
 		LIST("link-local-ip", 0, NULL, "Container IPv4/IPv6 link-local addresses"), \
 		VALUE("log-driver", 0, NULL, "Logging driver for the container"), LIST("log-opt", 0, NULL, "Log driver options"), \
-		VALUE("mac-address", 0, NULL, "Container MAC address (e.g., 92:d0:c6:0a:29:33)"), \
+		VALUE("mac-address", 0, NULL, "Container MAC address (e.g., 92:d0:c6:0a:29:33)"), MEMORY_LIMITS, \
 		NUMBER("memory-swappiness", 0, "Tune container memory swappiness (0 to 100)", .fallback = "-1"), \
 		LIST("mount", 0, "mount", "Attach a filesystem mount to the container", .check = check_mount), \
 		VALUE("name", 0, NULL, "Assign a name to the container"), \
@@ -133,7 +133,8 @@ const Option container_run_options[] = {
 };
 
 const Option container_update_options[] = {
-	BLKIO_WEIGHT, CPU_LIMITS, MEMORY_LIMITS, PIDS_LIMIT, VALUE("restart", 0, NULL, "Restart policy to apply when a container exits"),
+	BLKIO_WEIGHT,  CPU_LIMITS, KERNEL_MEMORY,
+	MEMORY_LIMITS, PIDS_LIMIT, VALUE("restart", 0, NULL, "Restart policy to apply when a container exits"),
 	{ 0 },
 };
 

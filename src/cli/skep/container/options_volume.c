@@ -37,8 +37,8 @@ static Str next_part(Str *rest, bool *last)
 	return part;
 }
 
-/* "path", or "source:path[:options]": *ret_source is empty in the first. */
-static int split_spec(const char *spec, Str *ret_source, Err *e)
+/* "path", or "source:path[:options]". */
+int volume_parse(const char *spec, Str *ret_source, Err *e)
 {
 	Str rest = str_of(spec);
 	bool last = false;
@@ -58,7 +58,7 @@ static int take_volume(const OptionParse *p, const char *spec)
 {
 	Str source;
 	const char *bind = spec;
-	int r = split_spec(spec, &source, p->e);
+	int r = volume_parse(spec, &source, p->e);
 	if (r < 0) return r;
 	if (source.n && *source.p == '.') {
 		const char *host = arena_str(p->arena, source);
