@@ -29,6 +29,7 @@ const BindName transfer_op_names[] = {
 	{ "layer-import", TRANSFER_LAYER_IMPORT },
 	{ "layer-fetch", TRANSFER_LAYER_FETCH },
 	{ "layer-compress", TRANSFER_LAYER_COMPRESS },
+	{ "post", TRANSFER_POST },
 	{ "cancel", TRANSFER_CANCEL },
 	{ 0 },
 };
@@ -111,6 +112,7 @@ static const OpNeeds op_needs[] = {
 				    BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) | BIT(TRANSFER_BODY) },
 	[TRANSFER_LAYER_FETCH] = { false, false, false, false, 0, BIT(TRANSFER_TAR) | BIT(TRANSFER_INDEX) | BIT(TRANSFER_BODY) },
 	[TRANSFER_LAYER_COMPRESS] = { false, false, false, false, BIT(TRANSFER_INPUT) | BIT(TRANSFER_BODY), 0 },
+	[TRANSFER_POST] = { true, false, false, false, BIT(TRANSFER_INPUT), 0 },
 	[TRANSFER_CANCEL] = { 0 },
 };
 
@@ -149,7 +151,8 @@ static int check_tuning(const TransferRequest *r, Err *e)
 /* What one op wants beyond its row. */
 static int check_op(const TransferRequest *r, Err *e)
 {
-	if (r->op == TRANSFER_MANIFEST_PUT && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
+	bool typed = r->op == TRANSFER_MANIFEST_PUT || r->op == TRANSFER_POST;
+	if (typed && (!r->media_type || !*r->media_type)) return missing(r, "no media type", e);
 	if (r->op == TRANSFER_LAYER_COMPRESS && r->compression != COMPRESSION_GZIP && r->compression != COMPRESSION_ZSTD)
 		return missing(r, "its compression must be gzip or zstd", e);
 	if (r->op == TRANSFER_LAYER_FETCH && r->urls.n != 1) return missing(r, "it wants one URL", e);

@@ -37,6 +37,7 @@ typedef enum {
 				  * INDEX and diff_id the bytes are only hashed and copied */
 	TRANSFER_LAYER_FETCH,    /* LAYER_IMPORT of what is at the one address in urls, which is asked without credentials */
 	TRANSFER_LAYER_COMPRESS, /* no network: INPUT, a tar; BODY: the compressed blob; compression, level */
+	TRANSFER_POST,           /* size, media_type; INPUT: the bytes, sent to url of the endpoint, whose credentials are not used */
 	TRANSFER_CANCEL,         /* the request with id `cancel` fails soon; it is not answered itself */
 } TransferOp;
 

@@ -28,7 +28,8 @@ BIND_TABLE(gc_table, "gc", RegistryGc, ROW(RegistryGc, "interval", BIND_U64, int
 	   ROW(RegistryGc, "untagged", BIND_BOOL, untagged), ROW(RegistryGc, "dangling", BIND_BOOL, dangling),
 	   ROW(RegistryGc, "retention", BIND_LIST, retention, .sub = &retention_table));
 BIND_TABLE(webhook_table, "webhook", RegistryWebhook, ROW(RegistryWebhook, "url", BIND_STRING, url, .flags = BIND_REQUIRED),
-	   ROW(RegistryWebhook, "repositories", BIND_STRINGS, repositories), ROW(RegistryWebhook, "events", BIND_STRINGS, events));
+	   ROW(RegistryWebhook, "ca", BIND_STRING, ca), ROW(RegistryWebhook, "repositories", BIND_STRINGS, repositories),
+	   ROW(RegistryWebhook, "events", BIND_STRINGS, events));
 BIND_TABLE(certificate_table, "certificate", RegistryCertificate,
 	   ROW(RegistryCertificate, "certificate", BIND_STRING, certificate, .flags = BIND_REQUIRED),
 	   ROW(RegistryCertificate, "key", BIND_STRING, key, .flags = BIND_REQUIRED));
@@ -97,6 +98,7 @@ static int check_webhooks(const RegistryOptions *o, Err *e)
 	for (size_t i = 0; i < o->webhooks.n; i++) {
 		const RegistryWebhook *hook = &o->webhooks.items[i];
 		int r = webhook_check_url(hook->url, e);
+		if (r >= 0 && hook->ca && access(hook->ca, R_OK) < 0) r = err_sys(e, errno, "%s", hook->ca);
 		if (r < 0) return err_wrap(e, "webhooks[%zu]", i);
 		if (check_patterns(&hook->repositories, "webhooks.repositories", e) < 0) return -EINVAL;
 		for (size_t k = 0; k < hook->events.n; k++) {

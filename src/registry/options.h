@@ -29,7 +29,8 @@ typedef struct RegistryGc {
 } RegistryGc;
 
 typedef struct RegistryWebhook {
-	const char *url;      /* http:// */
+	const char *url;      /* http:// or https:// */
+	const char *ca;       /* PEM file: authorities for it beside the machine's; NULL: none */
 	StrList repositories; /* patterns; empty: all */
 	StrList events;       /* push, delete, mount; empty: all these; pull, which is told only when it is asked for */
 } RegistryWebhook;

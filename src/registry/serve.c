@@ -209,7 +209,8 @@ static int start(Registry *reg, Err *e)
 	/* before the threads, which shall have them blocked */
 	if (r >= 0) {
 		r = start_signals(reg, e);
-		if (r >= 0) r = upstream_init(reg, e);
+		upstream_init(reg);
+		if (r >= 0) r = worker_init(reg, e);
 		if (r < 0) db_close(writing);
 	}
 	if (r >= 0) r = committer_new(&reg->loop, writing, &reg->committer, e);
@@ -227,6 +228,7 @@ static void end(Registry *reg)
 	reg->stopping = true;
 	http_server_free(reg->metrics_http);
 	http_server_free(reg->http);
+	worker_stop(reg);
 	upstream_stop(reg);
 	reg->http = reg->metrics_http = NULL;
 	work_queue_free(reg->workers);

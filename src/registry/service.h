@@ -17,6 +17,7 @@
 #include "registry/upload.h"
 #include "registry/upstream.h"
 #include "registry/webhook.h"
+#include "registry/worker.h"
 
 typedef struct Registry Registry;
 typedef struct Request Request;
@@ -37,6 +38,7 @@ struct Registry {
 	Metrics metrics;
 	Collector collector;
 	Webhooks webhooks;
+	Worker worker;
 	Upstream upstream;
 	LoopSignals signals;
 	LoopTimer stop_timer;

@@ -1,10 +1,7 @@
-/* upstream.c: the worker, what is under way, what is known of upstreams; see upstream.h. */
+/* upstream.c: what is under way, what is known of upstreams; see upstream.h. */
 #include "registry/upstream.h"
 
-#include <fcntl.h>
-
 #include "registry/service.h"
-#include "sys/fd.h"
 
 enum { KEY_MAX = NAME_MAX_LENGTH + UPSTREAM_REFERENCE_MAX + 3, KNOWN_BYTES = 2 << 20 };
 
@@ -105,53 +102,17 @@ void upstream_forget(Registry *reg, const char *name, const char *reference)
 	cache_drop(&reg->upstream.unknown, key_of(key, FETCH_MANIFEST, name, reference));
 }
 
-/* ---- the worker ---- */
+/* ---- its life ---- */
 
-static void drop_worker(Upstream *u)
+void upstream_init(Registry *reg)
 {
-	loop_fd_remove(&u->watch);
-	u->fd = fd_close(u->fd);
-	transfer_stop(take(u->client));
-}
-
-static void on_worker(void *arg, uint32_t events)
-{
-	Registry *reg = arg;
-	Err e = ERR_INIT;
-	if (transfer_dispatch(reg->upstream.client, 0, &e) >= 0) return;
-	/* what was under way has failed by now; the next request starts another one */
-	if (!reg->stopping) log_write(reg->log, LOG_ERROR, "proxy: %s", e.msg);
-	drop_worker(&reg->upstream);
-}
-
-static int start_worker(Registry *reg, Err *e)
-{
-	Upstream *u = &reg->upstream;
-	int r = transfer_start(&(TransferOptions){ .program = reg->o->worker }, &u->client, e);
-	if (r < 0) return err_wrap(e, "proxies");
-	u->fd = fcntl(transfer_fd(u->client), F_DUPFD_CLOEXEC, 3);
-	r = u->fd < 0 ? -errno : loop_fd_add(&reg->loop, &u->watch, u->fd, EPOLLIN, on_worker, reg);
-	if (r >= 0) return 0;
-	drop_worker(u);
-	return err_sys(e, -r, "proxies: wait for skep-transfer");
-}
-
-int upstream_init(Registry *reg, Err *e)
-{
-	Upstream *u = &reg->upstream;
-	u->unknown = CACHE_INIT(KNOWN_BYTES);
-	u->checked = CACHE_INIT(KNOWN_BYTES);
-	u->fd = -1;
-	/* now, so that a missing program is told at once */
-	return reg->o->proxies.n ? start_worker(reg, e) : 0;
+	reg->upstream.unknown = CACHE_INIT(KNOWN_BYTES);
+	reg->upstream.checked = CACHE_INIT(KNOWN_BYTES);
 }
 
 void upstream_stop(Registry *reg)
 {
-	Upstream *u = &reg->upstream;
-	if (!u->client) return;
-	drop_worker(u);
-	for (Fetch *f = u->fetches, *next; f; f = next) {
+	for (Fetch *f = reg->upstream.fetches, *next; f; f = next) {
 		next = f->next;
 		if (f->asking) fetch_end(f);
 	}
@@ -225,17 +186,13 @@ static void on_event(void *arg, const TransferEvent *ev)
 
 int fetch_send(Fetch *f, TransferRequest *req, int body, Err *e)
 {
-	Registry *reg = f->reg;
 	TransferEndpoint endpoint = {
 		.url = f->proxy->url, .username = f->proxy->username, .password = f->proxy->password, .insecure = f->proxy->insecure
 	};
-	if (reg->stopping) return err_set(e, ERR_STATE, ECANCELED, "the registry is stopping");
-	int r = reg->upstream.client ? 0 : start_worker(reg, e);
-	if (r < 0) return r;
 	req->endpoints.items = &endpoint;
 	req->endpoints.n = 1;
 	req->repository = f->repository;
-	r = transfer_send(reg->upstream.client, req, &(TransferFds){ .body = body }, on_event, f, NULL, e);
+	int r = worker_send(f->reg, req, &(TransferFds){ .body = body }, on_event, f, e);
 	if (r >= 0) f->asking = true;
 	return r;
 }

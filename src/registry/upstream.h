@@ -1,7 +1,6 @@
 /* upstream.h: the pull-through cache: what is not here is asked for at another registry, kept, and answered like everything else.
  *
- * Which repositories are copies stands in the configuration (RegistryProxy). skep-transfer does the asking: it has no privileges, and its
- * answers come to the loop as events, so nothing here waits.
+ * Which repositories are copies stands in the configuration (RegistryProxy). skep-transfer does the asking (worker.h).
  *
  * Invariants
  *  - One Fetch for one manifest or blob, however many clients ask for it; it goes on when they have gone.
@@ -32,9 +31,6 @@ enum {
 };
 
 typedef struct Upstream {
-	TransferClient *client; /* NULL: not started, or it has died */
-	int fd;                 /* a duplicate of its socket, which is watched: the client closes its own when the worker dies */
-	LoopFd watch;
 	Fetch *fetches;
 	unsigned n;
 	Cache unknown; /* "name\nreference" or "name\n@digest" (a blob) -> until when it is known not to exist */
@@ -42,9 +38,8 @@ typedef struct Upstream {
 	uint64_t hits, misses, stale, failed, bytes;
 } Upstream;
 
-/* upstream_init: starts the worker when there are proxies. */
-int upstream_init(Registry *reg, Err *e) MUST_USE;
-/* upstream_stop: ends the worker and what waits for it; the exchanges have ended. What workers and committer still hold ends by itself.
+void upstream_init(Registry *reg);
+/* upstream_stop: ends what waits for the worker, which is stopped; the exchanges have ended. What threads and committer still hold ends by itself.
  * upstream_done: the rest. */
 void upstream_stop(Registry *reg);
 void upstream_done(Registry *reg);

@@ -1,17 +1,15 @@
 /* webhook.c: see webhook.h. */
 #include "registry/service.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 
 #include "base/glob.h"
 #include "base/time.h"
 #include "net/url.h"
 #include "sys/fd.h"
 
-enum { BODY_MAX = 8192, ANSWER_MAX = 32 * 1024, IDLE_SECONDS = 60 };
+enum { BODY_MAX = 8192, CA_MAX = 128 << 10, IDLE_SECONDS = 60 };
 
 #define SECOND INT64_C(1000000000)
 
@@ -20,11 +18,6 @@ struct Delivery {
 	int64_t id;
 	uint64_t attempts;
 	char *url;
-	int fd;
-	LoopFd watch;
-	LoopTimer timeout;
-	Buf out, in;
-	size_t sent;
 };
 
 /* ---- events ---- */
@@ -111,11 +104,6 @@ int webhook_enqueue(Registry *reg, Db *db, const char *action, const char *repos
 
 static void delivery_free(Delivery *d)
 {
-	loop_fd_remove(&d->watch);
-	loop_timer_cancel(&d->timeout);
-	fd_close(d->fd);
-	buf_done(&d->out);
-	buf_done(&d->in);
 	free(d->url);
 	free(d);
 }
@@ -169,7 +157,7 @@ static void finish(Delivery *d, const char *problem)
 	else
 		reg->webhooks.sent++;
 	if (problem)
-		log_write(reg->log, last ? LOG_ERROR : LOG_WARN, "webhook %s: %s; %s", d->url, problem,
+		log_write(reg->log, last ? LOG_ERROR : LOG_WARN, "webhook %s: %s; %s", d->url ? d->url : "", problem,
 			  last ? "the event is dropped" : "tried again later");
 	if (o) {
 		*o = (Outcome){ .reg = reg, .id = d->id, .drop = !problem || last, .due = time_now() + delay };
@@ -185,119 +173,58 @@ static void finish(Delivery *d, const char *problem)
 		plan(reg, delay);
 }
 
-/* ---- the connection ---- */
-
-static void on_timeout(void *arg)
-{
-	finish(arg, "no answer in time");
-}
-
-static void read_answer(Delivery *d)
-{
-	char piece[4096];
-	ssize_t n = TEMP_FAILURE_RETRY(recv(d->fd, piece, sizeof piece, 0));
-	if (n < 0 && errno == EAGAIN) return;
-	if (n > 0) buf_put(&d->in, piece, (size_t)n);
-	if (n <= 0 || buf_failed(&d->in)) {
-		finish(d, n < 0 ? err_text(errno) : n == 0 ? "closed without an answer" : "the answer is too long");
-		return;
-	}
-	size_t at = 0;
-	ssize_t head = http1_head_find(d->in.p, d->in.n, &at);
-	if (head == 0) return;
-	AUTO_ARENA a = ARENA_INIT(256 * 1024);
-	Http1Response answer;
-	Err e = ERR_INIT;
-	char problem[64];
-	if (head < 0 || http1_response_parse((Str){ d->in.p, (size_t)head }, STR("POST"), 64, &a, &answer, &e) < 0) {
-		finish(d, "what it answers is not HTTP");
-		return;
-	}
-	snprintf(problem, sizeof problem, "it answers %d", answer.status);
-	finish(d, answer.status >= 200 && answer.status < 300 ? NULL : problem);
-}
-
-static void on_socket(void *arg, uint32_t events)
-{
-	Delivery *d = arg;
-	if (d->sent == d->out.n) {
-		read_answer(d);
-		return;
-	}
-	int error = 0;
-	socklen_t size = sizeof error;
-	getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-	ssize_t n = error ? -1 : TEMP_FAILURE_RETRY(send(d->fd, d->out.p + d->sent, d->out.n - d->sent, MSG_NOSIGNAL));
-	if (n < 0) {
-		int why = error ? error : errno;
-		if (why != EAGAIN) finish(d, err_text(why));
-		return;
-	}
-	d->sent += (size_t)n;
-	if (d->sent == d->out.n && loop_fd_events(&d->watch, EPOLLIN) < 0) finish(d, "cannot wait for the answer");
-}
-
-/* The address of a host written as one, or of localhost. */
-static int address_of(Str host, int port, struct sockaddr_storage *ret, socklen_t *ret_size)
-{
-	char text[64];
-	if (str_eq(host, "localhost")) host = STR("127.0.0.1");
-	if (host.n >= sizeof text) return -EINVAL;
-	memcpy(text, host.p, host.n);
-	text[host.n] = 0;
-	*ret = (struct sockaddr_storage){ 0 };
-	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		*ret_size = sizeof *v4;
-		return 0;
-	}
-	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1) return -EINVAL;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	*ret_size = sizeof *v6;
-	return 0;
-}
+/* ---- the request ---- */
 
 int webhook_check_url(const char *text, Err *e)
 {
 	Url url;
-	struct sockaddr_storage address;
-	socklen_t size;
 	int r = url_parse(str_of(text), &url, e);
 	if (r < 0) return r;
-	if (!str_eq(url.scheme, "http") || url.user.n || address_of(url.host, url.port, &address, &size) < 0)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "%s: a webhook is http:// and an IP address or localhost", text);
+	bool known = str_eq(url.scheme, "http") || str_eq(url.scheme, "https");
+	if (!known || !url.host.n) return err_set(e, ERR_CONFIG, EINVAL, "%s: expected http:// or https:// and a host", text);
+	if (url.user.n)
+		return err_set(e, ERR_CONFIG, EINVAL, "a webhook's URL with a user or password at %.*s", (int)url.host.n, url.host.p);
 	return 0;
 }
 
-static int send_event(Delivery *d, const char *body)
+static void on_answer(void *arg, const TransferEvent *ev)
 {
-	Url url;
-	Err e = ERR_INIT;
-	struct sockaddr_storage address;
-	socklen_t size;
-	int r = url_parse(str_of(d->url), &url, &e);
-	if (r >= 0) r = address_of(url.host, url.port ? url.port : 80, &address, &size);
-	if (r < 0) return r;
-	const char *end = url.has_query ? url.query.p + url.query.n : url.path.p + url.path.n;
-	Str target = url.path.n ? (Str){ url.path.p, (size_t)(end - url.path.p) } : STR("/");
-	http1_put_request(&d->out, STR("POST"), target);
-	buf_printf(&d->out, url.is_ipv6 ? "Host: [%.*s]:%d\r\n" : "Host: %.*s:%d\r\n", (int)url.host.n, url.host.p,
-		   url.port ? url.port : 80);
-	http1_put_field(&d->out, STR("Content-Type"), STR("application/vnd.docker.distribution.events.v2+json"));
-	http1_put_field(&d->out, STR("User-Agent"), STR("skep-registry"));
-	http1_put_field(&d->out, STR("Connection"), STR("close"));
-	http1_put_length(&d->out, (int64_t)strlen(body));
-	buf_puts(&d->out, "\r\n");
-	buf_puts(&d->out, body);
-	if (buf_failed(&d->out)) return -ENOMEM;
-	d->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (d->fd < 0) return -errno;
-	if (connect(d->fd, (struct sockaddr *)&address, size) < 0 && errno != EINPROGRESS) return -errno;
-	return loop_fd_add(&d->reg->loop, &d->watch, d->fd, EPOLLOUT, on_socket, d);
+	if (ev->kind == TRANSFER_DONE)
+		finish(arg, NULL);
+	else if (ev->kind == TRANSFER_FAILED)
+		finish(arg, ev->message);
+}
+
+/* The authorities of a hook are read each time: they may be renewed. */
+static int read_authorities(const Registry *reg, const char *url, Arena *a, const char **ret, Err *e)
+{
+	for (size_t i = 0; i < reg->o->webhooks.n; i++) {
+		const RegistryWebhook *hook = &reg->o->webhooks.items[i];
+		char *text;
+		size_t n;
+		if (!hook->ca || !streq(hook->url, url)) continue;
+		int r = fd_read_file(AT_FDCWD, hook->ca, CA_MAX, a, &text, &n, e);
+		if (r >= 0) *ret = text;
+		return r;
+	}
+	return 0;
+}
+
+static int send_event(Delivery *d, const char *body, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(2 * CA_MAX);
+	AUTO_FD int fd = memfd_create("skep-event", MFD_CLOEXEC);
+	TransferEndpoint to = { .url = d->url };
+	if (fd < 0) return err_sys(e, errno, "memfd_create");
+	int r = fd_write_all(fd, body, strlen(body));
+	if (r < 0) return err_sys(e, r, "write an event");
+	if ((r = read_authorities(d->reg, d->url, &a, &to.ca, e)) < 0) return r;
+	TransferRequest req = { .op = TRANSFER_POST,
+				.endpoints = { &to, 1 },
+				.size = strlen(body),
+				.media_type = "application/vnd.docker.distribution.events.v2+json",
+				.tuning = { .attempts = 1, .deadline_ms = WEBHOOK_TIMEOUT * 1000, .connect_ms = WEBHOOK_TIMEOUT * 1000 } };
+	return worker_send(d->reg, &req, &(TransferFds){ .input = fd }, on_answer, d, e);
 }
 
 /* ---- the queue ---- */
@@ -309,17 +236,12 @@ static void deliver(Registry *reg, const DbRows *rows)
 		plan(reg, SECOND);
 		return;
 	}
-	*d = (Delivery){
-		.reg = reg, .fd = -1, .id = db_row_int(rows, 0), .attempts = (uint64_t)db_row_int(rows, 3), .out = BUF_INIT(2 * BODY_MAX)
-	};
-	d->in = BUF_INIT(ANSWER_MAX);
+	Err e = ERR_INIT;
+	*d = (Delivery){ .reg = reg, .id = db_row_int(rows, 0), .attempts = (uint64_t)db_row_int(rows, 3) };
 	d->url = strdup(db_row_text(rows, 1));
 	reg->webhooks.current = d;
-	int r = d->url ? send_event(d, db_row_text(rows, 2)) : -ENOMEM;
-	if (r < 0)
-		finish(d, err_text(-r));
-	else
-		loop_timer_set(&reg->loop, &d->timeout, loop_now(&reg->loop) + WEBHOOK_TIMEOUT * SECOND, on_timeout, d);
+	int r = d->url ? send_event(d, db_row_text(rows, 2), &e) : err_sys(&e, ENOMEM, "deliver an event");
+	if (r < 0) finish(d, e.msg);
 }
 
 static void on_timer(void *arg)

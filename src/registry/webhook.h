@@ -1,11 +1,11 @@
 /* webhook.h: events for others: rows in the transaction of what they tell, delivered later, until they are.
  *
  * The body is docker's notification envelope ({"events":[…]}). A delivery that fails is tried again, later each time, and holds back those
- * behind it: a receiver sees events in their order. After WEBHOOK_ATTEMPTS it is dropped and logged. Receivers are reached by plain HTTP at an address: names are not resolved.
+ * behind it: a receiver sees events in their order. After WEBHOOK_ATTEMPTS it is dropped and logged. Receivers are reached
+ * by skep-transfer (worker.h), through the proxies of the environment; the certificates of https are checked.
  */
 #pragma once
 
-#include "net/http1.h"
 #include "registry/committer.h"
 
 typedef struct Registry Registry;
@@ -22,7 +22,7 @@ typedef struct Webhooks {
 	uint64_t sent, failed;
 } Webhooks;
 
-/* webhook_check_url: http:// and an address. -ENOTSUP, -EINVAL. */
+/* webhook_check_url: http:// or https:// and a host. -EINVAL. */
 int webhook_check_url(const char *text, Err *e) MUST_USE;
 /* webhook_wants: some hook wants the event. */
 bool webhook_wants(const Registry *reg, const char *action, const char *repository);

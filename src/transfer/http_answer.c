@@ -284,6 +284,6 @@ int http_refusal(Job *j, const HttpResponse *r, const char *what, Err *e)
 	snprintf(j->error_code, sizeof j->error_code, "%s", first->code ?: "");
 	j->result.status = r->status;
 	return err_set(e, code, errnum, "%s: the %s answered %" PRIu32 "%s%.64s%s%.400s", what,
-		       j->req.op == TRANSFER_LAYER_FETCH ? "server" : "registry", r->status, first->code ? ": " : "", first->code ?: "",
-		       first->message ? ": " : "", first->message ?: "");
+		       j->req.op == TRANSFER_LAYER_FETCH || j->req.op == TRANSFER_POST ? "server" : "registry", r->status,
+		       first->code ? ": " : "", first->code ?: "", first->message ? ": " : "", first->message ?: "");
 }

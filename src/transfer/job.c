@@ -25,6 +25,7 @@ static JobFn *const ops[] = {
 	[TRANSFER_LAYER_IMPORT] = op_layer_import,
 	[TRANSFER_LAYER_FETCH] = op_layer_import,
 	[TRANSFER_LAYER_COMPRESS] = op_layer_compress,
+	[TRANSFER_POST] = op_post,
 };
 
 static void set_defaults(Job *j)

@@ -63,7 +63,7 @@ void job_run(Job *j);
 /* What the ops are made of; each 0 or a negative errno. */
 typedef int JobFn(Job *j, Err *e);
 JobFn op_ping, op_manifest_get, op_manifest_head, op_manifest_put, op_manifest_delete, op_tags, op_catalog, op_search, op_referrers,
-	op_blob_head, op_blob_get, op_blob_put, op_blob_delete, op_layer_import, op_layer_compress;
+	op_blob_head, op_blob_get, op_blob_put, op_blob_delete, op_layer_import, op_layer_compress, op_post;
 
 /* job_endpoints: fn with one endpoint after the other until one succeeds (result.endpoint) or the job has to stop. */
 typedef int EndpointFn(Job *j, const TransferEndpoint *endpoint, void *arg, Err *e);

@@ -6,7 +6,9 @@ import hmac
 import http.client
 import http.server
 import json
+import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -390,11 +392,73 @@ def test_webhooks_survive_a_restart(make, receiver):
     wait_for(lambda: len(receiver.events) == 1)
 
 
+def test_webhooks_by_name_and_https(make, receiver, tmp_path):
+    """*.localhost is this machine (RFC 6761); no address stands in the URL, and the certificate is for the name alone."""
+    own = self_signed(tmp_path, "hook", "hook", "hooks.localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own["certificate"], own["key"])
+    plain = receiver.get_request
+
+    def secure():
+        connection, address = plain()
+        return context.wrap_socket(connection, server_side=True), address
+
+    receiver.get_request = secure
+    registry = make(webhooks=[{"url": f"https://hooks.localhost:{receiver.server_port}/hook", "ca": own["certificate"]}]).start()
+    it = registry.client().image("a", "x")
+    wait_for(lambda: [x["target"]["digest"] for x in receiver.events] == [it])
+    registry.stop()
+    assert "webhook" not in registry.log.read_text()
+    receiver.get_request = plain
+    registry.configure(webhooks=[{"url": f"http://hooks.localhost:{receiver.server_port}/hook"}])
+    registry.start().client().image("a", "y")
+    wait_for(lambda: len(receiver.events) == 2)
+
+
+@pytest.mark.parametrize("name, trusted", [("hooks.localhost", False), ("another.localhost", True)])
+def test_webhooks_check_certificates(make, receiver, tmp_path, name, trusted):
+    own = self_signed(tmp_path, "hook", "hook", "hooks.localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own["certificate"], own["key"])
+    receiver.socket = context.wrap_socket(receiver.socket, server_side=True)
+    url = f"https://{name}:{receiver.server_port}/hook"
+    registry = make(webhooks=[{"url": url, **({"ca": own["certificate"]} if trusted else {})}]).start()
+    registry.client().image("a", "x")
+    wait_for(lambda: f"webhook {url}" in registry.log.read_text())
+    line = next(x for x in registry.log.read_text().splitlines() if "webhook" in x)
+    assert "SSL" in line and "tried again later" in line and receiver.tries == 0
+
+
+def test_webhooks_outlive_their_worker(make, receiver):
+    """A receiver that does not answer, and the worker killed meanwhile: the event is delivered by another one."""
+    registry = make(webhooks=[{"url": f"http://127.0.0.1:{receiver.server_port}/"}]).start()
+    held = threading.Event()
+    plain = receiver.get_request
+
+    def hold():
+        connection, address = plain()
+        held.set()
+        receiver.get_request = plain
+        receiver.first = connection
+        raise OSError  # nobody reads from it
+
+    receiver.get_request = hold
+    registry.client().image("a", "x")
+    assert held.wait(60)
+    workers = subprocess.run(["pgrep", "-P", str(registry.process.pid)], capture_output=True, text=True, check=True).stdout.split()
+    assert len(workers) == 1
+    os.kill(int(workers[0]), signal.SIGKILL)
+    wait_for(lambda: len(receiver.events) == 1)
+    receiver.first.close()
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"webhooks": [{"url": "https://127.0.0.1/"}]}, "http://"),
-        ({"webhooks": [{"url": "http://example.com/"}]}, "IP address"),
+        ({"webhooks": [{"url": "ftp://127.0.0.1/"}]}, "expected http:// or https://"),
+        ({"webhooks": [{"url": "https:///x"}]}, "expected http:// or https://|host"),
+        ({"webhooks": [{"url": "https://u:p@example.com/"}]}, "user or password at example.com"),
+        ({"webhooks": [{"url": "https://example.com/", "ca": "/nowhere"}]}, "/nowhere"),
         ({"auth": {"token": True}}, "htpasswd"),
         ({"quotas": [{"prefix": "../x", "bytes": 1}]}, "repository name"),
         ({"gc": {"retention": [{"repositories": ["*"], "tags": ["*"]}]}}, "keeps nothing"),
