@@ -37,9 +37,8 @@ ssize_t fd_read_small(int dirfd, const char *path, char *to, size_t size) MUST_U
 int fd_write_all(int fd, const void *p, size_t n) MUST_USE;
 /* fd_write_file: one write(2) of text to an existing kernel file. */
 int fd_write_file(int dirfd, const char *path, const char *text) MUST_USE;
-/* What a power cut may leave of a file that was replaced. LAZY: anything, an empty file of that name too. ORDERED: the old file or the new one,
- * on file systems with a journal: the bytes are on their way before the name is (a write that is waited for, no flush). DURABLE: the same on any;
- * and the new one, when the directory is synced besides. */
+/* What a power cut may leave of a file that was replaced. LAZY: anything, an empty file of that name too. ORDERED: the old file or the new one; on
+ * ext4 and XFS that takes a write that is waited for, and no flush. DURABLE: the same, and the new one when the directory is synced besides. */
 typedef enum { REPLACE_LAZY, REPLACE_ORDERED, REPLACE_DURABLE } FdReplace;
 /* fd_replace_file: makes or replaces the file atomically (temporary name, rename) with mode less the umask. On failure the old file is as
  * it was and nothing new is left. */

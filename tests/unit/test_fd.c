@@ -103,6 +103,8 @@ static void replace_makes_and_replaces(void **state)
 	assert_content(p->dir, "state.json", "three");
 	assert_int_equal(fstatat(p->dir, "state.json", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(fd_replace_file(p->dir, "state.json", "four", 4, 0644, REPLACE_ORDERED, &e), 0);
+	assert_content(p->dir, "state.json", "four");
 	assert_int_equal(entries(p->dir), 1);
 }
 
