@@ -87,7 +87,7 @@ static int write_spec(Start *s, Err *e)
 	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0) return r;
 	bind_encode(&oci_spec_table, &spec, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
-	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, false, e);
+	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, REPLACE_LAZY, e);
 }
 
 /* "skep --root R --run-root N container COMMAND ID", for the monitor to become. */

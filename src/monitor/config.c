@@ -34,5 +34,5 @@ int monitor_config_write(int dir, const MonitorConfig *c, Err *e)
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&monitor_config_table, c, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "monitor.json: larger than %d bytes", MONITOR_CONFIG_MAX);
-	return fd_replace_file(dir, "monitor.json", b.p, b.n, 0600, false, e);
+	return fd_replace_file(dir, "monitor.json", b.p, b.n, 0600, REPLACE_LAZY, e);
 }

@@ -42,7 +42,11 @@ int run_state_read(int dir, Arena *a, RunState *ret, Err *e)
 		*ret = (RunState){ .status = RUN_CREATED };
 		return 0;
 	}
-	return r < 0 ? r : bind_parse(&run_state_table, text, n, ret, "state.json", a, e);
+	if (r < 0) return r;
+	Err damaged = ERR_INIT;
+	if (bind_parse(&run_state_table, text, n, ret, "state.json", a, &damaged) < 0) /* a power cut: it is not waited for */
+		*ret = (RunState){ .status = RUN_EXITED, .exit_code = 255, .error = "what became of it was lost in a power cut" };
+	return 0;
 }
 
 int run_state_write(int dir, const RunState *s, bool durable, Err *e)
@@ -51,7 +55,7 @@ int run_state_write(int dir, const RunState *s, bool durable, Err *e)
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&run_state_table, s, &w);
 	if (buf_failed(&b)) return err_sys(e, ENOMEM, "write the container's state");
-	return fd_replace_file(dir, "state.json", b.p, b.n, 0600, durable, e);
+	return fd_replace_file(dir, "state.json", b.p, b.n, 0600, durable ? REPLACE_DURABLE : REPLACE_LAZY, e);
 }
 
 static int open_lock(int dir)
