@@ -97,7 +97,8 @@ static int check_form(Check *c, const char *dir, const char *name, Err *e)
 		check_report(c, FINDING_FILE_FOREIGN, NULL, path, REPAIR_NONE, "is not of this store's making", NULL);
 		return 0;
 	}
-	int r = db_get(c->store->db, "SELECT 1 FROM snapshots WHERE kind = ? AND chain_id = ?", DB_ARGS(db_text(dir), DB_DIGEST(&d)), &rows, e);
+	int r = db_get(c->store->db, "SELECT 1 FROM snapshots WHERE kind = ? AND chain_id = ?", DB_ARGS(db_text(dir), DB_DIGEST(&d)), &rows,
+		       e);
 	db_rows_done(&rows);
 	return r ? r : stray(c, &d, path, e);
 }

@@ -76,8 +76,8 @@ static int has_left_overs(ImageStore *s, Err *e)
 	char file[INDEX_FILE_MAX];
 	AUTO_DB_ROWS rows = { 0 };
 	store_index_file(s, file);
-	int r = db_get(s->db, "SELECT EXISTS(SELECT 1 FROM doomed), names <> written OR file <> ? FROM generation", DB_ARGS(db_text(file)), &rows,
-		       e);
+	int r = db_get(s->db, "SELECT EXISTS(SELECT 1 FROM doomed), names <> written OR file <> ? FROM generation", DB_ARGS(db_text(file)),
+		       &rows, e);
 	if (r < 0) return r;
 	return (db_row_int(&rows, 0) ? 1 : 0) | (db_row_int(&rows, 1) ? 2 : 0);
 }

@@ -133,7 +133,8 @@ static bool orders_writes(int fd)
 static int before_rename(int fd, FdReplace how)
 {
 	if (how == REPLACE_LAZY) return 0;
-	if (how == REPLACE_ORDERED && orders_writes(fd)) return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+	if (how == REPLACE_ORDERED && orders_writes(fd))
+		return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 	return fdatasync(fd);
 }
 

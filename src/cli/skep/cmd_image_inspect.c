@@ -1,6 +1,7 @@
 /* cmd_image_inspect.c: image inspect, image history. */
 #include "base/size.h"
 #include "cli/format.h"
+#include "cli/skep/inspect.h"
 #include "cli/skep/store.h"
 #include "image/siblings.h"
 
@@ -26,8 +27,7 @@ static void put_digest(JsonWriter *w, const char *key, const Digest *d)
 	json_string(w, digest_format(d, text));
 }
 
-/* As docker's API has it. */
-static int put_image(ImageStore *s, const Image *i, Arena *a, JsonWriter *w, Err *e)
+int image_json(ImageStore *s, const Image *i, Arena *a, JsonWriter *w, Err *e)
 {
 	ImageConfig c;
 	Manifest m;
@@ -73,27 +73,6 @@ static int put_image(ImageStore *s, const Image *i, Arena *a, JsonWriter *w, Err
 	return 0;
 }
 
-static int print_list(const JsonValue *list, Err *e)
-{
-	AUTO_BUF out = BUF_INIT(DOCUMENT_MAX);
-	JsonWriter w = JSON_WRITER(&out);
-	w.indent = 4;
-	json_value(&w, list);
-	buf_putc(&out, '\n');
-	return print_buf(&out, e);
-}
-
-static int print_each(Invocation *in, const JsonValue *list, const char *text, Err *e)
-{
-	AUTO_FORMAT f = { 0 };
-	const Buf *out;
-	int r = format_init(&f, text, text, NULL, NULL, in->arena, e);
-	for (size_t i = 0; r >= 0 && i < list->n; i++)
-		r = format_row(&f, &list->items[i], e);
-	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
-	return print_buf(out, e);
-}
-
 /* With --platform that of its index. */
 static int find_image(const Invocation *in, ImageStore *s, const char *name, Image *ret, Err *e)
 {
@@ -110,9 +89,7 @@ int image_inspect_run(Invocation *in, Err *e)
 	AUTO_IMAGE_STORE *s = NULL;
 	AUTO_BUF b = BUF_INIT(DOCUMENT_MAX);
 	JsonWriter w = JSON_WRITER(&b);
-	JsonValue list;
 	bool missing = false;
-	const char *format = option_value(in, "format");
 	int r = skep_store(in, &s, e);
 	if (r < 0) return r;
 	json_begin_array(&w);
@@ -120,18 +97,14 @@ int image_inspect_run(Invocation *in, Err *e)
 		Image image;
 		Err why = ERR_INIT;
 		r = find_image(in, s, in->args.items[i], &image, &why);
-		if (r >= 0) r = put_image(s, &image, in->arena, &w, &why);
+		if (r >= 0) r = image_json(s, &image, in->arena, &w, &why);
 		if (r >= 0) continue;
 		*e = why;
 		missing = true;
 	}
 	json_end_array(&w);
-	char *text = buf_failed(&b) ? NULL : arena_str(in->arena, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "image inspect");
 	Err printing = ERR_INIT;
-	r = json_parse(text, b.n, in->arena, &list, &printing);
-	if (r >= 0) r = format && *format ? print_each(in, &list, format, &printing) : print_list(&list, &printing);
-	if (r < 0) {
+	if ((r = inspect_print(in, &b, &printing)) < 0) {
 		*e = printing;
 		return r;
 	}

@@ -156,7 +156,8 @@ int pull_run(Invocation *in, Err *e)
 	PullOptions more = { .drop_blobs = option_switch(in, "drop-blobs"), .tuning = { .ranges = (uint32_t)option_number(in, "ranges") } };
 	bool all = option_switch(in, "all-tags");
 	int r = show_init(in, &show, e);
-	if (r < 0 || (r = endpoints_tuning(in, &more.tuning, e)) < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0) return r;
+	if (r < 0 || (r = endpoints_tuning(in, &more.tuning, e)) < 0 || (r = endpoints_expand(in, in->args.items[0], &ref, e)) < 0)
+		return r;
 	if ((r = make_platform(in, option_value(in, "platform"), &asked, &more.platform, e)) < 0) return r;
 	if (!all && !ref.tag && !ref.digest.algorithm) {
 		reference_default_tag(&ref);

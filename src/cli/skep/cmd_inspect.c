@@ -1,0 +1,102 @@
+/* cmd_inspect.c: inspect, container inspect. */
+#include "cli/format.h"
+#include "cli/skep/containers.h"
+#include "cli/skep/inspect.h"
+#include "engine/view.h"
+
+static int print_list(const JsonValue *list, Err *e)
+{
+	AUTO_BUF out = BUF_INIT(INSPECT_MAX);
+	JsonWriter w = JSON_WRITER(&out);
+	w.indent = 4;
+	json_value(&w, list);
+	buf_putc(&out, '\n');
+	return print_buf(&out, e);
+}
+
+static int print_each(Invocation *in, const JsonValue *list, const char *text, Err *e)
+{
+	AUTO_FORMAT f = { 0 };
+	const Buf *out;
+	int r = format_init(&f, text, text, NULL, NULL, in->arena, e);
+	for (size_t i = 0; r >= 0 && i < list->n; i++)
+		r = format_row(&f, &list->items[i], e);
+	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
+	return print_buf(out, e);
+}
+
+int inspect_print(Invocation *in, const Buf *json, Err *e)
+{
+	const char *format = option_value(in, "format");
+	JsonValue list;
+	char *text = buf_failed(json) ? NULL : arena_str(in->arena, (Str){ json->p, json->n });
+	if (!text) return err_sys(e, ENOMEM, "inspect");
+	int r = json_parse(text, json->n, in->arena, &list, e);
+	if (r < 0) return r;
+	return format && *format ? print_each(in, &list, format, e) : print_list(&list, e);
+}
+
+static int put_container(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)
+{
+	Record c;
+	ContainerView v;
+	int r = record_find(g, name, in->arena, &c, e);
+	if (r < 0 || (r = container_view(g, &c, in->arena, &v, e)) < 0) return r;
+	return container_view_json(g, &v, option_switch(in, "size"), in->arena, w, e);
+}
+
+static int put_image(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)
+{
+	Image i;
+	int r = image_find(g->store, name, in->arena, &i, e);
+	return r < 0 ? r : image_json(g->store, &i, in->arena, w, e);
+}
+
+/* The first kind that has an object of that name, in docker's order. */
+static int put_any(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)
+{
+	const char *type = option_value(in, "type");
+	bool any = !type || !*type;
+	int r = -ENOENT;
+	if (!any && !streq(type, "container") && !streq(type, "image"))
+		return err_set(e, ERR_USAGE, EINVAL, "\"%s\" is not a valid value for --type", type);
+	if (any || streq(type, "container")) r = put_container(g, in, name, w, e);
+	if (r == -ENOENT && (any || streq(type, "image"))) r = put_image(g, in, name, w, e);
+	if (r == -ENOENT && any) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such object: %s", name);
+	return r;
+}
+
+static int inspect(Invocation *in, int (*put)(Engine *, Invocation *, const char *, JsonWriter *, Err *), Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	AUTO_BUF b = BUF_INIT(INSPECT_MAX);
+	JsonWriter w = JSON_WRITER(&b);
+	bool failed = false;
+	int r = skep_engine(in, &g, e);
+	if (r < 0) return r;
+	json_begin_array(&w);
+	for (size_t i = 0; i < in->args.n; i++) {
+		Err why = ERR_INIT;
+		if (put(&g, in, in->args.items[i], &w, &why) >= 0) continue;
+		if (failed) tell_failure(in, e);
+		*e = why;
+		failed = true;
+	}
+	json_end_array(&w);
+	Err printing = ERR_INIT;
+	if ((r = inspect_print(in, &b, &printing)) < 0) {
+		*e = printing;
+		return r;
+	}
+	return failed ? -(e->errnum ? e->errnum : EIO) : 0;
+}
+
+int inspect_run(Invocation *in, Err *e)
+{
+	return inspect(in, put_any, e);
+}
+
+int container_inspect_run(Invocation *in, Err *e)
+{
+	return inspect(in, put_container, e);
+}

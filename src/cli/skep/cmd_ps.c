@@ -1,0 +1,342 @@
+/* cmd_ps.c: container ls (ps). */
+#include "base/time.h"
+#include "cli/format.h"
+#include "cli/skep/containers.h"
+#include "cli/skep/store.h"
+#include "engine/view.h"
+#include "sys/proc.h"
+
+enum { ROW_MAX = 1 << 20, COMMAND_SHOWN = 20 };
+
+static const FormatField fields[] = { { "ID", "CONTAINER ID" },
+				      { "Image", "IMAGE" },
+				      { "Command", "COMMAND" },
+				      { "CreatedAt", "CREATED AT" },
+				      { "RunningFor", "CREATED" },
+				      { "Ports", "PORTS" },
+				      { "State", "STATE" },
+				      { "Status", "STATUS" },
+				      { "Size", "SIZE" },
+				      { "Names", "NAMES" },
+				      { "Labels", "LABELS" },
+				      { "Mounts", "MOUNTS" },
+				      { "LocalVolumes", "LOCAL VOLUMES" },
+				      { "Networks", "NETWORKS" },
+				      { "Platform", "PLATFORM" },
+				      { "HealthStatus", "HEALTH" },
+				      { 0 } };
+
+typedef struct Listing {
+	Invocation *in;
+	Engine engine;
+	RecordList records;
+	Format format;
+	bool quiet, full, all;
+	int64_t limit; /* -1: all of them */
+	Buf ids;
+} Listing;
+
+/* ---- rows ---- */
+
+/* `"sh -c 'x'"`, cut to what fits a table unless all is asked for. */
+static const char *command_text(const Listing *l, const Record *c, Arena *a)
+{
+	const char *text = container_view_command(c, a);
+	if (!text) return NULL;
+	size_t n = 0, shown = 0;
+	while (text[n] && (l->full || shown < COMMAND_SHOWN - 1 || strlen(text) <= COMMAND_SHOWN)) {
+		size_t k = str_utf8(str_of(text + n));
+		n += k ? k : 1;
+		shown++;
+	}
+	AUTO_BUF b = BUF_INIT(ROW_MAX);
+	buf_putc(&b, '"');
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '"' || text[i] == '\\')
+			buf_printf(&b, "\\%c", text[i]);
+		else if (text[i] == '\n')
+			buf_puts(&b, "\\n");
+		else if (text[i] == '\t')
+			buf_puts(&b, "\\t");
+		else
+			buf_putc(&b, text[i]);
+	}
+	buf_puts(&b, text[n] ? "…\"" : "\"");
+	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
+}
+
+static const char *labels_text(const Record *c, Arena *a)
+{
+	AUTO_BUF b = BUF_INIT(ROW_MAX);
+	for (size_t i = 0; i < c->config.labels.n; i++)
+		buf_printf(&b, i ? ",%s=%s" : "%s=%s", c->config.labels.items[i].key, c->config.labels.items[i].value);
+	return arena_strdup(a, buf_str(&b));
+}
+
+static const char *mounts_text(const Listing *l, const Record *c, Arena *a, int *volumes)
+{
+	AUTO_BUF b = BUF_INIT(ROW_MAX);
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const MountPoint *m = &c->mounts.items[i];
+		const char *text = m->name ? m->name : m->source ? m->source : "";
+		*volumes += streq(m->type, "volume");
+		if (!*text) continue;
+		if (b.n) buf_putc(&b, ',');
+		if (!l->full && strlen(text) > 15)
+			buf_printf(&b, "%.14s…", text);
+		else
+			buf_puts(&b, text);
+	}
+	return arena_strdup(a, buf_str(&b));
+}
+
+/* The name that the user gave, or the id when that name means another image by now. */
+static const char *image_text(const Record *c)
+{
+	return c->config.image ? c->config.image : "";
+}
+
+static int write_row(Listing *l, const ContainerView *v, JsonWriter *w, Arena *a, Err *e)
+{
+	char created[TIME_TEXT_MAX], age[AGE_TEXT_MAX], at[AGE_TEXT_MAX], status[VIEW_TEXT_MAX], id[RECORD_ID_LENGTH + 1], number[16];
+	const Record *c = v->record;
+	int volumes = 0;
+	const char *command = command_text(l, c, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
+	if (!command || !labels || !mounts) return err_sys(e, ENOMEM, "ps");
+	snprintf(id, sizeof id, "%.*s", l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, c->id);
+	snprintf(number, sizeof number, "%d", volumes);
+	time_format(c->created, TIME_NANOSECONDS, created);
+	age_text(created, age);
+	time_text(created, at);
+	container_view_text(v, status);
+	json_begin_object(w);
+	json_put_string(w, "Command", command);
+	json_put_string(w, "CreatedAt", at);
+	json_put_string(w, "HealthStatus", v->state.health && v->state.health->status ? v->state.health->status : "");
+	json_put_string(w, "ID", id);
+	json_put_string(w, "Image", image_text(c));
+	json_put_string(w, "Labels", labels);
+	json_put_string(w, "LocalVolumes", number);
+	json_put_string(w, "Mounts", mounts);
+	json_put_string(w, "Names", c->name);
+	json_put_string(w, "Networks", c->host.network_mode ? c->host.network_mode : "");
+	json_put_string(w, "Platform", "linux");
+	json_put_string(w, "Ports", "");
+	json_put_string(w, "RunningFor", age);
+	json_put_string(w, "Size", "0B");
+	json_put_string(w, "State", container_view_status(v));
+	json_put_string(w, "Status", status);
+	json_end_object(w);
+	return 0;
+}
+
+static int put_row(Listing *l, const ContainerView *v, Err *e)
+{
+	Arena *a = l->in->arena;
+	AUTO_BUF b = BUF_INIT(ROW_MAX);
+	JsonWriter w = JSON_WRITER(&b);
+	JsonValue row;
+	if (l->quiet && !option_value(l->in, "format")) {
+		buf_printf(&l->ids, "%.*s\n", l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, v->record->id);
+		return 0;
+	}
+	int r = write_row(l, v, &w, a, e);
+	if (r < 0) return r;
+	char *text = buf_failed(&b) ? NULL : arena_str(a, (Str){ b.p, b.n });
+	if (!text) return err_sys(e, ENOMEM, "ps");
+	r = json_parse(text, b.n, a, &row, e);
+	return r < 0 ? r : format_row(&l->format, &row, e);
+}
+
+/* {{.Label "key"}} */
+static int label_of(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e)
+{
+	const Listing *l = arg;
+	if (!streq(name, "Label") || n != 1 || args[0].type != JSON_STRING) return 0;
+	const JsonValue *id = json_get(of, "ID");
+	*ret = (JsonValue){ .type = JSON_STRING, .s = "" };
+	for (size_t i = 0; id && i < l->records.n; i++) {
+		const Record *c = &l->records.items[i];
+		if (!starts_with(c->id, id->s)) continue;
+		const char *value = str_map_get(&c->config.labels, args[0].s);
+		if (value) ret->s = value;
+	}
+	return 1;
+}
+
+/* ---- filters ---- */
+
+static bool label_matches(const Record *c, Str want)
+{
+	Str key, value;
+	bool with_value = str_cut(want, '=', &key, &value);
+	for (size_t i = 0; i < c->config.labels.n; i++) {
+		const StrPair *p = &c->config.labels.items[i];
+		if (str_eq(key, p->key) && (!with_value || str_eq(value, p->value))) return true;
+	}
+	return false;
+}
+
+static int created_of(Listing *l, Str name, int64_t *ret, Err *e)
+{
+	Record c;
+	char *text = arena_str(l->in->arena, name);
+	if (!text) return err_sys(e, ENOMEM, "ps");
+	int r = record_find(&l->engine, text, l->in->arena, &c, e);
+	if (r < 0) return r;
+	*ret = c.created;
+	return 0;
+}
+
+static int ancestor_matches(Listing *l, const Record *c, Str value, Err *e)
+{
+	Image i;
+	Err ignored = ERR_INIT;
+	char *text = arena_str(l->in->arena, value);
+	if (!text) return err_sys(e, ENOMEM, "ps");
+	if (c->config.image && streq(c->config.image, text)) return 1;
+	if (!c->image_id.algorithm || image_find(l->engine.store, text, l->in->arena, &i, &ignored) < 0) return 0;
+	return digest_equal(&i.id, &c->image_id);
+}
+
+static bool volume_matches(const Record *c, Str value)
+{
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const MountPoint *m = &c->mounts.items[i];
+		if ((m->name && str_eq(value, m->name)) || str_eq(value, m->destination) || (m->source && str_eq(value, m->source)))
+			return true;
+	}
+	return false;
+}
+
+static bool contains(const char *text, Str part)
+{
+	return memmem(text, strlen(text), part.p, part.n) != NULL;
+}
+
+static int exited_matches(const ContainerView *v, Str value, Err *e)
+{
+	int code;
+	if (str_to_int(value, &code) < 0) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'exited=%.*s'", (int)value.n, value.p);
+	return (v->state.status == RUN_EXITED || v->state.status == RUN_DEAD) && v->state.exit_code == code;
+}
+
+static int status_matches(const ContainerView *v, Str value, Err *e)
+{
+	static const char *const known[] = { "created", "running", "paused", "restarting", "removing", "exited", "dead" };
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (str_eq(value, known[i])) return streq(container_view_status(v), known[i]);
+	return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'status=%.*s'", (int)value.n, value.p);
+}
+
+static int health_matches(const ContainerView *v, Str value, Err *e)
+{
+	static const char *const known[] = { "none", "starting", "healthy", "unhealthy" };
+	const char *have = v->state.health && v->state.health->status ? v->state.health->status : "none";
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (str_eq(value, known[i])) return streq(have, known[i]);
+	return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'health=%.*s'", (int)value.n, value.p);
+}
+
+static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Err *e)
+{
+	const Record *c = v->record;
+	int64_t other = 0;
+	int r;
+	if (str_eq(key, "id")) return contains(c->id, value);
+	if (str_eq(key, "name")) return contains(c->name, value.n && value.p[0] == '/' ? (Str){ value.p + 1, value.n - 1 } : value);
+	if (str_eq(key, "label")) return label_matches(c, value);
+	if (str_eq(key, "exited")) return exited_matches(v, value, e);
+	if (str_eq(key, "status")) return status_matches(v, value, e);
+	if (str_eq(key, "health")) return health_matches(v, value, e);
+	if (str_eq(key, "ancestor")) return ancestor_matches(l, c, value, e);
+	if (str_eq(key, "volume")) return volume_matches(c, value);
+	if (str_eq(key, "network")) return c->host.network_mode && str_eq(value, c->host.network_mode);
+	if (str_eq(key, "publish") || str_eq(key, "expose")) return 0;
+	if (str_eq(key, "is-task")) return str_eq(value, "false") || str_eq(value, "0");
+	if (str_eq(key, "before") || str_eq(key, "since")) {
+		if ((r = created_of(l, value, &other, e)) < 0) return r;
+		return str_eq(key, "before") ? c->created < other : c->created > other;
+	}
+	return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
+}
+
+/* Values of one key are alternatives, keys are all to be met; of label all values. */
+static int passes(Listing *l, const ContainerView *v, Err *e)
+{
+	const StrList *filters = option_list(l->in, "filter");
+	for (size_t i = 0; i < filters->n; i++) {
+		Str key, value, other_key, other;
+		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
+			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"-f, --filter\" flag: invalid filter '%s'",
+				       filters->items[i], filters->items[i]);
+		bool any = false;
+		for (size_t k = 0; !any && k < filters->n; k++) {
+			if (k != i && str_eq(key, "label")) continue;
+			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n ||
+			    memcmp(other_key.p, key.p, key.n))
+				continue;
+			int r = passes_one(l, v, key, other, e);
+			if (r < 0) return r;
+			any = r;
+		}
+		if (!any) return 0;
+	}
+	return 1;
+}
+
+static bool filters_by_state(const Listing *l)
+{
+	const StrList *filters = option_list(l->in, "filter");
+	for (size_t i = 0; i < filters->n; i++)
+		if (starts_with(filters->items[i], "status=") || starts_with(filters->items[i], "exited=")) return true;
+	return false;
+}
+
+static int put_rows(Listing *l, Err *e)
+{
+	bool all = l->all || filters_by_state(l);
+	int64_t shown = 0;
+	for (size_t i = 0; i < l->records.n && (l->limit < 0 || shown < l->limit); i++) {
+		ContainerView v;
+		int r = container_view(&l->engine, &l->records.items[i], l->in->arena, &v, e);
+		if (r < 0) return r;
+		bool runs = v.state.status == RUN_RUNNING || v.state.status == RUN_RESTARTING;
+		if (!runs && !all) continue;
+		if ((r = passes(l, &v, e)) < 0) return r;
+		if (!r) continue;
+		if ((r = put_row(l, &v, e)) < 0) return r;
+		shown++;
+	}
+	return 0;
+}
+
+static void listing_done(Listing *l)
+{
+	engine_close(&l->engine);
+	format_done(&l->format);
+	buf_done(&l->ids);
+}
+
+int container_ls_run(Invocation *in, Err *e)
+{
+	AUTO(listing_done) Listing l = { .in = in, .engine = { .root_dir = -1 }, .ids = BUF_INIT(FORMAT_OUTPUT_MAX), .limit = -1 };
+	const TemplateHost host = { .field = label_of, .arg = &l };
+	const Buf *out = &l.ids;
+	const char *format = option_value(in, "format");
+	l.quiet = option_switch(in, "quiet");
+	l.full = option_switch(in, "no-trunc");
+	l.all = option_switch(in, "all");
+	if (option_number(in, "last") >= 0) l.limit = option_number(in, "last");
+	if (option_switch(in, "latest")) l.limit = 1;
+	l.all |= l.limit >= 0;
+	const char *standard =
+		option_switch(in, "size")
+			? "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
+			: "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+	int r = format_init(&l.format, format, standard, fields, &host, in->arena, e);
+	if (r < 0 || (r = skep_engine(in, &l.engine, e)) < 0 || (r = record_list(&l.engine, in->arena, &l.records, e)) < 0) return r;
+	if ((r = put_rows(&l, e)) < 0) return r;
+	if (!(l.quiet && !format) && (r = format_finish(&l.format, &out, e)) < 0) return r;
+	return print_buf(out, e);
+}
