@@ -11,7 +11,7 @@
 #include "image/tree_remove.h"
 #include "runtime/container.h"
 
-enum { RUNTIME_ARENA = 8 << 20, STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000 };
+enum { RUNTIME_ARENA = 8 << 20, STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 10000, CONNECT_POLL_NS = 2000000 };
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
 {
@@ -89,9 +89,16 @@ int engine_pause(Engine *g, const Record *c, bool pause, Err *e)
 
 /* ---- the end of a run ---- */
 
-static int connect_to(const Engine *g, const Record *c, Err *e)
+/* A monitor that is about to start its container again, or has just been started, does not listen for a moment. */
+static int connect_to(Engine *g, const Record *c, Err *e)
 {
-	int sock = monitor_connect(g, c->id);
+	RunState s;
+	int sock;
+	for (int64_t until = time_monotonic() + CONNECT_MS * INT64_C(1000000); (sock = monitor_connect(g, c->id)) < 0;) {
+		if (time_monotonic() > until || state_of(g, c, &s, e) < 0 || !is_alive(&s)) break;
+		const struct timespec t = { .tv_nsec = CONNECT_POLL_NS };
+		nanosleep(&t, NULL);
+	}
 	return sock < 0 ? err_sys(e, -sock, "reach the monitor of container %s", c->name) : sock;
 }
 

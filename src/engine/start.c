@@ -11,6 +11,7 @@
 #include "engine/spec.h"
 #include "image/snapshot.h"
 #include "monitor/config.h"
+#include "monitor/monitor.h"
 #include "sys/mount.h"
 #include "sys/own_program.h"
 
@@ -18,7 +19,7 @@
 #define SKEP_LIBEXEC_DIR "/usr/local/libexec/skep" /* the build says where it really is */
 #endif
 
-enum { CONTROL = 3, ROOT, LOCK, MOVED = 100, PATH_ROOM = 4096 };
+enum { MOVED = 100, PATH_ROOM = 4096 };
 
 typedef struct Start {
 	Engine *g;
@@ -152,10 +153,10 @@ static _Noreturn void become_monitor(int program, const int fds[static 3], const
 	for (int i = 0; i < 3; i++)
 		if (null < 0 || dup2(null, i) < 0) _exit(126);
 	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], CONTROL + i) < 0) _exit(126);
+		if (dup2(fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
 	setsid();
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (close_range(LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > LOCK) close(null);
+	if (close_range(MONITOR_LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > MONITOR_LOCK) close(null);
 	execveat(program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
 	_exit(127);
 }
@@ -206,6 +207,23 @@ static int await_start(Start *s, Err *e)
 	}
 }
 
+/* Ours from now on. A restart has it from the monitor that executed us. */
+static int take_lock(Start *s, Err *e)
+{
+	RunState state;
+	if (s->o->again) {
+		if (fcntl(MONITOR_LOCK, F_SETFD, FD_CLOEXEC) < 0)
+			return err_set(e, ERR_USAGE, EBADF, "start --again is for monitors alone");
+		s->lock = MONITOR_LOCK;
+		return 0;
+	}
+	int r = engine_state(s->g, s->c, s->a, &state, e);
+	if (r < 0) return r;
+	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
+	s->lock = run_lock_wait(s->dir, 10000, e);
+	return s->lock < 0 ? err_wrap(e, "start container %s", s->c->name) : 0;
+}
+
 static int prepare(Start *s, Err *e)
 {
 	RunState state;
@@ -214,19 +232,24 @@ static int prepare(Start *s, Err *e)
 	if (!s->path) return err_sys(e, ENOMEM, "start a container");
 	s->dir = record_dir(s->g, s->c->id, e);
 	if (s->dir < 0) return s->dir;
-	int r = engine_state(s->g, s->c, s->a, &state, e);
-	if (r < 0) return r;
-	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
-	s->lock = run_lock_wait(s->dir, 10000, e);
-	if (s->lock < 0) return err_wrap(e, "start container %s", s->c->name);
-	if ((r = run_state_load(s->dir, s->a, &state, &lost, e)) < 0) return r;
-	if (s->o->again)
-		state.restart_count++;
-	else
-		state.restart_count = 0, state.backoff = 0;
+	int r = take_lock(s, e);
+	if (r < 0 || (r = run_state_load(s->dir, s->a, &state, &lost, e)) < 0) return r;
+	state.restart_count = s->o->again ? state.restart_count + 1 : 0;
+	if (!s->o->again) state.backoff = 0;
 	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;
 	if ((r = mount_root(s, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
 	return write_monitor(s, e);
+}
+
+/* A restart that did not come about: nobody tries again. */
+static void give_up(Start *s, const Err *why)
+{
+	RunState state;
+	Err ignored = ERR_INIT;
+	if (!s->o->again || s->dir < 0 || run_state_read(s->dir, s->a, &state, &ignored) < 0 || state.status != RUN_RESTARTING) return;
+	state.status = RUN_EXITED;
+	state.error = why->msg;
+	(void)!run_state_write(s->dir, &state, false, &ignored);
 }
 
 int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
@@ -234,7 +257,10 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 	AUTO(start_done) Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .sock = -1 };
 	int pair[2];
 	int r = prepare(&s, e);
-	if (r < 0) return r;
+	if (r < 0) {
+		give_up(&s, e);
+		return r;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return err_sys(e, errno, "start a monitor");
 	s.sock = pair[0];
 	AUTO_FD int theirs = pair[1];

@@ -42,9 +42,10 @@ typedef struct Removal {
 	StrList deleted;  /* "sha256:…": the image's id, then its layers' */
 	int64_t freed;    /* bytes on disk */
 } Removal;
-/* image_untag: the name goes; the image, too, when that was its last one. image_remove: all names of an image (which must
+/* image_untag: the name goes; the image, too, when that was its last one and no
+ * container is made of it (then the last name must be forced: -EBUSY). image_remove: all names of an image (which must
  * be forced when there are several: -EBUSY), and the image. */
-int image_untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e) MUST_USE;
+int image_untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e) MUST_USE;
 int image_remove(ImageStore *s, const Image *i, bool force, Arena *a, Removal *ret, Err *e) MUST_USE;
 
 /* StoreUsage: what the store holds and what of it no name leads to. */

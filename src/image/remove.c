@@ -124,12 +124,32 @@ static int check_mounts(ImageStore *s, const Image *i, Arena *a, Err *e)
 	return r < 0 ? r : 0;
 }
 
+/* The container that was made of the image: 1, with its id in *ret; 0: there is none. */
+static int find_container(ImageStore *s, const Image *i, Arena *a, const char **ret, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	int r = db_get(s->db, "SELECT id FROM containers WHERE manifest = ?", DB_ARGS(DB_DIGEST(&i->manifest)), &rows, e);
+	if (r > 0 && db_row_dup(&rows, 0, a, ret) < 0) return err_sys(e, ENOMEM, "find containers of an image");
+	return r;
+}
+
+/* An image stays as long as there are containers of it. */
+static int check_containers(ImageStore *s, const Image *i, Arena *a, Err *e)
+{
+	const char *container = NULL;
+	char hex[DIGEST_HEX_MAX];
+	int r = find_container(s, i, a, &container, e);
+	if (r <= 0) return r;
+	return err_set(e, ERR_STATE, EBUSY, "conflict: unable to delete %.12s (cannot be forced) - image is being used by container %.12s",
+		       digest_hex(&i->id, hex), container);
+}
+
 /* The image's rows, and all that nothing needs then. In the caller's transaction. */
 static int drop_image(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err *e)
 {
 	char id[DIGEST_TEXT_MAX];
 	int r = check_mounts(s, i, a, e);
-	if (r < 0) return r;
+	if (r < 0 || (r = check_containers(s, i, a, e)) < 0) return r;
 	for (size_t k = 0; k < i->repo_digests.n; k++)
 		if ((r = say_name(&ret->untagged, i->repo_digests.items[k], a, e)) < 0) return r;
 	if ((r = db_run(s->db, "DELETE FROM images WHERE manifest = ?", DB_ARGS(DB_DIGEST(&i->manifest)), e)) < 0) return r;
@@ -147,17 +167,28 @@ static int finish(ImageStore *s, DbTx *tx, Err *e)
 	return store_write_index(s, e);
 }
 
-static int untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
+/* The last name of an image with containers. */
+static int refuse_untag(const char *name, const Image *i, const char *container, Err *e)
+{
+	char hex[DIGEST_HEX_MAX];
+	return err_set(e, ERR_STATE, EBUSY,
+		       "conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced image %.12s", name,
+		       container, digest_hex(&i->id, hex));
+}
+
+static int untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	Image i;
+	const char *container = NULL;
 	int r = db_begin(s->db, DB_DURABLE, &tx, e);
-	if (r < 0 || (r = image_find(s, name, a, &i, e)) < 0) return r;
+	if (r < 0 || (r = image_find(s, name, a, &i, e)) < 0 || (r = find_container(s, &i, a, &container, e)) < 0) return r;
+	if (container && i.names.n <= 1 && !force) return refuse_untag(name, &i, container, e);
 	if ((r = db_run(s->db, "DELETE FROM names WHERE name = ?", DB_ARGS(db_text(name)), e)) < 0) return r;
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s", name);
 	*ret = (Removal){ 0 };
 	if ((r = say_name(&ret->untagged, name, a, e)) < 0) return r;
-	if (i.names.n <= 1 && (r = drop_image(s, &i, a, ret, e)) < 0) return r;
+	if (i.names.n <= 1 && !container && (r = drop_image(s, &i, a, ret, e)) < 0) return r;
 	return finish(s, &tx, e);
 }
 
@@ -184,10 +215,10 @@ static bool try_again(const ImageStore *s, int r, Err *e)
 	return true;
 }
 
-int image_untag(ImageStore *s, const char *name, Arena *a, Removal *ret, Err *e)
+int image_untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e)
 {
-	int r = untag(s, name, a, ret, e);
-	if (try_again(s, r, e)) r = untag(s, name, a, ret, e);
+	int r = untag(s, name, force, a, ret, e);
+	if (try_again(s, r, e)) r = untag(s, name, force, a, ret, e);
 	store_reserve_take(s);
 	return r;
 }

@@ -317,7 +317,7 @@ static void tell_failure(Monitor *m, Client *starter, const Err *e)
 	client_tell_error(starter, e);
 }
 
-/* In place of this process: the container's lock and socket are free by then. */
+/* In place of this process; its socket is gone by then. */
 static void become(const Monitor *m, const StrList *command)
 {
 	if (!command->n) return;
@@ -385,10 +385,10 @@ int monitor_run(const MonitorStart *start, Err *e)
 		}
 		clients_tell_all(&m, WIRE_GONE, 0, 0, true);
 	}
-	m.lock = fd_close(m.lock);
+	if (!again) m.lock = fd_close(m.lock);
 	clients_close(&m);
-	if (again)
-		become(&m, &m.config.again);
+	if (again && fcntl(m.lock, F_SETFD, 0) >= 0)
+		become(&m, &m.config.again); /* which has the lock from us: nobody must think that the monitor was lost */
 	else if (r >= 0 && !m.removal_promised)
 		become(&m, &m.config.remove);
 	return r < 0 ? r : 0;

@@ -6,6 +6,9 @@
 
 #include "base/err.h"
 
+/* Descriptors that a monitor is started with; the lock is also that of the command which it becomes to start its container again. */
+enum { MONITOR_CONTROL = 3, MONITOR_ROOT, MONITOR_LOCK };
+
 typedef struct MonitorStart {
 	const char *dir; /* the container's directory */
 	int control;     /* the socket of who starts it: a client; its requests so far are heard before the start. Owned */

@@ -132,7 +132,7 @@ static int cmd_untag(Tool *t, Err *e)
 	const char *name;
 	int r = need(t, 1, e);
 	if (r >= 0) r = whole_name(t, t->argv[0], &name, e);
-	if (r >= 0) r = image_untag(t->store, name, &t->arena, &rm, e);
+	if (r >= 0) r = image_untag(t->store, name, false, &t->arena, &rm, e);
 	if (r >= 0) print_removal(&rm);
 	return r;
 }

@@ -5,13 +5,11 @@
 #include "cli/runtime/commands.h"
 #include "monitor/monitor.h"
 
-enum { CONTROL = 3, ROOT, LOCK };
-
 int monitor_command_run(Invocation *in, Err *e)
 {
-	for (int fd = CONTROL; fd <= LOCK; fd++)
+	for (int fd = MONITOR_CONTROL; fd <= MONITOR_LOCK; fd++)
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 			return err_set(e, ERR_USAGE, EBADF, "monitor: descriptor %d is not open: this command is for skep alone", fd);
-	const MonitorStart s = { .dir = in->args.items[0], .control = CONTROL, .root = ROOT, .lock = LOCK };
+	const MonitorStart s = { .dir = in->args.items[0], .control = MONITOR_CONTROL, .root = MONITOR_ROOT, .lock = MONITOR_LOCK };
 	return monitor_run(&s, e);
 }

@@ -45,7 +45,7 @@ static int remove_one(ImageStore *s, const char *arg, bool force, Arena *a, Buf 
 		if (!name) return err_sys(e, ENOMEM, "rmi");
 		for (size_t k = 0; k < i.names.n; k++) {
 			if (!streq(i.names.items[k], name)) continue;
-			r = image_untag(s, name, a, &done, e);
+			r = image_untag(s, name, force, a, &done, e);
 			if (r >= 0) put_removal(&done, out);
 			return r;
 		}

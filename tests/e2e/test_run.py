@@ -1,0 +1,282 @@
+"""Containers as their users see them: run, exec, attach, stop, restart, remove."""
+import hashlib
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from engines import Engine, eventually, kill
+from images import SKEP
+
+pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    made = Engine(str(tmp_path_factory.mktemp("engine")))
+    made.ok("image", "bootstrap", "busybox")
+    yield made
+    made.close()
+    assert made.remains() == {"runtime": [], "monitors": []}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(engine):
+    yield
+    engine.close()
+
+
+# ---- run ----
+
+def test_output_and_status(engine):
+    done = engine.call("run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
+    assert engine.ok("ps", "-aq") == ""
+
+
+@pytest.mark.parametrize("command, status", [
+    (["nosuch"], 127), (["/etc/passwd"], 126), (["/"], 126), (["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137)])
+def test_statuses(engine, command, status):
+    assert engine.call("run", "--rm", "busybox", *command).returncode == status
+
+
+def test_stdin_is_read_to_its_end(engine):
+    data = os.urandom(3_000_000)
+    done = engine.call("run", "--rm", "-i", "busybox", "sha256sum", stdin=data)
+    assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+def test_without_i_there_is_no_stdin(engine):
+    assert engine.ok("run", "--rm", "busybox", "cat", stdin=b"x1") == ""
+
+
+def test_much_output_arrives_whole(engine):
+    done = engine.call("run", "--rm", "busybox", "sh", "-c", "dd if=/dev/zero bs=65536 count=800 2>/dev/null | tr '\\0' x")
+    assert done.returncode == 0 and len(done.stdout) == 800 * 65536 and done.stdout.strip(b"x1") == b""
+
+
+def test_a_slow_reader_loses_nothing(engine):
+    client = engine.start("run", "--rm", "busybox", "sh", "-c", "dd if=/dev/zero bs=65536 count=300 2>/dev/null | tr '\\0' y; echo end >&2")
+    assert client.stderr.readline() == b"end\n"  # the container has ended long before anything is read
+    assert len(client.stdout.read()) == 300 * 65536
+    assert client.wait(30) == 0
+
+
+def test_a_stopped_client_does_not_hold_up_the_container(engine):
+    client = engine.start("run", "--name", "busy", "busybox", "sh", "-c", "dd if=/dev/zero bs=65536 count=200 2>/dev/null | tr '\\0' z; touch /done")
+    eventually(lambda: b'"StartedAt": "2' in engine.call("container", "inspect", "busy").stdout)
+    os.kill(client.pid, signal.SIGSTOP)
+    eventually(lambda: engine.status("busy") == "exited")
+    os.kill(client.pid, signal.SIGCONT)
+    client.stdout.read()
+    assert client.wait(30) == 0
+
+
+def test_detached(engine):
+    identity = engine.run("--name", "d1", "busybox", "sleep", "1000")
+    assert len(identity) == 64 and engine.status("d1") == "running"
+    assert engine.ok("ps", "-q", "--no-trunc") == identity + "\n"
+    assert engine.ok("stop", "-t", "0", "d1") == "d1\n"
+    assert engine.state("d1")["ExitCode"] == 137
+    assert engine.ok("start", "d1") == "d1\n" and engine.status("d1") == "running"
+
+
+def test_removes_itself_when_detached(engine):
+    identity = engine.run("--rm", "busybox", "true")
+    eventually(lambda: engine.call("container", "inspect", identity).returncode == 1)
+    eventually(lambda: not os.path.exists(engine.directory(identity)))
+
+
+def test_changes_last(engine):
+    engine.ok("run", "--name", "c1", "busybox", "sh", "-c", "echo kept > /file")
+    assert engine.ok("start", "-a", "c1") == ""
+    engine.ok("create", "--name", "again", "busybox", "cat", "/file")
+    assert engine.call("start", "-a", "again").returncode == 1
+
+
+def test_names(engine):
+    engine.ok("create", "--name", "one", "busybox", "true")
+    message = engine.fails(1, "create", "--name", "one", "busybox", "true")
+    assert 'The container name "/one" is already in use by container "' in message
+    engine.ok("rename", "one", "two")
+    assert engine.fails(1, "container", "inspect", "one").strip() == "No such container: one"
+    assert engine.inspect("two")["Name"] == "/two"
+    assert "Invalid container name (bad/name)" in engine.fails(1, "create", "--name", "bad/name", "busybox")
+
+
+def test_prefixes_of_ids(engine):
+    identity = engine.ok("create", "busybox", "true").strip()
+    assert engine.inspect(identity[:12])["Id"] == identity == engine.inspect(identity[:4])["Id"]
+
+
+def test_an_image_in_use_stays(engine):
+    engine.ok("create", "--name", "user", "busybox", "true")
+    assert "container" in engine.fails(1, "rmi", "busybox")
+    assert engine.ok("images", "-q") != ""
+
+
+# ---- terminals ----
+
+def test_terminal(engine):
+    with engine.typed("run", "--rm", "-it", "busybox", "sh") as t:
+        t.expect("/ # ")
+        t.type("tty; stty size\n")
+        t.expect("/dev/pts/0")
+        t.type("exit 5\n")
+        assert t.wait() == 5
+
+
+def test_detach_keys(engine):
+    with engine.typed("run", "-it", "--name", "tt", "busybox", "sh") as t:
+        t.expect("/ # ")
+        t.type("\x10\x11")
+        assert t.wait() == 0
+    assert engine.status("tt") == "running"
+    with engine.typed("attach", "tt") as t:
+        t.type("echo att$((1+1))ched\n")
+        t.expect("att2ched")
+        t.type("exit 3\n")
+        assert t.wait() == 3
+
+
+# ---- exec ----
+
+def test_exec(engine):
+    engine.run("--name", "x1", "-e", "A=1", "-w", "/tmp", "busybox", "sleep", "1000")
+    assert engine.ok("exec", "x1", "sh", "-c", "echo $A $B $(pwd)") == "1 /tmp\n"
+    assert engine.ok("exec", "-e", "B=2", "-w", "/", "x1", "sh", "-c", "echo $A $B $(pwd)") == "1 2 /\n"
+    assert engine.ok("exec", "-i", "x1", "cat", stdin=b"in") == "in"
+    assert engine.ok("exec", "-u", "1000:5", "x1", "id").startswith("uid=1000 gid=5")
+    assert engine.call("exec", "x1", "sh", "-c", "exit 9").returncode == 9
+    assert engine.call("exec", "x1", "nosuch").returncode == 127
+    assert "unable to find user nobodyatall" in engine.fails(1, "exec", "-u", "nobodyatall", "x1", "true")
+    engine.ok("exec", "-d", "x1", "touch", "/made")
+    eventually(lambda: engine.call("exec", "x1", "test", "-e", "/made").returncode == 0)
+
+
+def test_exec_terminal(engine):
+    engine.run("--name", "x1", "busybox", "sleep", "1000")
+    with engine.typed("exec", "-it", "x1", "sh") as t:
+        t.expect("/ # ")
+        t.type("exit 4\n")
+        assert t.wait() == 4
+
+
+def test_exec_in_what_does_not_run(engine):
+    engine.ok("create", "--name", "x1", "busybox", "true")
+    assert "is not running" in engine.fails(1, "exec", "x1", "true")
+
+
+def test_execs_leave_nothing_behind(engine):
+    engine.run("--name", "x1", "busybox", "sleep", "1000")
+    monitor = engine.monitor_of("x1")
+    fds = len(os.listdir(f"/proc/{monitor}/fd"))
+    threads = [threading.Thread(target=lambda: [engine.ok("exec", "x1", "true") for _ in range(10)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    eventually(lambda: len(os.listdir(f"/proc/{monitor}/fd")) == fds)
+    with open(f"/proc/{monitor}/task/{monitor}/children", encoding="ascii") as f:
+        assert len(f.read().split()) == 1
+
+
+# ---- stop, kill, pause, wait ----
+
+def test_stop_asks_first(engine):
+    engine.run("--name", "s1", "busybox", "sh", "-c", "trap 'exit 42' TERM; while :; do sleep 0.01; done")
+    engine.ok("stop", "s1")
+    assert engine.state("s1")["ExitCode"] == 42
+
+
+def test_kill(engine):
+    engine.run("--name", "k1", "busybox", "sleep", "1000")
+    assert engine.ok("kill", "k1") == "k1\n"
+    eventually(lambda: engine.status("k1") == "exited")
+    assert engine.state("k1")["ExitCode"] == 137
+    assert "is not running" in engine.fails(1, "kill", "k1")
+    assert "Invalid signal: NONSENSE" in engine.fails(1, "kill", "-s", "NONSENSE", "k1")
+
+
+def test_pause(engine):
+    engine.run("--name", "p1", "busybox", "sleep", "1000")
+    engine.ok("pause", "p1")
+    assert engine.status("p1") == "paused" and "(Paused)" in engine.ok("ps", "--format", "{{.Status}}")
+    assert "is paused" in engine.fails(1, "exec", "p1", "true")
+    engine.ok("unpause", "p1")
+    assert engine.status("p1") == "running"
+    engine.ok("pause", "p1")
+    engine.ok("rm", "-f", "p1")
+
+
+def test_wait(engine):
+    engine.run("--name", "w1", "busybox", "sleep", "1000")
+    waiting = engine.start("wait", "w1")
+    engine.ok("stop", "-t", "0", "w1")
+    assert waiting.communicate(timeout=30)[0] == b"137\n"
+    assert engine.ok("wait", "w1") == "137\n"
+
+
+def test_a_running_one_is_not_removed(engine):
+    engine.run("--name", "r1", "busybox", "sleep", "1000")
+    assert 'cannot remove container "r1": container is running' in engine.fails(1, "rm", "r1")
+    engine.ok("rm", "-f", "r1")
+    assert engine.ok("ps", "-aq") == ""
+
+
+# ---- restart policies ----
+
+def test_on_failure_counts(engine):
+    engine.run("--name", "f1", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3")
+    eventually(lambda: engine.status("f1") == "exited" and engine.inspect("f1")["RestartCount"] == 2)
+    assert engine.state("f1")["ExitCode"] == 3
+
+
+def test_always_until_stopped(engine):
+    engine.run("--name", "a1", "--restart", "always", "busybox", "true")
+    eventually(lambda: engine.inspect("a1")["RestartCount"] >= 2)
+    engine.ok("stop", "a1")
+    count = engine.inspect("a1")["RestartCount"]
+    assert engine.status("a1") == "exited" and engine.inspect("a1")["RestartCount"] == count
+
+
+# ---- what is killed ----
+
+def test_a_killed_monitor_is_told(engine):
+    identity = engine.run("--name", "m1", "busybox", "sleep", "1000")
+    pid = engine.state("m1")["Pid"]
+    kill(engine.monitor_of("m1"))
+    state = eventually(lambda: engine.status("m1") == "exited" and engine.state("m1"))
+    assert state["ExitCode"] == 255 and "monitor was killed" in state["Error"]
+    assert not os.path.exists(f"/proc/{pid}") or "sleep" not in open(f"/proc/{pid}/cmdline", encoding="utf-8").read()
+    assert engine.remains()["runtime"] == []
+    assert engine.ok("start", "m1") == "m1\n" and engine.status("m1") == "running"
+    assert identity == engine.inspect("m1")["Id"]
+
+
+def test_a_killed_client_leaves_the_container(engine):
+    client = engine.start("run", "--name", "kc", "busybox", "sh", "-c", "while :; do echo x; sleep 0.01; done")
+    assert client.stdout.readline() == b"x\n"
+    client.kill()
+    client.wait()
+    assert engine.status("kc") == "running"
+
+
+# ---- log and events ----
+
+def test_log_file(engine):
+    identity = engine.ok("create", "busybox", "sh", "-c", "echo 'a<b'; printf half; echo e >&2").strip()
+    engine.ok("start", "-a", identity)
+    with open(engine.inspect(identity)["LogPath"], encoding="utf-8") as f:
+        text = f.read()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert "a\\u003cb" in text
+    assert sorted((x["stream"], x["log"]) for x in lines) == [("stderr", "e\n"), ("stdout", "a<b\n"), ("stdout", "half")]
+
+
+def test_events_in_order(engine):
+    engine.ok("run", "--rm", "--name", "ev", "busybox", "true")
+    mine = [x["Action"] for x in engine.events() if x["Actor"]["Attributes"].get("name") == "ev"]
+    assert mine == ["create", "attach", "start", "die", "destroy"]
