@@ -103,7 +103,7 @@ static int take_fields(const char *text, Arena *a, EndpointRequest *to, Endpoint
 		if (!name || !trimmed_value) return no_memory(e);
 		r = take_field(name, trimmed_value, a, to, addresses, e);
 	}
-	if (r >= 0 && (!to->network || !*to->network)) return err_set(e, ERR_USAGE, EINVAL, "network name/id is not specified");
+	if (r >= 0 && !*to->network) return err_set(e, ERR_USAGE, EINVAL, "network name/id is not specified");
 	return r;
 }
 
@@ -113,7 +113,7 @@ int network_parse(const char *text, Arena *a, EndpointRequest *ret, Err *e)
 	*ret = (EndpointRequest){ .network = text, .addresses = addresses };
 	if (!addresses) return no_memory(e);
 	if (!is_long(text)) return 0;
-	ret->network = NULL;
+	ret->network = "";
 	return take_fields(text, a, ret, addresses, e);
 }
 
@@ -212,26 +212,31 @@ static int check_networks(const EndpointRequestList *l, Err *e)
 	return 0;
 }
 
+/* All that were named, or the standard one; what the options say is for the first. */
+static int parse_networks(const OptionParse *p, EndpointRequestList *ret)
+{
+	const StrList *given = option_list(p->in, "network");
+	ret->n = given->n ? given->n : 1;
+	ret->items = arena_array(p->arena, ret->n, sizeof *ret->items);
+	if (!ret->items) return no_memory(p->e);
+	for (size_t i = 0; i < ret->n; i++) {
+		int r = network_parse(given->n ? given->items[i] : "default", p->arena, &ret->items[i], p->e);
+		if (r >= 0 && i == 0) r = merge_options(p, &ret->items[i]);
+		if (r >= 0) r = check_endpoint(&ret->items[i], p->e);
+		if (r < 0) return r;
+	}
+	return check_networks(ret, p->e);
+}
+
 int options_network(const OptionParse *p)
 {
-	static const char *const standard[] = { "default" };
-	const StrList *given = option_list(p->in, "network");
-	size_t n = given->n ? given->n : 1;
-	EndpointRequest *items = arena_array(p->arena, n, sizeof *items);
-	if (!items) return no_memory(p->e);
-	EndpointRequestList l = { items, n };
-	int r = 0;
-	for (size_t i = 0; r >= 0 && i < n; i++) {
-		r = network_parse(given->n ? given->items[i] : standard[i], p->arena, &items[i], p->e);
-		if (r >= 0 && i == 0) r = merge_options(p, &items[i]);
-		if (r >= 0) r = check_endpoint(&items[i], p->e);
-	}
-	if (r >= 0) r = check_networks(&l, p->e);
+	EndpointRequestList l = { 0 };
+	int r = parse_networks(p, &l);
 	if (r < 0) return r;
-	p->to->host.network_mode = items[0].network;
-	if (n > 1 || !asks_nothing(&items[0])) p->to->endpoints = l;
-	for (size_t i = 0; i < n; i++)
-		if (!has_addresses(&items[i])) items[i].addresses = NULL;
+	p->to->host.network_mode = l.items[0].network;
+	if (l.n > 1 || !asks_nothing(&l.items[0])) p->to->endpoints = l;
+	for (size_t i = 0; i < l.n; i++)
+		if (!has_addresses(&l.items[i])) l.items[i].addresses = NULL;
 	return 0;
 }
 
