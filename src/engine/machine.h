@@ -31,6 +31,7 @@ typedef enum {
 	MACHINE_SYSCTL_PING,      /* net.ipv4.ping_group_range */
 	MACHINE_SYSCTL_LOW_PORTS, /* net.ipv4.ip_unprivileged_port_start */
 	MACHINE_THROTTLE,         /* /sys/devices/system/cpu/cpu0/thermal_throttle */
+	MACHINE_MQUEUE,           /* /dev/mqueue */
 	/* others */
 	MACHINE_CGROUP2, /* and no v1 beside it */
 	MACHINE_APPARMOR,

@@ -115,8 +115,10 @@ static int add_cgroup(MountBuild *m)
 
 static int add_mqueue(MountBuild *m)
 {
-	if (is_foreign(m->b, CLONE_NEWIPC) && !oci_namespace(m->b->s, CLONE_NEWIPC))
+	if (is_foreign(m->b, CLONE_NEWIPC) && !oci_namespace(m->b->s, CLONE_NEWIPC)) {
+		if (!machine_has(m->b->in->machine, MACHINE_MQUEUE)) return 0;
 		return add_mount(m, "/dev/mqueue", "bind", "/dev/mqueue", (const char *[]){ "rbind", "nosuid", "noexec", "nodev", NULL });
+	}
 	return add_mount(m, "/dev/mqueue", "mqueue", "mqueue", (const char *[]){ "nosuid", "noexec", "nodev", NULL });
 }
 
