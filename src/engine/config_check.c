@@ -109,8 +109,9 @@ static int check_sysctls(Checker *c)
 	const HostConfig *h = c->host;
 	for (size_t i = 0; i < h->sysctls.n; i++) {
 		const char *key = h->sysctls.items[i].key;
-		bool net = starts_with(key, "net."), ipc = is_ipc_sysctl(key);
-		if (!net && !ipc) return check_fail(c, "sysctl '%.128s=%.128s' is not allowed", key, h->sysctls.items[i].value);
+		bool net = starts_with(key, "net."), ipc = is_ipc_sysctl(key), uts = streq(key, "kernel.domainname");
+		if (!net && !ipc && (!uts || mode_is(h->uts_mode, "host")))
+			return check_fail(c, "sysctl '%.128s=%.128s' is not allowed", key, h->sysctls.items[i].value);
 		if (net && mode_is(h->network_mode, "host"))
 			return check_fail(c, "sysctl \"%.128s\" not allowed in host network namespace", key);
 		if (ipc && mode_is(h->ipc_mode, "host"))
@@ -170,7 +171,7 @@ static int check_rest(Checker *c)
 	if (*parent && c->machine->systemd && (strlen(parent) <= 6 || !ends_with(parent, ".slice")))
 		return check_fail(c, "cgroup-parent for systemd cgroup should be a valid slice named as \"xxx.slice\"");
 	if (h->isolation && *h->isolation && strcasecmp(h->isolation, "default") != 0)
-		return check_fail(c, "invalid isolation '%.64s' on linux", h->isolation);
+		return check_fail(c, "invalid isolation (%.64s): linux only supports 'default'", h->isolation);
 	for (size_t i = 0; i < h->annotations.n; i++)
 		if (!*h->annotations.items[i].key)
 			return check_fail(c, "invalid Annotations: the empty string is not permitted as an annotation key");

@@ -94,10 +94,10 @@ static int check_cpu_time(Checker *c)
 		return check_fail(
 			c, "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted");
 	if (h->nano_cpus < 0 || h->nano_cpus > (int64_t)c->machine->cpus * 1000000000)
-		return check_fail(c, "Range of CPUs is from 0.01 to %u.00, as there are only %u CPUs available", c->machine->cpus,
+		return check_fail(c, "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs available", c->machine->cpus,
 				  c->machine->cpus);
 	if (h->nano_cpus > 0 && h->nano_cpus < 10000000)
-		return check_fail(c, "Range of CPUs is from 0.01 to %u.00, as there are only %u CPUs available", c->machine->cpus,
+		return check_fail(c, "range of CPUs is from 0.01 to %u.00, as there are only %u CPUs available", c->machine->cpus,
 				  c->machine->cpus);
 	if ((h->cpu_period || h->cpu_quota) &&
 	    lacks(c, MACHINE_CPU_QUOTA, "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded."))

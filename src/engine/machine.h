@@ -48,6 +48,7 @@ typedef struct Machine {
 	uint64_t capabilities;               /* that can be granted: bits by number */
 	int oom_score_adj;                   /* this process's */
 	bool systemd;                        /* containers go into units of systemd */
+	const char *mountinfo;               /* file that lists the mounts; NULL: this process's */
 	const char *cpu_list, *memory_list;  /* lists as "0-3,7"; NULL: not looked up */
 } Machine;
 

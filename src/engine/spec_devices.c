@@ -186,10 +186,10 @@ int device_rule_parse(const char *text, Arena *a, CgroupDeviceRule *ret, Err *e)
 	for (size_t i = 0; ok && i < access.n; i++)
 		ok = strchr("rwm", access.p[i]);
 	if (!ok) return err_set(e, ERR_CONFIG, EINVAL, "invalid device cgroup rule format: '%.100s'", text);
-	if (rule_number(major_text, &major_number) < 0)
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid major value in device cgroup rule format: '%.100s'", text);
-	if (rule_number(minor_text, &minor_number) < 0)
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid minor value in device cgroup rule format: '%.100s'", text);
+	int r = rule_number(major_text, &major_number), x = rule_number(minor_text, &minor_number);
+	if (r == -EINVAL || x == -EINVAL) return err_set(e, ERR_CONFIG, EINVAL, "invalid device cgroup rule format: '%.100s'", text);
+	if (r < 0) return err_set(e, ERR_CONFIG, EINVAL, "invalid major value in device cgroup rule format: '%.100s'", text);
+	if (x < 0) return err_set(e, ERR_CONFIG, EINVAL, "invalid minor value in device cgroup rule format: '%.100s'", text);
 	*ret = (CgroupDeviceRule){
 		.allow = true, .type = arena_str(a, type), .major = major_number, .minor = minor_number, .access = arena_str(a, access)
 	};

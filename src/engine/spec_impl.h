@@ -60,6 +60,8 @@ int spec_add_process(SpecBuild *b) MUST_USE;
 int spec_add_capabilities(SpecBuild *b) MUST_USE;
 int spec_add_rlimits(SpecBuild *b) MUST_USE;
 int spec_add_mounts(SpecBuild *b) MUST_USE;
+/* spec_check_propagation: whether a bind of source can have the propagation that its options ask for. */
+int spec_check_propagation(SpecBuild *b, const char *source, const StrList *options) MUST_USE;
 int spec_add_devices(SpecBuild *b) MUST_USE;
 int spec_add_resources(SpecBuild *b) MUST_USE;
 int spec_add_sysctls(SpecBuild *b) MUST_USE;

@@ -284,6 +284,8 @@ static int add_bind(MountBuild *m, const MountPoint *p, const char *source)
 	if (!p->rw && !ro) str_build_add(&l, bind ? "ro" : "rro");
 	if (!has_propagation(&p->options)) str_build_add(&l, p->propagation && *p->propagation ? p->propagation : "rprivate");
 	if (str_build_done(&l, &options) < 0) return spec_no_memory(m->b);
+	int r = spec_check_propagation(m->b, source, &options);
+	if (r < 0) return r;
 	raise_root_propagation(m->b, &options);
 	return add_mount(m, p->destination, "bind", source, options.items);
 }

@@ -176,7 +176,7 @@ static int unknown_cap(const char *name, Err *e)
 	return err_set(e, ERR_CONFIG, EINVAL, "unknown capability: \"%s%s\"", starts_with(upper, "CAP_") ? "" : "CAP_", upper);
 }
 
-static int parse_caps(const StrList *names, uint64_t granted, bool *ret_all, uint64_t *ret, Err *e)
+static int parse_names(const StrList *names, uint64_t granted, bool *ret_all, uint64_t *ret, Err *e)
 {
 	*ret = 0;
 	*ret_all = false;
@@ -197,13 +197,19 @@ static int parse_caps(const StrList *names, uint64_t granted, bool *ret_all, uin
 	return 0;
 }
 
+static int parse_caps(const StrList *names, const char *field, uint64_t granted, bool *ret_all, uint64_t *ret, Err *e)
+{
+	int r = parse_names(names, granted, ret_all, ret, e);
+	return r < 0 ? err_wrap(e, "invalid %s", field) : 0;
+}
+
 int capabilities_of(const HostConfig *h, uint64_t granted, uint64_t *ret, Err *e)
 {
 	uint64_t add, drop;
 	bool add_all, drop_all;
 	int r;
-	if ((r = parse_caps(&h->cap_drop, granted, &drop_all, &drop, e)) < 0 ||
-	    (r = parse_caps(&h->cap_add, granted, &add_all, &add, e)) < 0)
+	if ((r = parse_caps(&h->cap_drop, "CapDrop", granted, &drop_all, &drop, e)) < 0 ||
+	    (r = parse_caps(&h->cap_add, "CapAdd", granted, &add_all, &add, e)) < 0)
 		return r;
 	if (h->privileged || add_all)
 		*ret = h->privileged ? granted : granted & ~drop;

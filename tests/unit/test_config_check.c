@@ -162,9 +162,9 @@ static void test_cpu(void **state)
 	static const Case cases[] = {
 		{ "", "'NanoCpus':2000000000", NULL },
 		{ "", "'NanoCpus':10000000", NULL },
-		{ "", "'NanoCpus':2000000001", "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
-		{ "", "'NanoCpus':9999999", "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
-		{ "", "'NanoCpus':-1", "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
+		{ "", "'NanoCpus':2000000001", "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
+		{ "", "'NanoCpus':9999999", "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
+		{ "", "'NanoCpus':-1", "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available" },
 		{ "", "'NanoCpus':1000000000,'CpuPeriod':1000", "Conflicting options: Nano CPUs and CPU Period cannot both be set" },
 		{ "", "'NanoCpus':1000000000,'CpuQuota':1000", "Conflicting options: Nano CPUs and CPU Quota cannot both be set" },
 		{ "", "'CpuPeriod':1000,'CpuQuota':-1", NULL },
@@ -205,8 +205,8 @@ static void test_security(void **state)
 {
 	static const Case cases[] = {
 		{ "", "'CapAdd':['net_admin','CAP_SYS_TIME','All'],'CapDrop':['mknod']", NULL },
-		{ "", "'CapAdd':['nope']", "unknown capability: \"CAP_NOPE\"" },
-		{ "", "'CapDrop':['CAP_NOPE']", "unknown capability: \"CAP_NOPE\"" },
+		{ "", "'CapAdd':['nope']", "invalid CapAdd: unknown capability: \"CAP_NOPE\"" },
+		{ "", "'CapDrop':['CAP_NOPE']", "invalid CapDrop: unknown capability: \"CAP_NOPE\"" },
 		{ "", "'SecurityOpt':['no-new-privileges','seccomp=unconfined','label=disable','writable-cgroups=true']", NULL },
 		{ "", "'SecurityOpt':['no-new-privileges:true','label:type:x','systempaths=unconfined','seccomp=builtin']", NULL },
 		{ "", "'SecurityOpt':['something']", "invalid --security-opt 1: \"something\"" },
@@ -233,8 +233,8 @@ static void test_granted_capabilities(void **state)
 	sample_init(&s, "{}", "{'CapAdd':['SYS_RESOURCE']}");
 	s.machine.capabilities &= ~(UINT64_C(1) << 24);
 	assert_int_equal(config_check(&s.config, &s.host, &s.machine, &s.arena, &w, &s.e), -EINVAL);
-	assert_string_equal(s.e.msg,
-			    "capability not supported by your kernel or not available in the current environment: \"CAP_SYS_RESOURCE\"");
+	assert_string_equal(s.e.msg, "invalid CapAdd: capability not supported by your kernel or not available in the current environment: "
+				     "\"CAP_SYS_RESOURCE\"");
 }
 
 static void test_rest(void **state)
@@ -242,7 +242,8 @@ static void test_rest(void **state)
 	static const Case cases[] = {
 		{ "", "'Sysctls':{'net.core.somaxconn':'1','kernel.shmmax':'2','fs.mqueue.msg_max':'3'}", NULL },
 		{ "", "'Sysctls':{'kernel.pid_max':'1'}", "sysctl 'kernel.pid_max=1' is not allowed" },
-		{ "", "'Sysctls':{'kernel.domainname':'x'}", "sysctl 'kernel.domainname=x' is not allowed" },
+		{ "", "'Sysctls':{'kernel.domainname':'x'}", NULL },
+		{ "", "'UTSMode':'host','Sysctls':{'kernel.domainname':'x'}", "sysctl 'kernel.domainname=x' is not allowed" },
 		{ "", "'NetworkMode':'host','Sysctls':{'net.core.somaxconn':'1'}",
 		  "sysctl \"net.core.somaxconn\" not allowed in host network namespace" },
 		{ "", "'IpcMode':'host','Sysctls':{'kernel.shmmax':'1'}",
@@ -254,7 +255,8 @@ static void test_rest(void **state)
 		{ "", "'DeviceCgroupRules':['c 1:3']", "invalid device cgroup rule format: 'c 1:3'" },
 		{ "", "'DeviceCgroupRules':['c 1:3 rwmr']", "invalid device cgroup rule format: 'c 1:3 rwmr'" },
 		{ "", "'DeviceCgroupRules':['c 4294967296:3 r']", "invalid major value in device cgroup rule format: 'c 4294967296:3 r'" },
-		{ "", "'DeviceCgroupRules':['c 1:-1 r']", "invalid minor value in device cgroup rule format: 'c 1:-1 r'" },
+		{ "", "'DeviceCgroupRules':['c 1:4294967296 r']", "invalid minor value in device cgroup rule format: 'c 1:4294967296 r'" },
+		{ "", "'DeviceCgroupRules':['c 1:-1 r']", "invalid device cgroup rule format: 'c 1:-1 r'" },
 		{ "", "'Tmpfs':{'/t':'size=64m,exec','/u':''}", NULL },
 		{ "", "'Tmpfs':{'t':''}", "invalid mount path: 't' mount path must be absolute" },
 		{ "", "'Tmpfs':{'/x/..':''}", "invalid specification: destination can't be '/'" },
@@ -265,7 +267,7 @@ static void test_rest(void **state)
 		{ "", "'StorageOpt':{'size':'much'}", "storage option size: invalid size: 'much'" },
 		{ "", "'StorageOpt':{'size':'0'}", "storage option size: more than 0 is needed, got 0" },
 		{ "", "'Isolation':'default'", NULL },
-		{ "", "'Isolation':'hyperv'", "invalid isolation 'hyperv' on linux" },
+		{ "", "'Isolation':'hyperv'", "invalid isolation (hyperv): linux only supports 'default'" },
 		{ "", "'Annotations':{'':'x'}", "invalid Annotations: the empty string is not permitted as an annotation key" },
 		{ "", "'ExtraHosts':['a:b']", "invalid IP address in add-host: \"b\"" },
 		{ "", "'Dns':['x']", "x is not an ip address" },

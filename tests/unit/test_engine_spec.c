@@ -428,8 +428,26 @@ static void test_order_of_mounts(void **state)
 		"/data/deep /data/deep/er");
 }
 
+/* A file as /proc/self/mountinfo. */
+static void write_mountinfo(char path[static 64])
+{
+	static const char text[] = "21 1 8:1 / / rw,relatime - ext4 /dev/x rw\n"
+				   "22 21 8:2 / /h rw shared:1 - ext4 /dev/y rw\n"
+				   "23 22 8:3 / /h/in rw,relatime master:3 - ext4 /dev/z rw\n"
+				   "24 21 8:4 / /a\\040b rw shared:5 master:6 - ext4 /dev/z rw\n"
+				   "25 21 8:4 / /over rw shared:7 - ext4 /dev/z rw\n"
+				   "26 25 8:4 / /over rw - ext4 /dev/z rw\n";
+	snprintf(path, 64, "/tmp/test_mountinfo-XXXXXX");
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
 static void test_binds(void **state)
 {
+	char mountinfo[64];
+	write_mountinfo(mountinfo);
 	const struct {
 		MountPoint point;
 		const char *options;
@@ -456,12 +474,49 @@ static void test_binds(void **state)
 		sample_init(&s, RUN, "{}");
 		s.mounts.items = &p;
 		s.mounts.n = 1;
+		s.machine.mountinfo = mountinfo;
 		sample_accept(&s);
 		const OciMount *m = mount_at_path(&s, "/c");
 		assert_string_equal(m->type, "bind");
 		assert_string_equal(joined(&m->options, &s.arena), cases[i].options);
 		assert_int_equal(s.spec.lnx->rootfs_propagation, cases[i].propagation);
 	}
+	unlink(mountinfo);
+}
+
+/* Where mounts would not go over, nothing is pretended. */
+static void test_propagation(void **state)
+{
+	static const struct {
+		const char *source, *propagation, *error;
+	} cases[] = {
+		{ "/h", "shared", NULL },
+		{ "/h/deep", "rshared", NULL },
+		{ "/h", "rslave", NULL },
+		{ "/private", "rprivate", NULL },
+		{ "/private", "rslave", "path /private is mounted on / but it is not a shared or slave mount" },
+		{ "/hill", "shared", "path /hill is mounted on / but it is not a shared mount" },
+		{ "/h/in", "slave", NULL },
+		{ "/h/in", "shared", "path /h/in is mounted on /h/in but it is not a shared mount" },
+		{ "/a b/c", "shared", NULL },
+		{ "/over", "shared", "path /over is mounted on /over but it is not a shared mount" }, /* what lies above is seen */
+	};
+	char mountinfo[64];
+	write_mountinfo(mountinfo);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_SAMPLE s;
+		MountPoint p = {
+			.type = "bind", .source = cases[i].source, .destination = "/c", .rw = true, .propagation = cases[i].propagation
+		};
+		sample_init(&s, RUN, "{}");
+		s.mounts.items = &p;
+		s.mounts.n = 1;
+		s.machine.mountinfo = mountinfo;
+		sample_make(&s);
+		if (!cases[i].error && s.r < 0) fail_msg("%s", s.e.msg);
+		if (cases[i].error) assert_string_equal(s.e.msg, cases[i].error);
+	}
+	unlink(mountinfo);
 }
 
 static void test_sources(void **state)
@@ -766,6 +821,7 @@ int main(void)
 		cmocka_unit_test(test_user_namespace),
 		cmocka_unit_test(test_order_of_mounts),
 		cmocka_unit_test(test_binds),
+		cmocka_unit_test(test_propagation),
 		cmocka_unit_test(test_sources),
 		cmocka_unit_test(test_user_mounts_replace),
 		cmocka_unit_test(test_tmpfs),
