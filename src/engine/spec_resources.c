@@ -1,4 +1,4 @@
-/* spec_resources.c: limits of the control group, its place, and sysctls. Numbers were checked by host_config_check(). */
+/* spec_resources.c: limits of the control group, its place, and sysctls. Numbers were checked by config_check(). */
 #include "engine/spec_impl.h"
 
 #include <sys/stat.h>
