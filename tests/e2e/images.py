@@ -1,4 +1,5 @@
 """Images, a real registry to keep them in, and skep as a user calls it, each with directories of its own."""
+import contextlib
 import gzip
 import hashlib
 import io
@@ -175,7 +176,7 @@ class Skep:
     # ---- the store, looked at from outside ----
 
     def query(self, sql):
-        with sqlite3.connect(f"file:{self.root}/skep.db?mode=ro", uri=True) as db:
+        with contextlib.closing(sqlite3.connect(f"file:{self.root}/skep.db?mode=ro", uri=True)) as db:
             return db.execute(sql).fetchall()
 
     def ingest(self):

@@ -14,6 +14,8 @@ sys.path.insert(0, E2E)
 spec = importlib.util.spec_from_file_location("e2e_fixtures", os.path.join(E2E, "conftest.py"))
 e2e = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(e2e)
+from canary import Canary  # beside the fixtures of the end-to-end tests
+
 pytest_configure = e2e.pytest_configure
 watchdog, programs, cgroup_parent, world, box, running = e2e.watchdog, e2e.programs, e2e.cgroup_parent, e2e.world, e2e.box, e2e.running
 
@@ -38,45 +40,6 @@ def armed(box, weapons):
     for name in os.listdir(weapons):
         shutil.copy(weapons / name, os.path.join(box.rootfs, "bin", name))
     return box
-
-
-def picture(path):
-    """All that an attack might change below a path: names, kinds, owners, modes, times and contents."""
-    seen = {}
-    for here, folders, files in os.walk(path):
-        for name in [".", *folders, *files]:
-            at = os.path.join(here, name)
-            st = os.lstat(at)
-            content = ""
-            if os.path.islink(at):
-                content = os.readlink(at)
-            elif os.path.isfile(at):
-                with open(at, "rb") as f:
-                    content = hashlib.sha256(f.read()).hexdigest()
-            seen[os.path.normpath(at)] = (oct(st.st_mode), st.st_uid, st.st_gid, st.st_nlink, st.st_mtime_ns, st.st_ctime_ns, st.st_rdev, content)
-    return seen
-
-
-class Canary:
-    """A tree on the host, outside every container."""
-
-    def __init__(self, path):
-        self.path = path
-        os.makedirs(os.path.join(path, "dir", "deep"))
-        for name in ("file", "null", "console", "ptmx", "dir/file", "dir/deep/file", "kmsg"):
-            with open(os.path.join(path, name), "w", encoding="ascii") as f:
-                f.write(f"canary {name}\n")
-        os.symlink("file", os.path.join(path, "link"))
-        os.symlink("nowhere", os.path.join(path, "dangling"))
-        self.before = picture(path)
-
-    def link(self, name=""):
-        """A target for a link in an image: absolute, and with more dots than any bundle is deep."""
-        return "/../../../../../../../../../.." + os.path.join(self.path, name)
-
-    def intact(self):
-        now = picture(self.path)
-        assert now == self.before, {k: (self.before.get(k), now.get(k)) for k in self.before.keys() | now.keys() if self.before.get(k) != now.get(k)}
 
 
 @pytest.fixture
