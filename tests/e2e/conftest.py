@@ -69,6 +69,18 @@ def cgroup_parent():
     assert not cgroups.leftovers(path), "cgroups are left"
 
 
+@pytest.fixture(scope="session")
+def quick_disk(tmp_path_factory):
+    """A file system in memory, of a kind that EROFS can be mounted from: what is durable there costs no time."""
+    with tempfile.TemporaryDirectory(prefix="skep-disk-", dir="/dev/shm") as top:
+        subprocess.run(["truncate", "-s", "1G", f"{top}/disk"], check=True)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", f"{top}/disk"], check=True)
+        at = tmp_path_factory.mktemp("disk")
+        subprocess.run(["mount", "-o", "loop", f"{top}/disk", at], check=True)
+        yield str(at)
+        subprocess.run(["umount", at], check=True)
+
+
 class World:
     """The containers of one test and where they lie."""
 
