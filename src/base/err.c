@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "base/str.h"
+
 static const struct {
 	const char *name;
 	int exit_status, http;
@@ -102,8 +104,7 @@ const char *err_text(int errnum)
 static void err_vformat(Err *e, const char *fmt, va_list ap)
 {
 	vsnprintf(e->msg, sizeof e->msg, fmt, ap);
-	for (char *p = e->msg; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = *p == '\n' || *p == '\t' ? ' ' : '?';
+	str_harmless(e->msg);
 }
 
 int err_set(Err *e, ErrCode code, int errnum, const char *fmt, ...)

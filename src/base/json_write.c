@@ -85,10 +85,11 @@ static void put_quoted(Buf *b, const char *p, size_t n)
 	for (size_t i = 0; i < n; i += k ? k : 1) {
 		unsigned char c = (unsigned char)p[i];
 		k = c < 0x80 ? 1 : str_utf8((Str){ p + i, n - i });
-		if (k && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+		bool control = str_is_control((Str){ p + i, n - i });
+		if (k && !control && c != '"' && c != '\\') continue;
 		buf_put(b, p + from, i - from);
-		put_escaped(b, c, k);
-		from = i + 1;
+		put_escaped(b, control ? (unsigned char)p[i + k - 1] : c, k); /* U+0080 to U+009F are written as c2 and their number */
+		from = i + (k ? k : 1);
 	}
 	buf_put(b, p + from, n - from);
 	buf_putc(b, '"');

@@ -141,3 +141,19 @@ size_t str_utf8(Str s)
 	if ((c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f)) return 0;
 	return k;
 }
+
+bool str_is_control(Str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	return s.n && (p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && s.n > 1 && p[1] >= 0x80 && p[1] < 0xa0));
+}
+
+void str_harmless(char *s)
+{
+	for (size_t n = strlen(s); n; s++, n--) {
+		if (!str_is_control((Str){ s, n })) continue;
+		bool two = (unsigned char)*s == 0xc2;
+		*s = *s == '\n' || *s == '\t' ? ' ' : '?';
+		if (two) *++s = '?', n--;
+	}
+}

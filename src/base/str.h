@@ -48,3 +48,10 @@ bool ends_with(const char *s, const char *suffix);
 /* str_utf8: the length of the UTF-8 sequence that s starts with (RFC 3629: no overlong forms, no surrogates, at most
  * U+10FFFF), 0 when there is none. */
 size_t str_utf8(Str s);
+
+/* str_is_control: does s begin with a control character: one of ASCII, or one of U+0080 to U+009F, which terminals obey as well? */
+bool str_is_control(Str s);
+
+/* str_harmless: in place: line breaks and tabs become blanks, each byte of another control character becomes "?". What somebody else wrote can
+ * then stand on a line of a terminal. */
+void str_harmless(char *s);

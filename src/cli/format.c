@@ -63,6 +63,26 @@ void format_done(Format *f)
 	buf_done(&f->out);
 }
 
+/* A copy whose strings keep to their cells, and command no terminal: an image's author chose them. */
+static const JsonValue *harmless(const Format *f, const JsonValue *row)
+{
+	JsonValue *copy = arena_alloc(f->arena, sizeof *copy);
+	if (!copy) return NULL;
+	*copy = *row;
+	if (row->type != JSON_OBJECT) return copy;
+	copy->members = arena_array(f->arena, row->n + 1, sizeof *copy->members);
+	for (size_t i = 0; copy->members && i < row->n; i++) {
+		JsonMember *m = &copy->members[i];
+		*m = row->members[i];
+		if (m->value.type != JSON_STRING) continue;
+		char *text = arena_strdup(f->arena, m->value.s);
+		if (!text) return NULL;
+		str_harmless(text);
+		m->value.s = text;
+	}
+	return copy->members ? copy : NULL;
+}
+
 static int put_row(Format *f, const JsonValue *row, const TemplateHost *host, Err *e)
 {
 	JsonWriter w = JSON_WRITER(&f->out);
@@ -77,6 +97,7 @@ static int put_row(Format *f, const JsonValue *row, const TemplateHost *host, Er
 
 int format_row(Format *f, const JsonValue *row, Err *e)
 {
+	if (f->table && !(row = harmless(f, row))) return err_sys(e, ENOMEM, "--format");
 	return put_row(f, row, f->host, e);
 }
 

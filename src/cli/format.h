@@ -4,7 +4,7 @@
  *   "table TEMPLATE"    a table of the user's columns, with their titles
  *   "json"              one JSON document a line
  *   "TEMPLATE"          one line for each object
- * \t and \n in a template are a tab and a line end, as docker has it.
+ * \t and \n in a template are a tab and a line end, as docker has it. In a table, values keep to their cells and command no terminal.
  */
 #pragma once
 

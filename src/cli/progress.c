@@ -76,8 +76,7 @@ void progress_done(Progress *p)
 static void copy_name(char *to, size_t size, const char *from)
 {
 	snprintf(to, size, "%s", from ? from : "");
-	for (char *c = to; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+	str_harmless(to);
 }
 
 static ProgressLine *find_line(Progress *p, const char *id)

@@ -78,6 +78,32 @@ static void formats_are_dockers(void **state)
 		      "template parsing error: template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
 }
 
+/* What an image's author wrote is one cell of a table; a template of the user's own gets it as it is. */
+static void tables_are_harmless(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *format, *want;
+	} rows[] = {
+		{ NULL, "REPOSITORY   IMAGE ID\na ?[2J b??   1\n" },
+		{ "{{.Name}}", "a\n\x1b[2J\tb\xc2\x9b\n" },
+		{ "json", "{\"ID\":\"1\",\"Name\":\"a\\n\\u001b[2J\\tb\\u009b\"}\n" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_ARENA a = ARENA_INIT(1 << 20);
+		AUTO_FORMAT f = { 0 };
+		Err e = ERR_INIT;
+		JsonValue v;
+		const Buf *out;
+		char *text = arena_strdup(&a, "{\"ID\":\"1\",\"Name\":\"a\\n\\u001b[2J\\tb\\u009b\"}");
+		assert_int_equal(json_parse(text, strlen(text), &a, &v, &e), 0);
+		assert_int_equal(format_init(&f, rows[i].format, "table {{.Name}}\t{{.ID}}", fields, NULL, &a, &e), 0);
+		assert_int_equal(format_row(&f, &v, &e), 0);
+		assert_int_equal(format_finish(&f, &out, &e), 0);
+		assert_string_equal(buf_str(out), rows[i].want);
+	}
+}
+
 /* ---- progress ---- */
 
 /* A terminal that knows what the display uses: text, \r, \n, up, clear to the end of the line or screen, colours. */
@@ -185,14 +211,14 @@ static void layers_are_redrawn_in_place(void **state)
 	assert_int_equal(poll(&quiet, 1, 0), 0);
 	assert_int_equal(progress_message(&p, NULL, "a \033[31mred\nherring", 1320 * MS), 0);
 	assert_screen(&s, &pty,
-		      "latest: Pulling from library/debian\na ?[31mred?herring\n"
+		      "latest: Pulling from library/debian\na ?[31mred herring\n"
 		      "a1b2c3d4e5f6: Download complete\nb1b2c3d4e5f6: Waiting\n0/2 layers, 12.3MB, 10.1MB/s\n");
 	assert_int_equal(progress_update(&p, "a1b2c3d4e5f6", PROGRESS_PULLED, 0, 0, NULL, 1330 * MS), 0);
 	assert_int_equal(progress_update(&p, "b1b2c3d4e5f6", PROGRESS_MOUNTED, 0, 0, "library/x", 1340 * MS), 0);
 	assert_int_equal(progress_finish(&p, 1350 * MS), 0);
 	assert_int_equal(progress_message(&p, NULL, "done", 1400 * MS), 0);
 	assert_screen(&s, &pty,
-		      "latest: Pulling from library/debian\na ?[31mred?herring\n"
+		      "latest: Pulling from library/debian\na ?[31mred herring\n"
 		      "a1b2c3d4e5f6: Pull complete\nb1b2c3d4e5f6: Mounted from library/x\ndone\n");
 	assert_false(s.colored);
 }
@@ -283,9 +309,13 @@ static void pipes_get_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(columns_are_aligned_as_dockers), cmocka_unit_test(formats_are_dockers),
-		cmocka_unit_test(layers_are_redrawn_in_place),    cmocka_unit_test(more_layers_than_rows_show_those_at_work),
-		cmocka_unit_test(a_narrower_terminal_is_cleared), cmocka_unit_test(pipes_get_lines),
+		cmocka_unit_test(columns_are_aligned_as_dockers),
+		cmocka_unit_test(formats_are_dockers),
+		cmocka_unit_test(tables_are_harmless),
+		cmocka_unit_test(layers_are_redrawn_in_place),
+		cmocka_unit_test(more_layers_than_rows_show_those_at_work),
+		cmocka_unit_test(a_narrower_terminal_is_cleared),
+		cmocka_unit_test(pipes_get_lines),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
