@@ -76,6 +76,7 @@ static int start(LayerImports *all, LayerImport *i, Err *e)
 	req.tuning = i->tuning;
 	if (i->url) req.urls = (StrList){ urls, 1 };
 	if (all->limits) req.limits = *all->limits;
+	if (!req.limits.ratio) req.limits.ratio = TRANSFER_RATIO;
 	if (i->diff_id) req.diff_id = digest_format(i->diff_id, diff_id);
 	if (i->expected) req.digest = digest_format(i->expected, expected);
 	const TransferFds fds = {

@@ -12,7 +12,7 @@
 #include "image/store_impl.h"
 #include "oci/platform.h"
 
-enum { IN_FLIGHT_MAX = 4, WAIT_NS = 100000000, POLL_MS = 100, RATIO_MAX = 2000 };
+enum { IN_FLIGHT_MAX = 4, WAIT_NS = 100000000, POLL_MS = 100 };
 enum { DOCUMENT_ATTEMPTS = 3 }; /* the first thing asked for: a wrong name is told of in a second */
 
 typedef enum { LAYER_MISSING, LAYER_ELSEWHERE, LAYER_UNDER_WAY, LAYER_GOT, LAYER_THERE, LAYER_FAILED } LayerState;
@@ -301,7 +301,7 @@ static int send_layer(PullLayer *l, Err *e)
 	req.size = (uint64_t)l->d->size;
 	req.diff_id = digest_format(&l->diff_id, diff_id);
 	req.urls = l->d->urls;
-	req.limits.ratio = RATIO_MAX;
+	req.limits.ratio = TRANSFER_RATIO;
 	if (req.tuning.ranges == 0) req.tuning.ranges = 1;
 	int r = transfer_send(p->worker, &req,
 			      &(TransferFds){ .body = p->o->drop_blobs ? 0 : l->blob.fd, .tar = l->tar.fd, .index = l->index.fd },

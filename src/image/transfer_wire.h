@@ -17,6 +17,8 @@ enum {
 	TRANSFER_MESSAGE_MAX = 160 << 10, /* below the default send buffer of a socket */
 	TRANSFER_FDS_MAX = 4,
 	TRANSFER_REQUESTS_MAX = 1024, /* under way at once */
+	TRANSFER_RATIO =
+		2000, /* TransferLimits.ratio of whatever skep takes in; gzip cannot exceed 1032, which layers full of zeros do reach */
 };
 
 typedef enum {
