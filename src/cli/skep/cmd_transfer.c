@@ -95,30 +95,43 @@ static int pull_one(const Invocation *in, ImageStore *store, Show *show, const R
 	return 0;
 }
 
-/* Tags of a repository, one a line. */
+/* Of the registry's list: what is no tag is not passed over, and neither is what did not fit. */
+static int read_tags(Str text, bool more, Arena *a, StrList *ret, Err *e)
+{
+	Str rest = text, line;
+	size_t max = 1;
+	if (more) return err_set(e, ERR_RESOURCE, EFBIG, "the registry's list of tags is longer than 16 MiB: pull them by name");
+	for (size_t i = 0; i < text.n; i++)
+		max += text.p[i] == '\n';
+	ret->items = arena_array(a, max + 1, sizeof *ret->items);
+	if (!ret->items) return err_sys(e, ENOMEM, "read the tags");
+	for (ret->n = 0; str_next(&rest, '\n', &line);) {
+		if (!line.n) continue;
+		if (!reference_is_tag(line))
+			return err_set(e, ERR_SECURITY, EBADMSG, "the registry lists \"%.*s\", which is no tag",
+				       (int)(line.n < 200 ? line.n : 200), line.p);
+		if (!(ret->items[ret->n++] = arena_str(a, line))) return err_sys(e, ENOMEM, "read the tags");
+	}
+	return 0;
+}
+
+/* Tags of a repository. */
 static int list_tags(const Invocation *in, const Reference *ref, const Endpoints *at, StrList *ret, Err *e)
 {
 	AUTO_TRANSFER TransferClient *worker = NULL;
 	AUTO_BUF text = BUF_INIT(16 << 20);
 	AUTO_FD int body = memfd_create("skep-tags", MFD_CLOEXEC);
+	TransferEvent got;
 	TransferRequest req = { .op = TRANSFER_TAGS,
 				.endpoints = { (TransferEndpoint *)(uintptr_t)at->items, at->n },
 				.repository = ref->path };
 	if (body < 0) return err_sys(e, errno, "memfd_create");
 	int r = transfer_start(&(TransferOptions){ 0 }, &worker, e);
-	if (r >= 0) r = transfer_call(worker, &req, &(TransferFds){ .body = body }, NULL, NULL, in->arena, NULL, e);
+	if (r >= 0) r = transfer_call(worker, &req, &(TransferFds){ .body = body }, NULL, NULL, in->arena, &got, e);
 	if (r < 0) return r;
 	if (lseek(body, 0, SEEK_SET) < 0 || (r = fd_read_all(body, &text)) < 0) return err_sys(e, r < 0 ? r : errno, "read the tags");
-	Str rest = { buf_str(&text), text.n }, line;
-	size_t n = 0, max = 0;
-	for (size_t i = 0; i < text.n; i++)
-		max += text.p[i] == '\n';
-	const char **items = arena_array(in->arena, max + 2, sizeof *items);
-	while (items && str_next(&rest, '\n', &line))
-		if (line.n && reference_is_tag(line) && n <= max && !(items[n++] = arena_str(in->arena, line))) items = NULL;
-	if (!items) return err_sys(e, ENOMEM, "read the tags");
-	*ret = (StrList){ items, n };
-	return 0;
+	r = read_tags((Str){ buf_str(&text), text.n }, got.more, in->arena, ret, e);
+	return r < 0 ? err_wrap(e, "pull %s", reference_familiar(ref, in->arena) ?: ref->path) : 0;
 }
 
 static int pull_all(const Invocation *in, ImageStore *store, Show *show, Reference *ref, const Endpoints *at, const PullOptions *more,
