@@ -104,9 +104,18 @@ static int take_document(Pull *p, int fd, const Digest *d, char **ret, size_t *r
 	return r;
 }
 
-/* A manifest or index, from the store or the registry. reference: a tag or a digest; d: the digest, when that is known. */
-static int get_document(Pull *p, const char *reference, const Digest *known, const char *type, Digest *ret, ImageDocument *ret_document,
-			Err *e)
+static int check_size(const Descriptor *d, size_t n, Err *e)
+{
+	char text[DIGEST_TEXT_MAX];
+	if (!d || (uint64_t)d->size == n) return 0;
+	return err_set(e, ERR_SECURITY, EBADMSG, "manifest %s has %zu bytes, its descriptor says %jd", digest_format(&d->digest, text), n,
+		       (intmax_t)d->size);
+}
+
+/* A manifest or index, from the store or the registry. reference: a tag or a digest; known: the digest, when it is known; entry: what an index
+ * says of it, NULL where none does. */
+static int get_document(Pull *p, const char *reference, const Digest *known, const Descriptor *entry, Digest *ret,
+			ImageDocument *ret_document, Err *e)
 {
 	static const char *const accept[] = { MEDIA_TYPE_OCI_INDEX, MEDIA_TYPE_OCI_MANIFEST, MEDIA_TYPE_DOCKER_LIST,
 					      MEDIA_TYPE_DOCKER_MANIFEST, NULL };
@@ -115,8 +124,8 @@ static int get_document(Pull *p, const char *reference, const Digest *known, con
 	int r = known ? content_has(p->store, known, e) : 0;
 	if (r > 0 && content_read(p->store, known, MANIFEST_MAX, p->arena, &text, &n, &(Err){ 0 }) >= 0) {
 		*ret = *known;
-		r = add_content(p, known, e);
-		return r < 0 ? r : image_document_parse(text, n, type, p->arena, ret_document, e);
+		if ((r = check_size(entry, n, e)) < 0 || (r = add_content(p, known, e)) < 0) return r;
+		return image_document_parse(text, n, entry ? entry->media_type : NULL, p->arena, ret_document, e);
 	}
 	if (r < 0) return r;
 	AUTO_FD int body = memory_file(e);
@@ -132,9 +141,9 @@ static int get_document(Pull *p, const char *reference, const Digest *known, con
 	Digest d;
 	if (!got.digest || digest_parse(str_of(got.digest), &d) < 0) return err_set(e, ERR_INTERNAL, EPROTO, "the worker told no digest");
 	if (known) d = *known;
-	if ((r = take_document(p, body, &d, &text, &n, e)) < 0) return r;
+	if ((r = check_size(entry, got.size, e)) < 0 || (r = take_document(p, body, &d, &text, &n, e)) < 0) return r;
 	*ret = d;
-	return image_document_parse(text, n, type ? type : got.content_type, p->arena, ret_document, e);
+	return image_document_parse(text, n, entry ? entry->media_type : got.content_type, p->arena, ret_document, e);
 }
 
 /* From what the reference leads to, down to the manifest of one platform. */
@@ -152,7 +161,7 @@ static int find_manifest(Pull *p, Err *e)
 			return err_set(e, ERR_CONFIG, EINVAL, "indexes in indexes: more than %d levels", INDEX_DEPTH_MAX);
 		if ((r = index_choose(&p->document.index, wanted, p->arena, &i, e)) < 0) return r;
 		const Descriptor d = p->document.index.manifests.items[i];
-		r = get_document(p, digest_format(&d.digest, text), &d.digest, d.media_type, &p->manifest, &p->document, e);
+		r = get_document(p, digest_format(&d.digest, text), &d.digest, &d, &p->manifest, &p->document, e);
 	}
 	return r < 0 ? r : manifest_check_image(&p->document.manifest, e);
 }
