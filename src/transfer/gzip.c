@@ -10,8 +10,12 @@
 
 typedef struct Gzip {
 	struct inflate_state s;
+	/* ISA-L reads headers by itself, too, but forgets what it has seen of one whose end is not there yet: a name or an extra field that goes over
+	 * the end of a piece would be taken for data. */
+	struct isal_gzip_header header;
 	uint64_t members; /* that were read to their end */
 	bool inside;      /* of one */
+	bool in_header;   /* of it */
 	bool padding;     /* zeros after the last: nothing else may follow */
 } Gzip;
 
@@ -21,7 +25,7 @@ static void *gzip_make(void)
 	if (!g) return NULL;
 	isal_inflate_init(&g->s);
 	g->members = 0;
-	g->inside = g->padding = false;
+	g->inside = g->in_header = g->padding = false;
 	return g;
 }
 
@@ -56,8 +60,9 @@ static int begin_member(Gzip *g, CodecIo *io, Err *e)
 	if (!io->n_in) return 0;
 	if (g->padding || (g->members && *io->in != 0x1f)) return err_set(e, ERR_IO, EBADMSG, "gzip: garbage after the end of the stream");
 	isal_inflate_reset(&g->s);
-	g->s.crc_flag = ISAL_GZIP;
-	g->inside = true;
+	isal_gzip_header_init(&g->header);
+	g->s.crc_flag = ISAL_GZIP_NO_HDR_VER; /* the trailer is its to check */
+	g->inside = g->in_header = true;
 	return 1;
 }
 
@@ -77,17 +82,19 @@ static int gzip_step(void *codec, CodecIo *io, Err *e)
 		g->s.avail_in = n_in;
 		g->s.next_out = io->out;
 		g->s.avail_out = n_out;
-		r = isal_inflate(&g->s);
+		bool in_header = g->in_header;
+		r = in_header ? isal_read_gzip_header(&g->s, &g->header) : isal_inflate(&g->s);
+		g->in_header = in_header && r == ISAL_END_INPUT;
 		if (r < 0) return err_set(e, ERR_IO, EBADMSG, "gzip: %s%s", reason(r), g->members ? " in a further member" : "");
 		bool still = g->s.avail_in == n_in && g->s.avail_out == n_out;
 		io->in += n_in - g->s.avail_in;
 		io->n_in -= n_in - g->s.avail_in;
 		io->out += n_out - g->s.avail_out;
 		io->n_out -= n_out - g->s.avail_out;
-		if (g->s.block_state == ISAL_BLOCK_FINISH) {
+		if (!in_header && g->s.block_state == ISAL_BLOCK_FINISH) {
 			g->inside = false;
 			g->members++;
-		} else if (!io->n_in || still) {
+		} else if (!io->n_in || (still && !in_header)) {
 			return 0;
 		}
 	}
