@@ -128,7 +128,7 @@ static int note_chain(ImageStore *s, const Image *i, const Chain *c, Err *e)
 int chain_open_merged(ImageStore *s, const Chain *c, Err *e)
 {
 	char path[STORE_PATH_MAX];
-	int r = c->n > 1 ? has_form(s, "merged", c, e) : 0;
+	int r = has_form(s, "merged", c, e);
 	if (r <= 0) return r < 0 ? r : -ENOENT;
 	form_path("merged", c, path);
 	int fd = openat(s->root, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -179,13 +179,23 @@ static int make_merged(ImageStore *s, const Chain *c, int to, Err *e)
 	return r;
 }
 
+/* One layer is its own merged index, unless it takes away what is not there: a mount would show its whiteouts. */
+static int wants_merging(const ImageStore *s, const Chain *c, Err *e)
+{
+	if (c->n > 1) return 1;
+	AUTO_FD int index = chain_open(s, c->layers, "index", e);
+	int r = index < 0 ? index : erofs_is_marked(index);
+	return index >= 0 && r < 0 ? err_sys(e, r, "read the index of a layer") : r;
+}
+
 int chain_merge(ImageStore *s, const Image *i, const Chain *c, Err *e)
 {
 	char hex[DIGEST_HEX_MAX], name[FORM_NAME];
 	Ingest file = INGEST_NONE;
 	struct stat st;
-	int r = c->n > 1 ? has_form(s, "merged", c, e) : 1;
-	if (r != 0) return r < 0 ? r : c->n > 1 ? note_chain(s, i, c, e) : 0;
+	int r = wants_merging(s, c, e);
+	if (r <= 0) return r;
+	if ((r = has_form(s, "merged", c, e)) != 0) return r < 0 ? r : note_chain(s, i, c, e);
 	snprintf(name, sizeof name, "%s.merged", digest_hex(&c->id, hex));
 	if ((r = ingest_open(s, name, &file, e)) < 0) return r;
 	if (ftruncate(file.fd, 0) < 0) r = err_sys(e, errno, "empty %s/ingest/%s", s->path, name);
@@ -228,7 +238,7 @@ static int open_files(const ImageStore *s, const Chain *c, OpenFiles *ret, Err *
 {
 	if (!(ret->fds = calloc(2 * c->n, sizeof *ret->fds))) return err_sys(e, ENOMEM, "open the layers");
 	for (size_t i = 0; i < 2 * c->n; i++) {
-		int fd = chain_open(s, &c->layers[i % c->n], i < c->n ? "index" : "tar", e);
+		int fd = i < c->n ? chain_open(s, &c->layers[i], "index", e) : chain_open(s, &c->layers[i - c->n], "tar", e);
 		if (fd < 0) return fd;
 		ret->fds[ret->n++] = fd;
 	}

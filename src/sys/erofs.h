@@ -164,6 +164,10 @@ typedef struct ErofsWriteStats {
  * durable: fdatasync(2) is the caller's. Needs the 48-bit layout (Linux 6.15) only for devices beyond 2 TiB. */
 int erofs_write(ErofsTree *t, int fd, const ErofsWriteOptions *options, ErofsWriteStats *stats, Err *e) MUST_USE;
 
+/* erofs_is_marked: does an index that erofs_write made have whiteouts or opaque directories, which show as what they look like unless
+ * it is one of several in an overlay, or merged? By its label, which says "whiteouts" then. Negative errno. */
+int erofs_is_marked(int fd) MUST_USE;
+
 /* erofs_load: reads an index back, ours or one of `mkfs.erofs --tar=i`. Strict: whatever is not as the format has it is -EBADMSG, what
  * the format has and an index has not (compression, contents inside the image, long attribute prefixes) -EOPNOTSUPP. */
 int erofs_load(int fd, const ErofsLimits *limits, ErofsTree **ret, Err *e) MUST_USE;

@@ -43,6 +43,7 @@ enum { /* the super block, from EROFS_SUPER_OFFSET */
        SB_META_BLOCK = 40,
        SB_XATTR_BLOCK = 44,
        SB_UUID = 48,
+       SB_LABEL = 64, /* 16 bytes */
        SB_INCOMPAT = 80,
        SB_DEVICES = 86,
        SB_DEVICE_SLOT = 88,
@@ -313,8 +314,10 @@ typedef struct ErofsLayout {
 	uint64_t inodes, compact, n_shared;
 	int64_t epoch; /* the commonest time: its inodes can be compact */
 	uint32_t epoch_ns;
-	bool wide; /* the 48-bit layout */
+	bool wide;   /* the 48-bit layout */
+	bool marked; /* whiteouts or opaque directories in it */
 } ErofsLayout;
+#define EROFS_MARKED "whiteouts" /* the label of such an index */
 int erofs_layout(ErofsTree *t, ErofsLayout *ret, Err *e) MUST_USE;
 /* erofs_tree_sort: the entries of all directories by name. -ENOMEM. */
 int erofs_tree_sort(ErofsTree *t) MUST_USE;

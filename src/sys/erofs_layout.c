@@ -348,6 +348,7 @@ static int lay_out(Placing *p)
 	if ((r = erofs_each(t, place, p)) < 0) return r;
 	for (const ErofsNode *dir = t->root; dir; dir = dir->inode->x.next_dir) {
 		dir->inode->u.dir.block = p->blocks;
+		l->marked |= dir->inode->opaque || dir->inode->u.dir.whiteouts;
 		p->blocks += erofs_shape(t, l, dir->inode).blocks;
 	}
 	l->blocks = align_to(p->pos, EROFS_BLOCK);

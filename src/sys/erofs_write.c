@@ -317,6 +317,7 @@ static void put_super(Writer *w, const uint8_t uuid[16])
 	le_put32(block + SB_BLOCKS, (uint32_t)(w->l.end / EROFS_BLOCK));
 	le_put32(block + SB_XATTR_BLOCK, (uint32_t)(w->l.shared / EROFS_BLOCK));
 	memcpy(block + SB_UUID, uuid, 16);
+	if (w->l.marked) memcpy(block + SB_LABEL, EROFS_MARKED, sizeof EROFS_MARKED);
 	le_put32(block + SB_INCOMPAT, INCOMPAT_CHUNKED | INCOMPAT_DEVICES | (w->l.wide ? INCOMPAT_48BIT : 0));
 	le_put16(block + SB_DEVICES, (uint16_t)w->t->devices);
 	le_put16(block + SB_DEVICE_SLOT, (EROFS_SUPER_OFFSET + EROFS_BLOCK) / EROFS_DEVICE_SIZE);
@@ -360,4 +361,13 @@ int erofs_write(ErofsTree *t, int fd, const ErofsWriteOptions *options, ErofsWri
 		memcpy(stats->uuid, uuid, sizeof uuid);
 	}
 	return 0;
+}
+
+int erofs_is_marked(int fd)
+{
+	uint8_t super[EROFS_SUPER_SIZE];
+	ssize_t n = TEMP_FAILURE_RETRY(pread(fd, super, sizeof super, EROFS_SUPER_OFFSET));
+	if (n < 0) return -errno;
+	if (n != sizeof super || le_get32(super + SB_MAGIC) != EROFS_MAGIC) return -EBADMSG;
+	return memcmp(super + SB_LABEL, EROFS_MARKED, sizeof EROFS_MARKED) == 0;
 }

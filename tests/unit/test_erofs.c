@@ -530,6 +530,38 @@ static void whiteouts_become_what_overlayfs_knows(void **state)
 	assert_true(st.whiteout);
 }
 
+static int is_marked(ErofsTree *t)
+{
+	Err e = ERR_INIT;
+	int fd = memfd_create("index", MFD_CLOEXEC);
+	assert_int_equal(erofs_write(t, fd, NULL, NULL, &e), 0);
+	int r = erofs_is_marked(fd);
+	close(fd);
+	return r;
+}
+
+static void an_index_tells_of_its_whiteouts(void **state)
+{
+	(void)state;
+	AUTO_EROFS_TREE *t = new_tree(), *merged = NULL;
+	ErofsNode *d = add(t, erofs_tree_root(t), "d", &dir_attr), *w;
+	Err e = ERR_INIT;
+	assert_int_equal(is_marked(t), 0);
+	erofs_node_set_opaque(t, d, true);
+	assert_int_equal(is_marked(t), 1);
+	erofs_node_set_opaque(t, d, false);
+	assert_int_equal(erofs_node_add_whiteout(t, d, STR("w"), &w, &e), 0);
+	assert_int_equal(is_marked(t), 1);
+	assert_int_equal(erofs_merge(&t, 1, NULL, &merged, &e), 0);
+	assert_int_equal(is_marked(merged), 0);
+	erofs_node_remove(t, w);
+	assert_int_equal(is_marked(t), 0);
+	int empty = memfd_create("index", MFD_CLOEXEC);
+	assert_int_equal(erofs_is_marked(empty), -EBADMSG);
+	close(empty);
+	assert_int_equal(erofs_is_marked(-1), -EBADF);
+}
+
 /* A tree with something of everything, for the tests below. */
 static int make_sample(ErofsTree **ret, Err *e)
 {
@@ -728,6 +760,7 @@ int main(void)
 		cmocka_unit_test(removed_names_are_gone),
 		cmocka_unit_test(layers_beyond_two_tebibytes),
 		cmocka_unit_test(whiteouts_become_what_overlayfs_knows),
+		cmocka_unit_test(an_index_tells_of_its_whiteouts),
 		cmocka_unit_test(cut_and_damaged_indexes_are_refused),
 		cmocka_unit_test(a_cycle_is_refused),
 		cmocka_unit_test(merging_is_what_overlayfs_does),
