@@ -166,11 +166,12 @@ static int make_merged(ImageStore *s, const Chain *c, int to, Err *e)
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
 	AUTO(trees_done) Trees trees = { calloc(c->n, sizeof(ErofsTree *)), c->n };
 	AUTO_EROFS_TREE *merged = NULL;
+	uint64_t left = EROFS_PARTS_MEMORY;
 	if (!trees.items) return err_sys(e, ENOMEM, "merge the indexes");
 	for (size_t i = 0; i < c->n; i++) {
 		char text[DIGEST_TEXT_MAX];
 		AUTO_FD int index = chain_open(s, &c->layers[i], "index", e);
-		int r = index < 0 ? index : erofs_load(index, NULL, &trees.items[i], e);
+		int r = index < 0 ? index : erofs_load_part(index, &left, &trees.items[i], e);
 		if (r < 0) return err_wrap(e, "layer %s", digest_format(&c->layers[i].diff_id, text));
 	}
 	int r = erofs_merge(trees.items, c->n, NULL, &merged, e);

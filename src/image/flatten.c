@@ -210,6 +210,7 @@ static int put_node(Flatten *f, const ErofsNode *node, Err *e)
 static int merge(Flatten *f, const ImageLayerList *layers, Err *e)
 {
 	ErofsTree **trees = arena_array(&f->arena, layers->n + 1, sizeof *trees);
+	uint64_t left = EROFS_PARTS_MEMORY;
 	int r = 0;
 	if (!trees) return no_memory(e);
 	for (size_t i = 0; r >= 0 && i < layers->n; i++) {
@@ -217,7 +218,7 @@ static int merge(Flatten *f, const ImageLayerList *layers, Err *e)
 		if (r < 0) break;
 		f->n = i + 1;
 		AUTO_FD int index = layer_open_index(f->store, &layers->items[i].diff_id, e);
-		r = index < 0 ? index : erofs_load(index, NULL, &trees[i], e);
+		r = index < 0 ? index : erofs_load_part(index, &left, &trees[i], e);
 	}
 	if (r >= 0) r = erofs_merge(trees, layers->n, NULL, &f->merged, e);
 	for (size_t i = 0; i < layers->n; i++)

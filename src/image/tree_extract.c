@@ -117,9 +117,10 @@ static int load_merged(const TreeSource *from, ErofsTree **ret, Err *e)
 {
 	ErofsTree **trees = calloc(from->n + 1, sizeof(ErofsTree *));
 	if (!trees) return err_sys(e, ENOMEM, "make a tree");
+	uint64_t left = EROFS_PARTS_MEMORY;
 	int r = 0;
 	for (size_t i = 0; i < from->n && r >= 0; i++)
-		if ((r = erofs_load(from->indexes[i], NULL, &trees[i], e)) < 0) r = err_wrap(e, "index of layer %zu", i + 1);
+		if ((r = erofs_load_part(from->indexes[i], &left, &trees[i], e)) < 0) r = err_wrap(e, "index of layer %zu", i + 1);
 	if (r >= 0) r = erofs_merge(trees, from->n, NULL, ret, e);
 	free_trees(trees, from->n);
 	return r;

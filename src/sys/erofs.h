@@ -173,6 +173,11 @@ int erofs_is_marked(int fd) MUST_USE;
 int erofs_load(int fd, const ErofsLimits *limits, ErofsTree **ret, Err *e) MUST_USE;
 int erofs_load_bytes(const void *p, size_t n, const ErofsLimits *limits, ErofsTree **ret, Err *e) MUST_USE;
 
+/* erofs_load_part: one of several indexes that are to be merged. *left, at first EROFS_PARTS_MEMORY, is how many bytes they may still take together;
+ * what this one takes goes off it. */
+#define EROFS_PARTS_MEMORY (UINT64_C(1) << 30)
+int erofs_load_part(int fd, uint64_t *left, ErofsTree **ret, Err *e) MUST_USE;
+
 /* erofs_merge: the view that overlayfs would give of layers (the lowest first) as one tree without whiteouts. Its devices are those
  * of the layers, in the same order. The layers stay as they are. */
 int erofs_merge(ErofsTree *const *layers, size_t n, const ErofsLimits *limits, ErofsTree **ret, Err *e) MUST_USE;

@@ -468,3 +468,17 @@ int erofs_load(int fd, const ErofsLimits *limits, ErofsTree **ret, Err *e)
 	}
 	return erofs_load_bytes(p, done, limits, ret, e);
 }
+
+int erofs_load_part(int fd, uint64_t *left, ErofsTree **ret, Err *e)
+{
+	ErofsLimits limits = EROFS_LIMITS_DEFAULT;
+	if (limits.memory > *left) limits.memory = *left;
+	int r = erofs_load(fd, &limits, ret, e);
+	if (r == -EDQUOT && limits.memory < EROFS_PARTS_MEMORY)
+		return err_set(e, ERR_RESOURCE, EDQUOT, "more than the %llu bytes of memory that the indexes of an image may take together",
+			       (unsigned long long)EROFS_PARTS_MEMORY);
+	if (r < 0) return r;
+	uint64_t taken = erofs_tree_memory(*ret);
+	*left -= taken < *left ? taken : *left;
+	return 0;
+}

@@ -447,6 +447,26 @@ static void limits_hold(void **state)
 	assert_true(erofs_tree_memory(small) < 3 << 18);
 }
 
+/* Of indexes that are read to be merged, all together have one limit. */
+static void parts_share_their_memory(void **state)
+{
+	(void)state;
+	AUTO_EROFS_TREE *t = new_tree(), *first = NULL, *second = NULL;
+	AUTO_FD int fd = memfd_create("index", MFD_CLOEXEC);
+	Err e = ERR_INIT;
+	for (int i = 0; i < 5000; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "%d", i);
+		add(t, erofs_tree_root(t), name, &file_attr);
+	}
+	assert_int_equal(erofs_write(t, fd, NULL, NULL, &e), 0);
+	uint64_t left = EROFS_PARTS_MEMORY;
+	assert_int_equal(erofs_load_part(fd, &left, &first, &e), 0);
+	assert_true(left == EROFS_PARTS_MEMORY - erofs_tree_memory(first));
+	left = erofs_tree_memory(first) / 2;
+	assert_fails(erofs_load_part(fd, &left, &second, &e), &e, EDQUOT, "that the indexes of an image may take together");
+}
+
 static void removed_names_are_gone(void **state)
 {
 	(void)state;
@@ -757,6 +777,7 @@ int main(void)
 		cmocka_unit_test(attributes_are_checked),
 		cmocka_unit_test(names_and_types_are_checked),
 		cmocka_unit_test(limits_hold),
+		cmocka_unit_test(parts_share_their_memory),
 		cmocka_unit_test(removed_names_are_gone),
 		cmocka_unit_test(layers_beyond_two_tebibytes),
 		cmocka_unit_test(whiteouts_become_what_overlayfs_knows),
