@@ -75,13 +75,32 @@ static void replace(LayerIndex *l, ErofsNode *node)
 
 /* ---- extended attributes ---- */
 
-/* acl(5) as setxattr(2) takes it: version 2, then entries of eight bytes. The kernel would show a broken one as an error of every access. */
+enum { ACL_HEAD = 4, ACL_ENTRY = 8 };
+enum { ACL_USER_OBJ = 1, ACL_USER = 2, ACL_GROUP_OBJ = 4, ACL_GROUP = 8, ACL_MASK = 16, ACL_OTHER = 32 };
+
+/* acl(5) as setxattr(2) takes it: version 2, then entries of a tag, rights and an id, in the order of the tags: those of the owner, the group and
+ * others once, a mask when anybody is named. The kernel takes others from a file system, and answers every access with an error then. */
 static bool acl_is_valid(const TarXattr *x)
 {
+	unsigned seen = 0, last = 0;
 	uint32_t version;
-	if (x->n < sizeof version || (x->n - sizeof version) % 8) return false;
+	if (x->n < ACL_HEAD || (x->n - ACL_HEAD) % ACL_ENTRY) return false;
 	memcpy(&version, x->value, sizeof version);
-	return le32toh(version) == 2;
+	for (size_t at = ACL_HEAD; at < x->n; at += ACL_ENTRY) {
+		const char *p = (const char *)x->value + at;
+		uint16_t tag, rights;
+		uint32_t id;
+		memcpy(&tag, p, sizeof tag);
+		memcpy(&rights, p + 2, sizeof rights);
+		memcpy(&id, p + 4, sizeof id);
+		tag = le16toh(tag);
+		bool named = tag == ACL_USER || tag == ACL_GROUP;
+		if (!tag || tag > ACL_OTHER || tag & (tag - 1) || tag < last || (tag == last && !named)) return false;
+		if (le16toh(rights) > 7 || (named && id == UINT32_MAX)) return false;
+		seen |= last = tag;
+	}
+	unsigned always = ACL_USER_OBJ | ACL_GROUP_OBJ | ACL_OTHER;
+	return le32toh(version) == 2 && (seen & always) == always && (seen & ACL_MASK || !(seen & (ACL_USER | ACL_GROUP)));
 }
 
 static bool is_dropped(const char *name)

@@ -15,7 +15,7 @@
  *  - A character device 0/0 is how overlayfs writes a whiteout: in a tar it is an error.
  *  - Extended attributes user.*, trusted.*, security.* and ACLs are kept; dropped (and counted) are trusted.overlay.*, user.overlay.*, which
  *    would steer overlayfs, security.selinux and security.ima, security.evm, which belong to the host, and those that EROFS has no
- *    place for.
+ *    place for. An ACL that the kernel would not take is an error.
  *  - The root's entry ("./") gives the root's attributes; it can only be a directory.
  *  - Symbolic links have mode 0777, whatever the entry says: what is unpacked has no other.
  *  - Sparse files need pieces on 512-byte boundaries, as GNU tar writes them.
