@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "registry/catalog.h"
+#include "registry/name.h"
 
 /* ---- repositories and quotas ---- */
 
@@ -44,12 +45,6 @@ static int need_repository(Db *db, const RegistryOptions *limits, const char *na
 	return r < 0 ? r : 0;
 }
 
-static bool is_below(const char *name, const char *prefix)
-{
-	size_t n = strlen(prefix);
-	return !n || (strncmp(name, prefix, n) == 0 && (!name[n] || name[n] == '/'));
-}
-
 static int check_quota(Db *db, const RegistryQuota *quota, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
@@ -70,7 +65,7 @@ static int add_bytes(Db *db, const RegistryOptions *limits, const char *name, in
 	int r = db_run(db, "UPDATE repositories SET bytes = bytes + ? WHERE id = ?", DB_ARGS(db_int((int64_t)bytes), db_int(repository)),
 		       e);
 	for (size_t i = 0; r >= 0 && i < limits->quotas.n; i++)
-		if (is_below(name, limits->quotas.items[i].prefix)) r = check_quota(db, &limits->quotas.items[i], e);
+		if (name_below(name, limits->quotas.items[i].prefix)) r = check_quota(db, &limits->quotas.items[i], e);
 	return r < 0 ? r : 0;
 }
 

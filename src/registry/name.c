@@ -50,6 +50,12 @@ bool name_valid(Str name)
 	return true;
 }
 
+bool name_below(const char *name, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	return !n || (starts_with(name, prefix) && (!name[n] || name[n] == '/'));
+}
+
 bool tag_valid(Str tag)
 {
 	if (!tag.n || tag.n > TAG_MAX_LENGTH) return false;

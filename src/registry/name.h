@@ -16,6 +16,9 @@ enum {
 /* name_valid: distribution-spec "Pulling manifests", <name>; at most NAME_MAX_LENGTH bytes. */
 bool name_valid(Str name) MUST_USE;
 
+/* name_below: is name the repository prefix or one below it? All are below "". */
+bool name_below(const char *name, const char *prefix) MUST_USE;
+
 /* tag_valid: [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */
 bool tag_valid(Str tag) MUST_USE;
 

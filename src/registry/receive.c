@@ -247,6 +247,19 @@ void receive_interrupt(Receive *r)
 	http_abort(x);
 }
 
+/* What no repository of that name could hold even if it were empty need not arrive first. */
+static int check_quotas(Receive *r, uint64_t size)
+{
+	const RegistryOptions *o = r->reg->o;
+	for (size_t i = 0; i < o->quotas.n; i++) {
+		const RegistryQuota *q = &o->quotas.items[i];
+		if (size > q->bytes && name_below(r->upload->repository, q->prefix))
+			return err_set(&r->e, ERR_RESOURCE, EDQUOT, "quota exceeded: %s%s may hold %ju bytes",
+				       q->prefix[0] ? "repositories below " : "the registry", q->prefix, (uintmax_t)q->bytes);
+	}
+	return 0;
+}
+
 /* More or less than was announced, or than a blob may have. */
 static int check_length(Receive *r, bool end)
 {
@@ -254,9 +267,9 @@ static int check_length(Receive *r, bool end)
 	r->code = CODE_SIZE_INVALID;
 	if (r->expected >= 0 && (r->received > r->expected || (end && r->received < r->expected)))
 		return err_set(&r->e, ERR_USAGE, ERANGE, "%jd bytes were announced, not %jd", (intmax_t)r->expected, (intmax_t)r->received);
-	if (max && r->upload->size + r->piece.n + r->fill.n > max)
-		return err_set(&r->e, ERR_USAGE, ERANGE, "a blob has at most %ju bytes here", (uintmax_t)max);
-	return 0;
+	uint64_t size = r->upload->size + r->piece.n + r->fill.n;
+	if (max && size > max) return err_set(&r->e, ERR_USAGE, ERANGE, "a blob has at most %ju bytes here", (uintmax_t)max);
+	return check_quotas(r, size);
 }
 
 static int on_body(void *arg, HttpExchange *x, const void *p, size_t n, bool end, int error)

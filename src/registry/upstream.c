@@ -9,18 +9,12 @@ enum { KEY_MAX = NAME_MAX_LENGTH + UPSTREAM_REFERENCE_MAX + 3, KNOWN_BYTES = 2 <
 
 /* ---- which upstream ---- */
 
-static bool is_below(const char *name, const char *prefix)
-{
-	size_t n = strlen(prefix);
-	return !n || (strncmp(name, prefix, n) == 0 && (!name[n] || name[n] == '/'));
-}
-
 const RegistryProxy *upstream_proxy(const RegistryOptions *o, const char *name)
 {
 	const RegistryProxy *best = NULL;
 	for (size_t i = 0; i < o->proxies.n; i++) {
 		const RegistryProxy *p = &o->proxies.items[i];
-		if (is_below(name, p->prefix) && (!best || strlen(p->prefix) > strlen(best->prefix))) best = p;
+		if (name_below(name, p->prefix) && (!best || strlen(p->prefix) > strlen(best->prefix))) best = p;
 	}
 	return best;
 }

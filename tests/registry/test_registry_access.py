@@ -88,6 +88,21 @@ def test_no_mount_out_of_what_one_cannot_read(guarded):
     assert bob("POST", f"/v2/private/y/blobs/uploads/?mount={shared}").status == 201
 
 
+def test_an_upload_is_of_its_repository_and_who_may_push_there(guarded):
+    """Whoever has guessed an id has won nothing."""
+    alice, bob, anyone = guarded.client("alice", "secret"), guarded.client("bob", "hidden"), guarded.client()
+    where = alice.session("team/app")
+    alice("PATCH", where, b"secret")
+    elsewhere = where.replace("/team/app/", "/private/app/")  # bob's own
+    it = digest(b"secret")
+    for client, path, status in ((bob, where, 403), (anyone, where, 401), (bob, elsewhere, 404)):
+        for method, suffix in (("GET", ""), ("PATCH", ""), ("PUT", f"?digest={it}"), ("DELETE", "")):
+            assert client(method, path + suffix, b"x" if method in ("PATCH", "PUT") else None).status in (status, 403), (method, path)
+    a = alice("GET", where + "?_state=forged&digest=sha256:../..")
+    assert (a.status, a["Range"], a["Location"]) == (204, "0-5", where)
+    assert alice("PUT", f"{where}?digest={it}").status == 201
+
+
 def test_passwords_are_read_again(guarded, passwords):
     passwords.write_text(f"carol:{HASHES['new']}\n")
     guarded.process.send_signal(1)
@@ -173,7 +188,7 @@ def test_tokens_forged(tokens):
         "..",
         "x" * 20000,
     ]
-    for name in ("HS384", "RS256", "ES256"):
+    for name in ("HS256", "HS384", "RS256", "ES256", "none"):  # with a key that everybody has, which "kid" leads to
         other = encode({"alg": name, "typ": "JWT", "kid": "../../dev/null"})
         forged.append(f"{other}.{wider}.{encode(hmac.new(b'', f'{other}.{wider}'.encode(), hashlib.sha256).digest())}")
     for it in forged:

@@ -285,6 +285,20 @@ def test_largest_blob(make):
     assert c("PATCH", where, b"x" * 600).status == 400
 
 
+def test_an_upload_beyond_its_quota_ends_early(make):
+    """What cannot be kept is not taken in first, whatever the client says of its length."""
+    registry = make(quotas=[{"prefix": "team", "bytes": 10000}]).start()
+    c = registry.client()
+    where = c.session("team/a")
+    a = c("PATCH", where, iter([bytes(8000)] * 500), Transfer_Encoding="chunked")
+    assert (a.status, a.code()) == (403, "DENIED") and "repositories below team may hold 10000 bytes" in a.json()["errors"][0]["message"]
+    assert c("POST", f"/v2/team/a/blobs/uploads/?digest={digest(bytes(20000))}", bytes(20000)).status == 403
+    assert sum(x.stat().st_size for x in (registry.root / "uploads").iterdir()) <= 10000
+    c.push("teams/a", bytes(20000))  # beside the prefix
+    registry.stop()
+    registry.sound()
+
+
 def test_readonly_and_no_delete(make):
     registry = make().start()
     it = registry.client().image("a", "x")
