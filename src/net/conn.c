@@ -86,8 +86,10 @@ static bool fill_view(HttpConn *c)
 	char *to = c->server->scratch;
 	size_t room = HTTP_SCRATCH;
 	if (!c->readable || c->eof) return false;
-	if (!c->view.n) buf_done(&c->in);
-	if (c->view.n) { /* an unfinished head: the parser has a ceiling for it */
+	if (!c->view.n) {
+		buf_done(&c->in);
+		if (c->mode == CONN_HTTP1) to = http1_place(c, to, &room);
+	} else { /* an unfinished head: the parser has a ceiling for it */
 		if (!c->in.n) {
 			buf_put(&c->in, c->view.p, c->view.n);
 		} else if (c->view.n < c->in.n) {
@@ -313,7 +315,7 @@ static void run_new(HttpConn *c)
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 	size_t n = c->view.n < sizeof preface - 1 ? c->view.n : sizeof preface - 1;
 	if (!n) return;
-	if (memcmp(c->view.p, preface, n)) {
+	if (memcmp(c->view.p, preface, n) != 0) {
 		c->mode = CONN_HTTP1;
 		http1_body_init(&c->body, HTTP1_NONE, 0);
 	} else if (n == sizeof preface - 1) {

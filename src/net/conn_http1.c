@@ -269,6 +269,16 @@ bool http1_wants_read(const HttpConn *c)
 	return x->body_fn && !x->body_paused && !x->body_ended && !http1_body_ended(&c->body);
 }
 
+/* Chunks have their framing in between, which is not for the handler. */
+char *http1_place(const HttpConn *c, char *otherwise, size_t *room)
+{
+	const HttpExchange *x = c->exchanges;
+	if (!x || !x->room_fn || !http1_wants_read(c) || c->body.framing != HTTP1_LENGTH) return otherwise;
+	char *to = x->room_fn(x->body_arg, room);
+	if (to && *room > c->body.left) *room = (size_t)c->body.left;
+	return to ? to : otherwise;
+}
+
 void http1_expire(HttpConn *c)
 {
 	if (c->exchanges || !http1_body_ended(&c->body) || !c->in.n) {

@@ -254,6 +254,11 @@ void http_body(HttpExchange *x, HttpBodyFn *fn, void *arg)
 	conn_wake(x->conn);
 }
 
+void http_body_room(HttpExchange *x, HttpRoomFn *fn)
+{
+	x->room_fn = fn;
+}
+
 void http_body_pause(HttpExchange *x)
 {
 	x->body_paused = true;

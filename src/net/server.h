@@ -125,6 +125,11 @@ typedef int HttpBodyFn(void *arg, HttpExchange *x, const void *p, size_t n, bool
  * body (n 0, end). Until it is asked for, the body is not read; when it never was, it is dropped after http_finish(): up
  * to HTTP_DRAIN_MAX, then the connection is closed. */
 void http_body(HttpExchange *x, HttpBodyFn *fn, void *arg);
+/* http_body_room: fn returns where the next bytes of the body are wanted, and sets how many at most (not 0); NULL: nowhere in particular. A body
+ * of known length over HTTP/1.1 is read straight to that place, and p of HttpBodyFn is then that place, in the same turn; else p is elsewhere,
+ * and there may be more. To be called after http_body, whose arg it gets. */
+typedef void *HttpRoomFn(void *arg, size_t *ret_n);
+void http_body_room(HttpExchange *x, HttpRoomFn *fn);
 /* http_body_pause: no call of fn until http_body_resume(), except for an error. Allowed within fn. */
 void http_body_pause(HttpExchange *x);
 void http_body_resume(HttpExchange *x);

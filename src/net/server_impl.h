@@ -57,6 +57,7 @@ struct HttpExchange {
 	int64_t body_length;
 	/* its body */
 	HttpBodyFn *body_fn;
+	HttpRoomFn *room_fn;
 	void *body_arg;
 	bool body_asked, body_paused, body_ended; /* ended: fn has seen the end */
 	bool expect, received;                    /* 100-continue is owed; something of the body came */
@@ -150,6 +151,7 @@ bool conn_is_idle(const HttpConn *c);
 /* conn_http1.c, http2.c, stream.c: run handles c->view; wants_read: more input is wanted. */
 void http1_run(HttpConn *c);
 bool http1_wants_read(const HttpConn *c);
+char *http1_place(const HttpConn *c, char *otherwise, size_t *room); /* where the next bytes are wanted, and how many */
 void http1_expire(HttpConn *c);
 bool http1_fill(HttpConn *c); /* tops up out from a file, where sendfile(2) cannot; true: there is more */
 int http2_begin(HttpConn *c) MUST_USE;

@@ -14,13 +14,14 @@ enum { PATTERN = 64 << 10 };
 
 static Loop loop;
 static HttpServer *server;
-static int64_t aborts, errors, finished;
+static int64_t aborts, errors, finished, placed;
 static char pattern[PATTERN];
 
 /* One handler's state; in the exchange's arena, but for hijacked streams. */
 typedef struct Job {
 	HttpExchange *x;
-	int64_t left, received;
+	int64_t left, received, room_n;
+	char *room;
 	bool ended;
 	LoopTimer timer;
 } Job;
@@ -70,13 +71,13 @@ static void info(HttpExchange *x)
 
 static void stats(HttpExchange *x)
 {
-	char *s = arena_printf(http_arena(x), "aborts=%lld\nerrors=%lld\nfinished=%lld\nconnections=%u\n", (long long)aborts,
-			       (long long)errors, (long long)finished, http_server_connections(server));
+	char *s = arena_printf(http_arena(x), "aborts=%lld\nerrors=%lld\nfinished=%lld\nplaced=%lld\nconnections=%u\n", (long long)aborts,
+			       (long long)errors, (long long)finished, (long long)placed, http_server_connections(server));
 	if (!s) abort();
 	text(x, 200, s);
 }
 
-/* echo: the body comes back as it arrives; reading pauses while the client does not take it. */
+/* echo: the body comes back as it arrives; reading pauses while the client does not take it. ?room=N: it is wanted in a place of N bytes. */
 static void echo_more(void *arg, HttpExchange *x)
 {
 	(void)arg;
@@ -85,11 +86,12 @@ static void echo_more(void *arg, HttpExchange *x)
 
 static int echo_piece(void *arg, HttpExchange *x, const void *p, size_t n, bool end, int error)
 {
-	(void)arg;
+	const Job *j = arg;
 	if (error) {
 		errors++;
 		return 0;
 	}
+	if (j->room && p == j->room) placed += (int64_t)n;
 	int queued = http_write(x, p, n);
 	if (queued > HTTP_WRITE_HIGH) http_body_pause(x);
 	if (end) {
@@ -99,11 +101,31 @@ static int echo_piece(void *arg, HttpExchange *x, const void *p, size_t n, bool 
 	return 0;
 }
 
+static void *echo_room(void *arg, size_t *ret_n)
+{
+	const Job *j = arg;
+	*ret_n = (size_t)j->room_n;
+	return j->room;
+}
+
+static int64_t number(HttpExchange *x, const char *name, int64_t otherwise)
+{
+	const char *s = http_query(x, name);
+	int64_t v;
+	return s && str_to_i64(str_of(s), &v) == 0 ? v : otherwise;
+}
+
 static void echo(HttpExchange *x)
 {
+	Job *j = job_new(x);
+	j->room_n = number(x, "room", 0);
 	http_reply(x, 200);
 	http_on_drain(x, echo_more, NULL);
-	http_body(x, echo_piece, NULL);
+	http_body(x, echo_piece, j);
+	if (!j->room_n) return;
+	j->room = arena_alloc(http_arena(x), (size_t)j->room_n);
+	if (!j->room) abort();
+	http_body_room(x, echo_room);
 }
 
 /* count: how many bytes came. ?stop=N: not interested in more than N. */
@@ -123,13 +145,6 @@ static int count_piece(void *arg, HttpExchange *x, const void *p, size_t n, bool
 	finished++;
 	text(x, 200, s);
 	return -1;
-}
-
-static int64_t number(HttpExchange *x, const char *name, int64_t otherwise)
-{
-	const char *s = http_query(x, name);
-	int64_t v;
-	return s && str_to_i64(str_of(s), &v) == 0 ? v : otherwise;
 }
 
 static void count(HttpExchange *x)

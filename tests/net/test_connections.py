@@ -65,6 +65,17 @@ def test_pipeline_in_any_pieces(server):
         assert re.search(rb"\r\n\r\n4\n", out) and b"".join(re.findall(rb"\n[0-9a-f]\r\n([a-e]+)(?=\r\n)", out)) == b"abcde"
 
 
+def test_pipeline_behind_a_body_read_to_its_place(server):
+    """The place has room for the next request, which is not the body's."""
+    with server.connect() as s:
+        s.sendall(b"POST /echo?room=200000 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+        assert s.recv(25, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        s.sendall(b"Z" * 100000 + HELLO.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        out = receive_all(s)
+    assert out.count(b"Z") == 100000 and out.endswith(b"\r\n\r\nhello\n")
+    assert server.stat("placed") == 100000
+
+
 def test_pipeline_waits_for_a_late_answer(server):
     out = server.talk(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET /hello HTTP/1.0\r\n\r\n")
     assert out.index(b"late\n") < out.index(b"hello\n")

@@ -70,6 +70,15 @@ def test_echo(any_server, data):
     any_server.wait_for("finished", 1)
 
 
+@pytest.mark.parametrize("flags", [[], ["-H", "Transfer-Encoding: chunked"]])
+def test_echo_from_a_place_of_the_handlers(any_server, data, flags):
+    """What can be read to its place is: all behind the head, of a body of known length over HTTP/1.1."""
+    out = any_server.curl("/echo?room=50000", "-T", str(data), *flags, text=False)
+    assert out == data.read_bytes()
+    least, most = (0, 0) if flags or any_server.protocol not in ("http1", "https1") else (2_800_000, 3_000_000)
+    assert least <= any_server.stat("placed") <= most
+
+
 @pytest.mark.parametrize("sized", [0, 1])
 def test_large_response(any_server, sized):
     out = any_server.curl(f"/big?n=20000000&sized={sized}")
