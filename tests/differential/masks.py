@@ -15,9 +15,11 @@ ALWAYS = [
     (re.compile(r"^Usage:(\s+)(?:docker|skep) ", re.M), r"Usage:\1$D "),
     (re.compile(r"^(?:See|SRun) (?='\$D [^']* --help' for more information$)", re.M), "Run "), # docker 28 has all three
     (re.compile(r"Error response from daemon: "), ""), # there is none
-    (re.compile(r'^time="[^"]*" level=error msg="error waiting for container: context canceled"\n', re.M), ""), # older clients, now and then
+    # now and then: older clients of run, newer ones of cp
+    (re.compile(r"^\x1b\[31mERRO\x1b\[0m\[\d+\] error waiting for container: context canceled \r?\n", re.M), ""),
+    (re.compile(r'^time="[^"]*" level=error msg="(?:error waiting for container: context canceled|Can\'t add file .*)"\n', re.M), ""),
     (re.compile(CHAIN), ""),
-    (re.compile(r": unknown\.?$", re.M), ""),
+    (re.compile(r": unknown\.?(?=\r?$)", re.M), ""),
 ]
 # These change how wide a column is: once one of them was used, spaces are not counted any more.
 WIDE = [

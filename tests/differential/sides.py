@@ -153,7 +153,7 @@ class Docker(Side):
         folder = f"{data}/docker"
         os.makedirs(folder)
         root, run = f"{folder}/data", f"{folder}/exec"
-        super().__init__("docker", folder, "docker", {"DOCKER_HOST": f"unix://{folder}/docker.sock"}, {root: "<root>", run: "<run>"})
+        super().__init__("docker", folder, "docker", {"DOCKER_HOST": f"unix://{folder}/docker.sock"}, {root: "<root>", run: "<run>", folder: "<folder>"})
         with open(f"{folder}/daemon.json", "w", encoding="utf-8") as f:
             json.dump({"data-root": root, "exec-root": run, "pidfile": f"{folder}/docker.pid", "hosts": [self.environment["DOCKER_HOST"]],
                        "bridge": "none", "iptables": False, "shutdown-timeout": 1, "storage-driver": "overlay2"}, f)
@@ -189,7 +189,7 @@ class Skep(Side):
         self.disk = disk
         root, run = f"{disk}/root", f"{data}/skep/run"
         program = os.path.abspath(os.environ.get("SKEP") or f"{TOP}/{os.environ.get('BUILD', 'build')}/skep")
-        super().__init__("skep", folder, f"{program} --root {root} --run-root {run}", {}, {root: "<root>", run: "<run>"})
+        super().__init__("skep", folder, f"{program} --root {root} --run-root {run}", {}, {root: "<root>", run: "<run>", folder: "<folder>"})
 
     def start(self):
         self.enter(["sh", "-c", "echo ready; exec sleep infinity"])
