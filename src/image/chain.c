@@ -189,7 +189,22 @@ static int wants_merging(const ImageStore *s, const Chain *c, Err *e)
 	return index >= 0 && r < 0 ? err_sys(e, r, "read the index of a layer") : r;
 }
 
-int chain_merge(ImageStore *s, const Image *i, const Chain *c, Err *e)
+/* Another process that makes the same form is waited for. */
+static int wait_for(ImageStore *s, const char *name, Ingest *ret, Err *e)
+{
+	for (int waited = 0;; waited += WAIT_MS) {
+		Err why = ERR_INIT;
+		int r = ingest_open(s, name, ret, &why);
+		if (r == -EWOULDBLOCK && waited < WAIT_MAX_MS) {
+			usleep(WAIT_MS * 1000);
+			continue;
+		}
+		if (r < 0) *e = why;
+		return r;
+	}
+}
+
+int chain_merge(ImageStore *s, const Image *i, const Chain *c, bool wait, Err *e)
 {
 	char hex[DIGEST_HEX_MAX], name[FORM_NAME];
 	Ingest file = INGEST_NONE;
@@ -198,7 +213,11 @@ int chain_merge(ImageStore *s, const Image *i, const Chain *c, Err *e)
 	if (r <= 0) return r;
 	if ((r = has_form(s, "merged", c, e)) != 0) return r < 0 ? r : note_chain(s, i, c, e);
 	snprintf(name, sizeof name, "%s.merged", digest_hex(&c->id, hex));
-	if ((r = ingest_open(s, name, &file, e)) < 0) return r;
+	if ((r = wait ? wait_for(s, name, &file, e) : ingest_open(s, name, &file, e)) < 0) return r;
+	if ((r = has_form(s, "merged", c, e)) != 0) { /* made while it was waited for */
+		ingest_drop(s, &file);
+		return r < 0 ? r : note_chain(s, i, c, e);
+	}
 	if (ftruncate(file.fd, 0) < 0) r = err_sys(e, errno, "empty %s/ingest/%s", s->path, name);
 	if (r >= 0 && (r = make_merged(s, c, file.fd, e)) >= 0 && fstat(file.fd, &st) < 0) r = err_sys(e, errno, "stat a merged index");
 	if (r >= 0) r = place_form(s, "merged", i, c, name, (uint64_t)st.st_size, e);
@@ -215,7 +234,7 @@ int snapshot_prepare(ImageStore *s, const Image *i, Err *e)
 	Chain c;
 	Err why = ERR_INIT;
 	int r = chain_read(s, &i->manifest, &a, &c, &why);
-	if (r >= 0) r = chain_merge(s, i, &c, &why);
+	if (r >= 0) r = chain_merge(s, i, &c, false, &why);
 	if (r >= 0 || r == -EWOULDBLOCK) return 0; /* another process is at it */
 	*e = why;
 	return r;
@@ -239,7 +258,7 @@ static int open_files(const ImageStore *s, const Chain *c, OpenFiles *ret, Err *
 {
 	if (!(ret->fds = calloc(2 * c->n, sizeof *ret->fds))) return err_sys(e, ENOMEM, "open the layers");
 	for (size_t i = 0; i < 2 * c->n; i++) {
-		int fd = i < c->n ? chain_open(s, &c->layers[i], "index", e) : chain_open(s, &c->layers[i - c->n], "tar", e);
+		int fd = chain_open(s, &c->layers[i < c->n ? i : i - c->n], i < c->n ? "index" : "tar", e);
 		if (fd < 0) return fd;
 		ret->fds[ret->n++] = fd;
 	}
@@ -263,21 +282,6 @@ static int fill_tree(ImageStore *s, const Chain *c, const char *name, TreeStats 
 	r = tree_extract(&from, root, stats, e);
 	if (r >= 0 && (fsync(dir) < 0 || fsync(s->ingest) < 0)) r = err_sys(e, errno, "write %s/ingest/%s to the disk", s->path, name);
 	return r;
-}
-
-/* Another process that makes the same tree is waited for. */
-static int wait_for(ImageStore *s, const char *name, Ingest *ret, Err *e)
-{
-	for (int waited = 0;; waited += WAIT_MS) {
-		Err why = ERR_INIT;
-		int r = ingest_open(s, name, ret, &why);
-		if (r == -EWOULDBLOCK && waited < WAIT_MAX_MS) {
-			usleep(WAIT_MS * 1000);
-			continue;
-		}
-		if (r < 0) *e = why;
-		return r;
-	}
 }
 
 static int make_tree(ImageStore *s, const Image *i, const Chain *c, Err *e)

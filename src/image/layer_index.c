@@ -40,6 +40,7 @@ static int enter_dir(LayerIndex *l, ErofsNode *dir, Str name, ErofsNode **ret, E
 	int r = erofs_node_add(l->tree, dir, name, &implied, ret, e);
 	if (r < 0) return r;
 	erofs_node_set_opaque(l->tree, *ret, st.whiteout);
+	erofs_node_set_implied(l->tree, *ret, !st.whiteout);
 	erofs_node_set_tag(*ret, TAG_IMPLIED);
 	l->stats.parents++;
 	return 0;
@@ -289,6 +290,7 @@ static int add_whiteout(LayerIndex *l, const Whiteout *w, const TarEntry *t, Err
 	if (!found) return erofs_node_add_whiteout(l->tree, dir, str_of(w->name), NULL, e);
 	/* The entry of this layer stays, and what a directory would show from below does not. Anything else hides it anyway. */
 	erofs_node_set_opaque(l->tree, found, true);
+	erofs_node_set_implied(l->tree, found, false);
 	return 0;
 }
 
@@ -339,6 +341,7 @@ int layer_index_new(const LayerIndexOptions *options, LayerIndex **ret)
 	l->has_tag = o.tag;
 	int r = erofs_tree_new(o.limits, &l->tree);
 	if (r < 0) return r;
+	erofs_node_set_implied(l->tree, erofs_tree_root(l->tree), true);
 	erofs_node_set_tag(erofs_tree_root(l->tree), TAG_IMPLIED);
 	l->stats.parents = 1;
 	TarVisitor v = { .entry = on_entry, .arg = l };

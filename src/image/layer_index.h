@@ -8,7 +8,8 @@
  *    with nothing behind it, and a whiteout of "." or "..", are errors.
  *  - A path that comes twice: the later entry wins. A directory over a directory keeps the children and takes the later attributes, extended ones
  *    included. Anything else replaces what was there, with all below it. Hard links made before keep the earlier file.
- *  - Parents that have no entry (yet) are directories 0755 root:root of 1970.
+ *  - Parents that have no entry, and the root without one, are directories 0755 root:root of 1970, and implied: over a directory of a layer below they
+ *    change nothing of it (erofs_merge).
  *  - An entry below something that is no directory is an error, also below a symbolic link: nothing is followed inside a layer.
  *  - The target of a hard link must come before it and be neither a directory nor a whiteout nor below the link's own path. What else the
  *    entry of a hard link says is ignored.

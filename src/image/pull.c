@@ -460,7 +460,7 @@ int image_pull(ImageStore *s, const PullOptions *o, Arena *a, PullResult *ret, E
 	char text[DIGEST_TEXT_MAX];
 	r = image_find(s, digest_format(&record.manifest, text), a, &ret->image, e);
 	ret->newer = !had || !digest_equal(&before.manifest, &record.manifest);
-	/* so that the first mount need not; without it, layers are mounted one by one. Only root can mount it. */
+	/* so that the first mount need not. Only root can mount it. */
 	if (r >= 0 && geteuid() == 0) (void)!snapshot_prepare(s, &ret->image, &ignored);
 	return r;
 }

@@ -68,12 +68,21 @@ static int mount_index(const Mounting *m, SnapshotKind kind, int index, size_t f
 	return r < 0 ? err_sys(e, r, "map the ids of a layer") : take_fd(mount);
 }
 
-/* The mounts of all layers; one of the merged index, when there is one. */
+/* The merged index, made when there is none; -ENOENT where none can be made: on a full disk the layers have to do. */
+static int open_merged(const Mounting *m, Err *e)
+{
+	Err why = ERR_INIT;
+	int r = chain_open_merged(m->s, &m->chain, e);
+	if (r != -ENOENT || m->chain.n == 1 || chain_merge(m->s, m->image, &m->chain, true, &why) < 0) return r;
+	return chain_open_merged(m->s, &m->chain, e);
+}
+
+/* The mounts of all layers, or one of the merged index. */
 static int mount_layers(const Mounting *m, SnapshotKind kind, Fds *ret, Err *e)
 {
 	const Chain *c = &m->chain;
 	if (!(ret->items = calloc(c->n, sizeof *ret->items))) return err_sys(e, ENOMEM, "mount an image");
-	int merged = m->o->no_merged ? -ENOENT : chain_open_merged(m->s, c, e);
+	int merged = m->o->no_merged ? -ENOENT : open_merged(m, e);
 	if (merged < 0 && merged != -ENOENT) return merged;
 	for (size_t i = 0; i < (merged >= 0 ? 1 : c->n); i++) {
 		int index = merged >= 0 ? merged : chain_open(m->s, &c->layers[i], "index", e);

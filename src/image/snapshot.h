@@ -6,7 +6,8 @@
  *   trees/<hex>/root  the same as a plain directory, for where nothing can be mounted
  *
  * below the state directory, <hex> being the chainID (OCI image-spec config.md). They are made once, from the layers alone, are as durable as these, and
- * are removed with the last image of the chain. Without a merged index the layers are mounted one by one, below an overlay.
+ * are removed with the last image of the chain. Where no merged index can be made (a full disk), the layers are mounted one by one, below an overlay:
+ * a directory that a layer has no entry for, and something below, is then not what the layers below say, but 0755 root:root.
  *
  * How it is mounted: the files themselves (Linux 6.12, not on tmpfs); else loop devices over them; else a tree, made when there is none.
  * docs/images.md has the measurements behind that order.
@@ -36,7 +37,8 @@ typedef struct SnapshotOptions {
  * but the image can be removed below it, unless mount_add told. -EOPNOTSUPP, -EPERM: cannot be done here that way. */
 int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, SnapshotKind *ret_kind, Err *e) MUST_USE;
 
-/* snapshot_prepare: makes the merged index of an image of two layers or more, unless there is one. Some 10 ms for 10,000 files. */
+/* snapshot_prepare: makes the merged index of an image of two layers or more, unless there is one or another process is at it. Some 10 ms for 10,000
+ * files; what snapshot_mount would do else. */
 int snapshot_prepare(ImageStore *s, const Image *i, Err *e) MUST_USE;
 
 /* snapshot_kind_name: "erofs", "loop", "tree". */

@@ -21,5 +21,5 @@ int chain_open(const ImageStore *s, const ImageLayer *l, const char *file, Err *
 int chain_open_merged(ImageStore *s, const Chain *c, Err *e) MUST_USE;
 /* chain_tree: the root of the tree, made when there is none. */
 int chain_tree(ImageStore *s, const Image *i, const Chain *c, Err *e) MUST_USE;
-/* chain_merge: makes the merged index when there is none. */
-int chain_merge(ImageStore *s, const Image *i, const Chain *c, Err *e) MUST_USE;
+/* chain_merge: makes the merged index when there is none. wait: for another process that makes it; else -EWOULDBLOCK. */
+int chain_merge(ImageStore *s, const Image *i, const Chain *c, bool wait, Err *e) MUST_USE;

@@ -9,6 +9,8 @@
  *  - Whiteouts and opaque directories are kept as such, not as what they look like on disk: a character device 0/0
  *    and the attribute trusted.overlay.opaque=y; and on a directory with whiteouts in it trusted.overlay.origin, without which overlayfs
  *    lists them where it has no second directory to merge. erofs_write and erofs_load translate.
+ *  - A directory may be implied: something lies below it, and nothing more is known of it. Merged, it is as the layers below have described
+ *    it. On disk that is the highest bit of the inode's i_ino, which no kernel reads: mounted, it is an ordinary directory.
  *  - The same tree gives the same bytes, in whatever order it was built.
  *  - A tree never holds more than its limits; beyond them functions fail with -EDQUOT and name the limit.
  *  - Ownership: the tree owns its nodes and copies what it is given. Nodes live as long as their tree; not longer than
@@ -74,6 +76,7 @@ typedef struct ErofsStat {
 	uint64_t inode; /* equal for the names of one file, else different; valid while the node is */
 	bool whiteout;
 	bool opaque;        /* directories */
+	bool implied;       /* directories */
 	const char *target; /* symbolic links, else NULL */
 	size_t n_extents;
 	size_t n_xattrs;
@@ -113,12 +116,13 @@ void erofs_node_remove(ErofsTree *t, ErofsNode *node);
 /* erofs_node_clear: takes out all below a directory. */
 void erofs_node_clear(ErofsTree *t, ErofsNode *dir);
 
-/* erofs_node_set_attr: changes everything but the type, which must be the same: -EINVAL. */
+/* erofs_node_set_attr: changes everything but the type, which must be the same: -EINVAL. A directory is not implied any more. */
 int erofs_node_set_attr(ErofsTree *t, ErofsNode *node, const ErofsAttr *a, Err *e) MUST_USE;
 int erofs_node_set_target(ErofsTree *t, ErofsNode *node, Str target, Err *e) MUST_USE;
 /* erofs_node_set_opaque: hides, in an overlay, what lies below dir in other layers. overlayfs does not look at the root's mark: who mounts
  * layers leaves those below an opaque root out; erofs_merge does. */
 void erofs_node_set_opaque(ErofsTree *t, ErofsNode *dir, bool opaque);
+void erofs_node_set_implied(ErofsTree *t, ErofsNode *dir, bool implied);
 
 /* erofs_node_set_extents: size and contents of a regular file; what no extent covers is a hole. Extents rise and do not overlap. -EINVAL,
  * or -EDQUOT when the holes are so scattered that their map goes over the limit. */
@@ -178,6 +182,6 @@ int erofs_load_bytes(const void *p, size_t n, const ErofsLimits *limits, ErofsTr
 #define EROFS_PARTS_MEMORY (UINT64_C(1) << 30)
 int erofs_load_part(int fd, uint64_t *left, ErofsTree **ret, Err *e) MUST_USE;
 
-/* erofs_merge: the view that overlayfs would give of layers (the lowest first) as one tree without whiteouts. Its devices are those
- * of the layers, in the same order. The layers stay as they are. */
+/* erofs_merge: layers (the lowest first) as one tree without whiteouts: the view that overlayfs would give of them, but for implied directories,
+ * which keep what the layers below say of them. Its devices are those of the layers, in the same order. The layers stay as they are. */
 int erofs_merge(ErofsTree *const *layers, size_t n, const ErofsLimits *limits, ErofsTree **ret, Err *e) MUST_USE;

@@ -69,7 +69,7 @@ enum { /* an inode; the first fields are common to both forms */
        INODE_SIZE = 8,    /* 32 bits, 64 bits */
        COMPACT_MTIME = 12,
        INODE_U = 16, /* first block, device number or chunk format */
-       INODE_INO = 20,
+       INODE_INO = 20, /* the highest bit: INO_IMPLIED */
        COMPACT_UID = 24,
        COMPACT_GID = 26,
        EXTENDED_UID = 24,
@@ -78,6 +78,8 @@ enum { /* an inode; the first fields are common to both forms */
        EXTENDED_NSEC = 40,
        EXTENDED_NLINK = 44,
 };
+
+#define INO_IMPLIED 0x80000000u
 
 enum { LAYOUT_PLAIN = 0, LAYOUT_INLINE = 2, LAYOUT_CHUNKS = 4 };
 
@@ -176,7 +178,7 @@ struct ErofsInode {
 	int64_t mtime;
 	uint32_t mtime_ns, uid, gid, names; /* names: nodes that have it */
 	uint16_t mode;
-	bool whiteout, opaque;
+	bool whiteout, opaque, implied;
 	uint32_t n_runs;
 	ErofsXattrRef *xattrs;
 	union {

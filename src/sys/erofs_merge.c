@@ -1,4 +1,4 @@
-/* erofs_merge.c: the view of overlayfs over layers as one tree. */
+/* erofs_merge.c: layers as one tree. */
 #include "sys/erofs_impl.h"
 
 typedef struct Merging {
@@ -26,6 +26,7 @@ static int copy_attrs(const Merging *m, const ErofsInode *from, ErofsInode *to)
 	to->gid = from->gid;
 	to->mtime = from->mtime;
 	to->mtime_ns = from->mtime_ns;
+	to->implied = from->implied;
 	to->xattrs = NULL;
 	for (const ErofsXattrRef *ref = from->xattrs; ref; ref = ref->next) {
 		ErofsXattr *x;
@@ -56,6 +57,13 @@ static int copy_inode(const Merging *m, ErofsInode *from)
 	return r;
 }
 
+/* A directory over one of the layers below. */
+static int merge_dir(const Merging *m, const ErofsInode *from, ErofsNode *to)
+{
+	if (from->opaque) erofs_node_clear(m->to, to);
+	return from->implied ? 0 : copy_attrs(m, from, to->inode);
+}
+
 /* One entry of a layer, over what the layers below have made of its directory. */
 static int merge_node(const Merging *m, ErofsNode *node)
 {
@@ -64,9 +72,8 @@ static int merge_node(const Merging *m, ErofsNode *node)
 	Str name = erofs_node_name(node);
 	ErofsNode *below = erofs_node_find(m->to, dir, name);
 	if (below && inode_is_dir(i) && inode_is_dir(below->inode)) {
-		if (i->opaque) erofs_node_clear(m->to, below);
 		i->x.merged_dir = below;
-		return copy_attrs(m, i, below->inode);
+		return merge_dir(m, i, below);
 	}
 	if (below) erofs_node_remove(m->to, below);
 	if (i->whiteout) return 0;
@@ -82,9 +89,8 @@ static int merge_layer(const Merging *m, ErofsTree *layer)
 	for (ErofsNode *n = layer->root; n; n = erofs_node_walk(layer->root, n, true))
 		n->inode->x.merged = NULL;
 	ErofsInode *root = layer->root->inode;
-	if (root->opaque) erofs_node_clear(m->to, m->to->root);
 	root->x.merged_dir = m->to->root;
-	r = copy_attrs(m, root, m->to->root->inode);
+	r = merge_dir(m, root, m->to->root);
 	for (ErofsNode *n = erofs_node_child(layer->root); n && r >= 0; n = erofs_node_walk(layer->root, n, true)) {
 		r = merge_node(m, n);
 		if (r < 0) err_wrap(m->e, "\"%s\"", n->name);
@@ -97,6 +103,7 @@ int erofs_merge(ErofsTree *const *layers, size_t n, const ErofsLimits *limits, E
 	AUTO_EROFS_TREE *to = NULL;
 	if (erofs_tree_new(limits, &to) < 0) return err_sys(e, ENOMEM, "index");
 	Merging m = { .to = to, .e = e };
+	to->root->inode->implied = true; /* until a layer describes it */
 	for (size_t i = 0; i < n; i++) {
 		int r = 0;
 		for (uint32_t d = 0; d < layers[i]->devices && r >= 0; d++)

@@ -209,6 +209,7 @@ static int read_target(Reader *r, uint64_t nid, ErofsInode *i, const Seen *s, ui
 static uint64_t read_fields(const Reader *r, const uint8_t *p, bool extended, uint16_t format, ErofsInode *i, uint32_t *ret_nlink)
 {
 	i->mode = le_get16(p + INODE_MODE);
+	i->implied = S_ISDIR(i->mode) && le_get32(p + INODE_INO) & INO_IMPLIED;
 	if (extended) {
 		i->uid = le_get32(p + EXTENDED_UID);
 		i->gid = le_get32(p + EXTENDED_GID);

@@ -333,6 +333,7 @@ int erofs_node_set_attr(ErofsTree *t, ErofsNode *node, const ErofsAttr *a, Err *
 	if ((a->mode & S_IFMT) != (node->inode->mode & S_IFMT) || node->inode->whiteout)
 		return err_set(e, ERR_CONFIG, EINVAL, "the type of a file cannot change");
 	inode_set_attr(node->inode, a);
+	node->inode->implied = false;
 	return 0;
 }
 
@@ -353,6 +354,12 @@ void erofs_node_set_opaque(ErofsTree *t, ErofsNode *dir, bool opaque)
 {
 	(void)t;
 	dir->inode->opaque = opaque && inode_is_dir(dir->inode);
+}
+
+void erofs_node_set_implied(ErofsTree *t, ErofsNode *dir, bool implied)
+{
+	(void)t;
+	dir->inode->implied = implied && inode_is_dir(dir->inode);
 }
 
 /* ---- looking ---- */
@@ -407,6 +414,7 @@ void erofs_node_stat(const ErofsTree *t, const ErofsNode *node, ErofsStat *ret)
 		.inode = (uintptr_t)i,
 		.whiteout = i->whiteout,
 		.opaque = i->opaque,
+		.implied = i->implied,
 		.target = S_ISLNK(i->mode) ? i->u.link.target : NULL,
 		.n_extents = inode_is_file(i) ? i->n_runs : 0,
 	};

@@ -193,7 +193,7 @@ static void put_inode_head(Writer *w, const ErofsInode *i, const ErofsShape *s)
 	le_put16(b + INODE_XATTRS, s->xattrs ? (uint16_t)((s->xattrs - EROFS_XATTR_HEADER) / 4 + 1) : 0);
 	le_put16(b + INODE_MODE, i->mode);
 	le_put32(b + INODE_U, inode_u(w, i, s));
-	le_put32(b + INODE_INO, ++w->ino);
+	le_put32(b + INODE_INO, ++w->ino | (i->implied ? INO_IMPLIED : 0));
 	if (extended) {
 		le_put64(b + INODE_SIZE, i->size);
 		le_put32(b + EXTENDED_UID, i->uid);

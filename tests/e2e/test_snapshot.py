@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from container import HERE, RUNTIME
-from test_erofs import Layer, assert_same, debian, make_everything, parse, pax, random_layer, shell
+from test_erofs import Layer, assert_same, debian, make_everything, of_files, parse, pax, random_layer, shell
 
 BUILD = os.path.dirname(os.path.abspath(RUNTIME))
 if not os.access(os.path.join(BUILD, "tests/image/snapshot_tool"), os.X_OK):  # RUNTIME names a foreign runtime
@@ -195,11 +195,12 @@ def test_every_view_is_the_same(store, tmp_path, make):
     store.add("x", *make(tmp_path))
     kind, stack = store.view("x", "no-merged")
     assert kind == "erofs"
-    assert_same(store.view("x")[1], stack)  # nothing is merged yet
-    tool("prepare", store.root, "x")
     kind, merged = store.view("x")
     assert kind == "erofs" and len(merged) > 1
-    assert_same(stack, merged, ignore=["nlink", "same_as"])  # an overlay knows nothing of links between layers
+    layers = len(os.listdir(os.path.join(store.root, "layers")))
+    assert layers == 1 or len(os.listdir(os.path.join(store.root, "merged"))) == 1  # the first mount has made it
+    # an overlay knows nothing of links between layers, nor that a layer has no entry for a directory
+    assert_same(of_files(stack), of_files(merged), ignore=["nlink", "same_as"])
     kind, tree = store.view("x", "kind=tree")
     assert kind == "tree"
     assert_same(tree, merged)

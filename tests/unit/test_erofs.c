@@ -714,6 +714,42 @@ static void merging_is_what_overlayfs_does(void **state)
 	assert_int_equal(st.nlink, 2);
 }
 
+static void implied_directories_change_nothing(void **state)
+{
+	(void)state;
+	ErofsTree *layers[2] = { new_tree(), new_tree() };
+	AUTO_EROFS_TREE *all = NULL, *again = NULL;
+	Err e = ERR_INIT;
+	ErofsStat st;
+	size_t n;
+	assert_int_equal(erofs_node_set_attr(layers[0], erofs_tree_root(layers[0]), &(ErofsAttr){ .mode = S_IFDIR | 01777, .uid = 3 }, &e), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		ErofsTree *t = layers[i];
+		ErofsNode *d = add(t, erofs_tree_root(t), "d", &(ErofsAttr){ .mode = S_IFDIR | (i ? 0755 : 0700), .uid = 4 - 4 * i });
+		ErofsNode *o = add(t, erofs_tree_root(t), i ? "later" : "first", &dir_attr);
+		erofs_node_set_implied(t, o, true);
+		if (i) erofs_node_set_implied(t, d, true);
+	}
+	erofs_node_set_implied(layers[1], erofs_tree_root(layers[1]), true);
+	assert_int_equal(erofs_merge(layers, 2, NULL, &all, &e), 0);
+	erofs_node_stat(all, erofs_tree_root(all), &st);
+	assert_true(st.attr.mode == (S_IFDIR | 01777) && st.attr.uid == 3 && !st.implied);
+	erofs_node_stat(all, get(all, "d"), &st);
+	assert_true(st.attr.mode == (S_IFDIR | 0700) && st.attr.uid == 4 && !st.implied);
+	erofs_node_stat(all, get(all, "later"), &st);
+	assert_true(st.implied);
+	/* on disk, too; and what is described is not implied any more */
+	AUTO_FREE uint8_t *p = image(layers[1], &n);
+	assert_int_equal(erofs_load_bytes(p, n, NULL, &again, &e), 0);
+	erofs_node_stat(again, get(again, "d"), &st);
+	assert_true(st.implied);
+	assert_int_equal(erofs_node_set_attr(again, get(again, "d"), &dir_attr, &e), 0);
+	erofs_node_stat(again, get(again, "d"), &st);
+	assert_false(st.implied);
+	for (size_t i = 0; i < 2; i++)
+		erofs_tree_free(layers[i]);
+}
+
 static void a_full_disk_is_an_error(void **state)
 {
 	(void)state;
@@ -785,6 +821,7 @@ int main(void)
 		cmocka_unit_test(cut_and_damaged_indexes_are_refused),
 		cmocka_unit_test(a_cycle_is_refused),
 		cmocka_unit_test(merging_is_what_overlayfs_does),
+		cmocka_unit_test(implied_directories_change_nothing),
 		cmocka_unit_test(a_full_disk_is_an_error),
 		cmocka_unit_test(each_allocation_may_fail),
 		cmocka_unit_test(mounting_needs_files),
