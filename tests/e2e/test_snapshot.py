@@ -233,6 +233,18 @@ def test_real_images_without_loop_devices(store, tmp_path):
     assert_same(store.view("x")[1], stack, ignore=["nlink", "same_as"])
 
 
+def test_mounts_may_be_shared(store, tmp_path):
+    """As they are on every machine with systemd."""
+    store.add("x", *made_of_whiteouts(tmp_path))
+    (tmp_path / "mnt").mkdir()
+    for kind in "tree", "erofs", "loop":
+        script = '"$1" --root "$2" --run-root "$3" image mount --kind "$4" x "$5" && exec "$6" "$5"'
+        run = subprocess.run(["unshare", "--mount", "--propagation", "shared", "sh", "-euc", script, "sh", SKEP, store.root, store.run_root, kind, tmp_path / "mnt", VIEW],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        assert run.returncode == 0, (kind, run.stderr)
+        assert_same(parse(run.stdout.split("\n", 1)[1]), store.view("x")[1])
+
+
 # ---- writing ----
 
 @pytest.mark.parametrize("options", [[], ["no-merged"], ["kind=tree"], ["kind=loop"], ["volatile"]])
