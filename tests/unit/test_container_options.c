@@ -148,7 +148,6 @@ static void put_request(Buf *b, Line *l)
 	put_word(b, "no-sig-proxy", !q->sig_proxy);
 	put_text(b, "detach_keys", q->detach_keys);
 	put_word(b, "entrypoint_set", q->config.entrypoint_set);
-	put_word(b, "unmasked", q->host.masked_paths_set && q->host.readonly_paths_set);
 	put_word(b, "image=null", !q->config.image);
 	for (size_t i = 0; i < q->warnings.n; i++)
 		put_text(b, "warning", q->warnings.items[i]);
