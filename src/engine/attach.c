@@ -263,44 +263,58 @@ static bool is_done(const Attach *x)
 	return x->sock < 0 && x->master < 0 && x->from[0] < 0 && x->from[1] < 0;
 }
 
-static short when(bool want, short events)
+enum { AT_SOCK, AT_STDIN, AT_SINK, AT_SIGNALS, AT_FIRST, AT_SECOND, AT_OUT, AT_ERR, AT_COUNT };
+
+/* Where our input goes; -1 when there is none to send. */
+static int busy_sink(const Attach *x)
 {
-	return want ? events : 0;
+	bool owes_end = x->input_ended && x->o->input && x->master < 0 && x->to < 0;
+	if (x->in_at == x->in_n && !owes_end) return -1;
+	return x->master >= 0 ? x->master : x->to >= 0 ? x->to : x->sock;
+}
+
+static void fill_poll(const Attach *x, struct pollfd p[static AT_COUNT])
+{
+	p[AT_SOCK] = (struct pollfd){ x->sock, POLLIN, 0 };
+	p[AT_STDIN] = (struct pollfd){ x->input && x->in_at == x->in_n ? 0 : -1, POLLIN, 0 };
+	p[AT_SINK] = (struct pollfd){ busy_sink(x), POLLOUT, 0 };
+	p[AT_SIGNALS] = (struct pollfd){ x->signals, POLLIN, 0 };
+	p[AT_FIRST] = (struct pollfd){ x->master >= 0 ? x->master : x->from[0], POLLIN, 0 };
+	p[AT_SECOND] = (struct pollfd){ x->from[1], POLLIN, 0 };
+	p[AT_OUT] = (struct pollfd){ spill_waits(&x->out) ? x->out.out : -1, POLLOUT, 0 };
+	p[AT_ERR] = (struct pollfd){ spill_waits(&x->err) ? x->err.out : -1, POLLOUT, 0 };
+}
+
+static void close_sources(Attach *x)
+{
+	x->master = fd_close(x->master);
+	x->from[0] = fd_close(x->from[0]);
+	x->from[1] = fd_close(x->from[1]);
+}
+
+static int take_output(Attach *x, const struct pollfd p[static AT_COUNT], Err *e)
+{
+	int r = p[AT_SOCK].revents ? hear(x, e) : 0;
+	if (r >= 0 && p[AT_FIRST].revents) r = relay(x->master >= 0 ? &x->master : &x->from[0], &x->out, e);
+	if (r >= 0 && p[AT_SECOND].revents) r = relay(&x->from[1], &x->err, e);
+	return r;
 }
 
 static int turn(Attach *x, Err *e)
 {
-	bool has_input = x->in_at < x->in_n || (x->input_ended && x->o->input && x->master < 0 && x->to < 0);
-	int sink = x->master >= 0 ? x->master : x->to >= 0 ? x->to : x->sock;
-	struct pollfd p[8] = {
-		{ x->sock, POLLIN, 0 },
-		{ x->input && x->in_at == x->in_n ? 0 : -1, POLLIN, 0 },
-		{ has_input ? sink : -1, POLLOUT, 0 },
-		{ x->signals, POLLIN, 0 },
-		{ x->master >= 0 ? x->master : x->from[0], POLLIN, 0 },
-		{ x->from[1], POLLIN, 0 },
-		{ spill_waits(&x->out) ? x->out.out : -1, when(true, POLLOUT), 0 },
-		{ spill_waits(&x->err) ? x->err.out : -1, when(true, POLLOUT), 0 },
-	};
-	int r = 0;
+	struct pollfd p[AT_COUNT];
+	fill_poll(x, p);
 	/* what is left in the streams comes at once; a process that it left behind may hold them open for long */
 	bool last = x->exited && (x->master >= 0 || x->from[0] >= 0 || x->from[1] >= 0);
-	int n = poll(p, ARRAY_LEN(p), last ? AFTER_EXIT_MS : -1);
+	int n = poll(p, AT_COUNT, last ? AFTER_EXIT_MS : -1);
 	if (n < 0) return errno == EINTR ? 0 : err_sys(e, errno, "wait for the container");
-	if (n == 0) {
-		x->master = fd_close(x->master);
-		x->from[0] = fd_close(x->from[0]);
-		x->from[1] = fd_close(x->from[1]);
-		return 0;
-	}
-	if (p[0].revents) r = hear(x, e);
-	if (r >= 0 && p[4].revents) r = relay(x->master >= 0 ? &x->master : &x->from[0], &x->out, e);
-	if (r >= 0 && p[5].revents) r = relay(&x->from[1], &x->err, e);
-	if (p[1].revents) read_input(x);
-	if (p[2].revents) send_input(x);
-	if (p[3].revents) take_signal(x);
-	if (p[6].revents) spill_write(&x->out);
-	if (p[7].revents) spill_write(&x->err);
+	if (n == 0) close_sources(x);
+	int r = n ? take_output(x, p, e) : 0;
+	if (p[AT_STDIN].revents) read_input(x);
+	if (p[AT_SINK].revents) send_input(x);
+	if (p[AT_SIGNALS].revents) take_signal(x);
+	if (p[AT_OUT].revents) spill_write(&x->out);
+	if (p[AT_ERR].revents) spill_write(&x->err);
 	return r;
 }
 
@@ -325,10 +339,8 @@ static int run(Attach *x, int *ret_status, AttachEnd *ret_end, Err *e)
 	spill_done(&x->out);
 	spill_done(&x->err);
 	fd_close(x->signals);
-	fd_close(x->master);
 	fd_close(x->to);
-	fd_close(x->from[0]);
-	fd_close(x->from[1]);
+	close_sources(x);
 	*ret_status = x->status;
 	*ret_end = x->detached ? ATTACH_DETACHED : x->exited ? ATTACH_EXITED : ATTACH_LOST;
 	return r;
