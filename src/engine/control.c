@@ -11,7 +11,14 @@
 #include "image/tree_remove.h"
 #include "runtime/container.h"
 
-enum { RUNTIME_ARENA = 8 << 20, STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 10000, CONNECT_POLL_NS = 2000000 };
+enum {
+	RUNTIME_ARENA = 8 << 20,
+	STATE_ARENA = 1 << 20,
+	CLEARED_MS = 20000,
+	GONE_POLL_NS = 20000000,
+	CONNECT_MS = 10000,
+	CONNECT_POLL_NS = 2000000
+};
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
 {

@@ -171,9 +171,10 @@ static int finish(ImageStore *s, DbTx *tx, Err *e)
 static int refuse_untag(const char *name, const Image *i, const char *container, Err *e)
 {
 	char hex[DIGEST_HEX_MAX];
-	return err_set(e, ERR_STATE, EBUSY,
-		       "conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced image %.12s", name,
-		       container, digest_hex(&i->id, hex));
+	return err_set(
+		e, ERR_STATE, EBUSY,
+		"conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced image %.12s",
+		name, container, digest_hex(&i->id, hex));
 }
 
 static int untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e)

@@ -33,7 +33,8 @@ static int leave(int dir)
 {
 	AUTO_FD int top = mount_clone(dir, "", false);
 	if (top < 0) return top;
-	int r = mount_attr(top, 0, 0, MS_PRIVATE, false); /* as a clone of a shared mount, as systemd has them, it could not become the root */
+	int r = mount_attr(top, 0, 0, MS_PRIVATE,
+			   false); /* as a clone of a shared mount, as systemd has them, it could not become the root */
 	if (r < 0) return r;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -errno;
 	return take_fd(top);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/time.h"
 #include "monitor/event_log.h"
 #include "monitor/exec_request.h"
 #include "monitor/monitor_impl.h"
@@ -31,6 +32,7 @@ typedef struct Exec {
 	OciProcess process;
 	ContainerProcess started;
 	char text[COMMAND_TEXT_MAX]; /* the command, for events */
+	int64_t deadline;            /* CLOCK_MONOTONIC; 0: none */
 } Exec;
 
 /* ---- the process, from the container's own ---- */
@@ -181,6 +183,22 @@ static void discard(int pty)
 	(void)!read(pty, data, sizeof data);
 }
 
+/* ms, for poll. */
+static int time_left(const Exec *x)
+{
+	if (!x->deadline) return -1;
+	int64_t left = (x->deadline - time_monotonic()) / 1000000;
+	return left < 0 ? 0 : (int)left + 1;
+}
+
+static _Noreturn void end_late(Exec *x)
+{
+	(void)!pid_send(x->started.pidfd, SIGKILL);
+	(void)!pid_wait_exit(x->started.pidfd, 1000);
+	raise(SIGALRM);
+	_exit(255);
+}
+
 static int attend(Exec *x)
 {
 	int status = 0;
@@ -188,7 +206,9 @@ static int attend(Exec *x)
 		struct pollfd p[3] = { { x->started.pidfd, POLLIN, 0 },
 				       { x->client, POLLIN, 0 },
 				       { x->client < 0 ? x->started.pty : -1, POLLIN, 0 } };
-		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR) break;
+		int n = poll(p, ARRAY_LEN(p), time_left(x));
+		if (n < 0 && errno != EINTR) break;
+		if (n == 0 && x->deadline) end_late(x);
 		if (p[1].revents && x->client >= 0) hear_client(x);
 		if (p[2].revents & POLLIN) discard(x->started.pty);
 		if (p[2].revents & (POLLHUP | POLLERR)) x->started.pty = fd_close(x->started.pty);
@@ -209,16 +229,23 @@ static int start(Exec *x, const int *streams, Err *e)
 	return container_exec_spawn(&x->container, &o, &x->started, e);
 }
 
-/* The helper's whole life. */
-static _Noreturn void help(Exec *x, const int *streams)
+/* The fork of a monitor becomes a helper. */
+static void become_helper(void)
 {
-	Err e = ERR_INIT;
 	sigset_t none;
 	(void)!prctl(PR_SET_NAME, "skep-exec");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGALRM, SIG_DFL);
 	(void)!fd_write_file(AT_FDCWD, "/proc/self/oom_score_adj", "0"); /* the monitor is spared, what it starts is not */
+}
+
+/* The helper's whole life. */
+static _Noreturn void help(Exec *x, const int *streams)
+{
+	Err e = ERR_INIT;
+	become_helper();
 	if (fcntl(x->client, F_SETFL, O_RDWR) < 0) _exit(1);
 	describe(x);
 	if (start(x, streams, &e) < 0) {
@@ -279,4 +306,26 @@ void exec_start(Monitor *m, Client *c, const WireHead *h, const char *data, size
 		help(&x, streams);
 	}
 	client_forget(c);
+}
+
+pid_t exec_probe(Monitor *m, const StrList *args, int out, int64_t timeout)
+{
+	pid_t pid = fork();
+	if (pid) return pid < 0 ? -errno : pid;
+	static Exec x;
+	Err e = ERR_INIT;
+	become_helper();
+	x = (Exec){ .m = m,
+		    .client = -1,
+		    .arena = ARENA_INIT(ARENA_MAX),
+		    .request = { .args = *args, .quiet = true },
+		    .started = { .pidfd = -1, .pty = -1 },
+		    .deadline = time_monotonic() + timeout };
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int streams[3] = { null, out, out };
+	if (start(&x, streams, &e) < 0) {
+		(void)!fd_write_all(out, e.msg, strlen(e.msg));
+		_exit(e.code == ERR_NO_COMMAND ? 127 : 126);
+	}
+	_exit(attend(&x));
 }

@@ -122,7 +122,7 @@ static void reap(Monitor *m)
 	for (;;) {
 		siginfo_t info = { 0 };
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid) return;
-		if (info.si_pid == m->process.pid && !m->ended) return; /* its pidfd tells */
+		if ((info.si_pid == m->process.pid && !m->ended) || info.si_pid == health_helper(m)) return; /* their pidfds tell */
 		(void)!waitpid(info.si_pid, NULL, WNOHANG);
 	}
 }
@@ -148,6 +148,7 @@ static void take_oom(void *arg, uint32_t events)
 
 static bool shall_start_again(const Monitor *m)
 {
+	if (m->restart_once) return true;
 	const char *policy = m->config.restart ? m->config.restart : "no";
 	if (m->killed_by_user) return false;
 	if (streq(policy, "always") || streq(policy, "unless-stopped")) return true;

@@ -12,6 +12,7 @@
 #include "sys/loop.h"
 
 typedef struct Monitor Monitor;
+typedef struct Health Health;
 
 /* Client: a connection. */
 typedef struct Client Client;
@@ -80,7 +81,8 @@ struct Monitor {
 	Arena container_arena;
 	bool ended, killed_by_user, removal_promised;
 	int status; /* exit status */
-	struct Health *health;
+	Health *health;
+	bool restart_once; /* the health check wants it, whatever the policy is */
 };
 
 /* stdio.c: pipes or a terminal, the log, the way of the output to the clients. */
@@ -106,6 +108,9 @@ void clients_close(Monitor *m);                                                 
 
 /* exec.c: runs the process in the container, in a helper that answers the client itself; takes the descriptors. */
 void exec_start(Monitor *m, Client *c, const WireHead *h, const char *data, size_t n, int *fds, size_t n_fds);
+/* exec_probe: runs args in the container, its output into out; the helper's pid, which ends with the program's status, or by SIGALRM when that took longer
+ * than timeout ns. */
+pid_t exec_probe(Monitor *m, const StrList *args, int out, int64_t timeout) MUST_USE;
 
 /* monitor.c: requests */
 int monitor_signal(Monitor *m, int signal, Err *e) MUST_USE;
@@ -116,3 +121,4 @@ int monitor_save(Monitor *m);
 /* health.c */
 int health_start(Monitor *m, Err *e) MUST_USE;
 void health_stop(Monitor *m);
+pid_t health_helper(const Monitor *m); /* the child that health.c waits for itself; 0: none */

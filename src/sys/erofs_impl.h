@@ -68,7 +68,7 @@ enum { /* an inode; the first fields are common to both forms */
        INODE_NLINK16 = 6, /* compact */
        INODE_SIZE = 8,    /* 32 bits, 64 bits */
        COMPACT_MTIME = 12,
-       INODE_U = 16, /* first block, device number or chunk format */
+       INODE_U = 16,   /* first block, device number or chunk format */
        INODE_INO = 20, /* the highest bit: INO_IMPLIED */
        COMPACT_UID = 24,
        COMPACT_GID = 26,

@@ -280,3 +280,53 @@ def test_events_in_order(engine):
     engine.ok("run", "--rm", "--name", "ev", "busybox", "true")
     mine = [x["Action"] for x in engine.events() if x["Actor"]["Attributes"].get("name") == "ev"]
     assert mine == ["create", "attach", "start", "die", "destroy"]
+
+
+# ---- health ----
+
+HEALTH = ["--health-interval", "50ms", "--health-retries", "2", "--health-timeout", "2s"]
+
+
+def health(engine, name):
+    return engine.state(name).get("Health", {}).get("Status")
+
+
+def test_health_by_command(engine):
+    engine.run("--name", "hc", *HEALTH, "--health-cmd", "test -e /well && echo fine", "busybox", "sleep", "1000")
+    assert health(engine, "hc") == "starting"
+    eventually(lambda: health(engine, "hc") == "unhealthy")
+    assert "(unhealthy)" in engine.ok("ps", "--format", "{{.Status}}")
+    engine.ok("exec", "hc", "touch", "/well")
+    eventually(lambda: health(engine, "hc") == "healthy")
+    assert engine.state("hc")["Health"]["Log"][-1]["Output"] == "fine\n"
+    assert len(engine.state("hc")["Health"]["Log"]) <= 5
+    assert [x["Action"] for x in engine.events() if x["Action"].startswith("health")][-2:] == ["health_status: unhealthy", "health_status: healthy"]
+
+
+def test_health_that_takes_too_long(engine):
+    engine.run("--name", "hl", "--health-interval", "50ms", "--health-retries", "1", "--health-timeout", "200ms", "--health-cmd", "sleep 60",
+               "busybox", "sleep", "1000")
+    eventually(lambda: health(engine, "hl") == "unhealthy")
+    assert engine.state("hl")["Health"]["Log"][0] ["ExitCode"] == -1
+    assert "exceeded timeout (200ms)" in engine.state("hl")["Health"]["Log"][0]["Output"]
+
+
+def test_health_by_http_and_tcp(engine):
+    serve = "mkdir /www; echo ok > /www/index.html; exec httpd -f -p 8080 -h /www"
+    engine.run("--name", "hh", *HEALTH, "--health-http", "http://127.0.0.1:8080/index.html", "busybox", "sh", "-c", serve)
+    engine.run("--name", "ht", *HEALTH, "--health-tcp", "127.0.0.1:8080", "busybox", "sh", "-c", serve)
+    engine.run("--name", "hn", *HEALTH, "--health-http", "http://127.0.0.1:8080/none", "busybox", "sh", "-c", serve)
+    for name, status in ("hh", "healthy"), ("ht", "healthy"), ("hn", "unhealthy"):
+        eventually(lambda name=name, status=status: health(engine, name) == status)
+    assert "404" in engine.state("hn")["Health"]["Log"][-1]["Output"]
+
+
+@pytest.mark.parametrize("action, status", [("kill", "exited"), ("stop", "exited")])
+def test_health_on_failure(engine, action, status):
+    engine.run("--name", "hf", *HEALTH, "--health-on-failure", action, "--stop-timeout", "1", "--health-cmd", "false", "busybox", "sleep", "1000")
+    eventually(lambda: engine.status("hf") == status)
+
+
+def test_health_restarts(engine):
+    engine.run("--name", "hr", *HEALTH, "--health-on-failure", "restart", "--health-cmd", "false", "busybox", "sleep", "1000")
+    eventually(lambda: engine.inspect("hr")["RestartCount"] >= 1)

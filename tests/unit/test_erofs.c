@@ -722,7 +722,8 @@ static void implied_directories_change_nothing(void **state)
 	Err e = ERR_INIT;
 	ErofsStat st;
 	size_t n;
-	assert_int_equal(erofs_node_set_attr(layers[0], erofs_tree_root(layers[0]), &(ErofsAttr){ .mode = S_IFDIR | 01777, .uid = 3 }, &e), 0);
+	assert_int_equal(erofs_node_set_attr(layers[0], erofs_tree_root(layers[0]), &(ErofsAttr){ .mode = S_IFDIR | 01777, .uid = 3 }, &e),
+			 0);
 	for (unsigned i = 0; i < 2; i++) {
 		ErofsTree *t = layers[i];
 		ErofsNode *d = add(t, erofs_tree_root(t), "d", &(ErofsAttr){ .mode = S_IFDIR | (i ? 0755 : 0700), .uid = 4 - 4 * i });

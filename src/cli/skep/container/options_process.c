@@ -84,14 +84,19 @@ static int take_count(const OptionParse *p, const char *option, int64_t *ret)
 	return *ret < 0 ? err_set(p->e, ERR_USAGE, EINVAL, "--%s cannot be negative", option) : 0;
 }
 
+static bool is_given(const OptionParse *p, const char *option)
+{
+	const char *text = option_value(p->in, option);
+	return text && *text;
+}
+
 static bool has_health(const OptionParse *p)
 {
 	static const char *const options[] = { "health-interval", "health-timeout", "health-start-period", "health-retries",
 					       "health-start-interval" };
-	const char *command = option_value(p->in, "health-cmd");
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		if (option_number(p->in, options[i])) return true;
-	return command && *command;
+	return is_given(p, "health-cmd") || is_given(p, "health-http") || is_given(p, "health-tcp");
 }
 
 static int make_test(const OptionParse *p, StrList *ret, const char *first, const char *second)
@@ -101,10 +106,27 @@ static int make_test(const OptionParse *p, StrList *ret, const char *first, cons
 	return r < 0 ? no_memory(p->e) : 0;
 }
 
+/* What is asked: a command, or without one a server. */
+static int take_test(const OptionParse *p, StrList *ret)
+{
+	static const struct {
+		const char *option, *kind;
+	} kinds[] = { { "health-cmd", "CMD-SHELL" }, { "health-http", "HTTP" }, { "health-tcp", "TCP" } };
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!is_given(p, kinds[i].option)) continue;
+		if (ret->n) return err_set(p->e, ERR_USAGE, EINVAL, "--%s conflicts with another way to check health", kinds[i].option);
+		int r = make_test(p, ret, kinds[i].kind, option_value(p->in, kinds[i].option));
+		if (r < 0) return r;
+	}
+	if (is_given(p, "health-http") && !starts_with(option_value(p->in, "health-http"), "http://"))
+		return err_set(p->e, ERR_USAGE, EINVAL, "--health-http: \"%s\" is no URL of the form http://ADDRESS[:PORT][/PATH]",
+			       option_value(p->in, "health-http"));
+	return 0;
+}
+
 int options_health(const OptionParse *p)
 {
 	bool none = option_switch(p->in, "no-healthcheck"), some = has_health(p);
-	const char *command = option_value(p->in, "health-cmd");
 	int64_t retries = 0;
 	if (none && some) return err_set(p->e, ERR_USAGE, EINVAL, "--no-healthcheck conflicts with --health-* options");
 	if (!none && !some) return 0;
@@ -112,7 +134,7 @@ int options_health(const OptionParse *p)
 	if (!h) return no_memory(p->e);
 	p->to->config.healthcheck = h;
 	if (none) return make_test(p, &h->test, "NONE", NULL);
-	int r = command && *command ? make_test(p, &h->test, "CMD-SHELL", command) : 0;
+	int r = take_test(p, &h->test);
 	if (r >= 0) r = take_count(p, "health-interval", &h->interval);
 	if (r >= 0) r = take_count(p, "health-timeout", &h->timeout);
 	if (r >= 0) r = take_count(p, "health-retries", &retries);

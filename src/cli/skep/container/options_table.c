@@ -64,6 +64,9 @@
 		LIST("gpus", 0, "gpu-request", "GPU devices to add to the container ('all' to pass all GPUs)", .check = check_gpus), \
 		LIST("group-add", 0, NULL, "Add additional groups to join"), \
 		VALUE("health-cmd", 0, NULL, "Command to run to check health"), \
+		VALUE("health-http", 0, "URL", \
+		      "Ask for this to check health (http://127.0.0.1:80/path, in the container's network), without a command"), \
+		VALUE("health-tcp", 0, "HOST:PORT", "Connect there to check health, in the container's network, without a command"), \
 		DURATION("health-interval", "Time between running the check (ms|s|m|h) (default 0s)"), \
 		OPTION(ENUM, "health-on-failure", 0, NULL, "What to do when the container is found to be unhealthy", \
 		       .choices = CHOICES("none", "kill", "restart", "stop")), \
