@@ -330,3 +330,30 @@ def test_health_on_failure(engine, action, status):
 def test_health_restarts(engine):
     engine.run("--name", "hr", *HEALTH, "--health-on-failure", "restart", "--health-cmd", "false", "busybox", "sleep", "1000")
     eventually(lambda: engine.inspect("hr")["RestartCount"] >= 1)
+
+
+# ---- update, prune, boot ----
+
+def test_update(engine):
+    engine.run("--name", "up", "--memory", "64m", "busybox", "sleep", "1000")
+    assert engine.ok("update", "--memory", "96m", "--memory-swap", "-1", "--restart", "on-failure:3", "up") == "up\n"
+    host = engine.inspect("up")["HostConfig"]
+    assert (host["Memory"], host["RestartPolicy"]) == (96 << 20, {"Name": "on-failure", "MaximumRetryCount": 3})
+    assert engine.ok("exec", "up", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes").strip() == str(96 << 20) \
+        if os.path.exists("/sys/fs/cgroup/memory") else True
+
+
+def test_prune(engine):
+    engine.ok("run", "--name", "gone", "busybox", "true")
+    engine.run("--name", "stays", "busybox", "sleep", "1000")
+    gone = engine.inspect("gone")["Id"]
+    assert engine.ok("container", "prune", "-f") == f"Deleted Containers:\n{gone}\n\nTotal reclaimed space: 0B\n"
+    assert engine.ok("ps", "-a", "--format", "{{.Names}}") == "stays\n"
+
+
+def test_boot(engine):
+    for name, policy in ("b-always", "always"), ("b-unless", "unless-stopped"), ("b-no", "no"):
+        engine.run("--name", name, "--restart", policy, "busybox", "sleep", "1000")
+        engine.ok("stop", "-t", "0", name)
+    assert engine.ok("boot") == "b-always\n"
+    assert engine.ok("ps", "--format", "{{.Names}}") == "b-always\n"

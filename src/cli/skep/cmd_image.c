@@ -1,6 +1,7 @@
 /* cmd_image.c: image tag, rm, prune; system df. */
 #include "base/size.h"
 #include "cli/format.h"
+#include "cli/skep/confirm.h"
 #include "cli/skep/store.h"
 
 enum { OUTPUT_MAX = 16 << 20 };
@@ -92,15 +93,6 @@ static int prune_images(ImageStore *s, bool all, Arena *a, Buf *out, int64_t *fr
 		*freed += done.freed;
 	}
 	return r < 0 ? r : 0;
-}
-
-static bool confirmed(const Invocation *in, const char *warning)
-{
-	char answer[8] = "";
-	if (option_switch(in, "force")) return true;
-	printf("%s\nAre you sure you want to continue? [y/N] ", warning);
-	fflush(stdout);
-	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 int image_prune_run(Invocation *in, Err *e)
