@@ -241,6 +241,23 @@ def test_a_connection_that_breaks_goes_on_where_it_was(worker, registry):
     assert len(registry.headers("Range")) == 6
 
 
+def test_a_connection_that_breaks_behind_the_last_byte(worker, registry):
+    """All that was wanted is there: nothing is asked for that lies behind it."""
+    def without_end(h):
+        h.send_response(200)
+        h.send_header("Transfer-Encoding", "chunked")
+        h.end_headers()
+        h.wfile.write(b"%x\r\n%s\r\n" % (len(BLOB), BLOB))
+        h.cut()
+        return True
+
+    registry.add_blob(BLOB)
+    registry.on("GET .*blobs", without_end)
+    body = File()
+    get_blob(worker, registry, BLOB, {"body": body})
+    assert body.read() == BLOB and registry.count("GET") == 1
+
+
 def test_no_progress_is_not_tried_for_ever(worker, registry):
     registry.add_blob(BLOB)
     registry.on("GET .*blobs", *[broken_after(0)] * 100)
