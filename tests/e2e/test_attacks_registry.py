@@ -10,8 +10,9 @@ from images import OCI_INDEX
 
 pytestmark = built
 
-PATIENCE = 8  # seconds that a refusal may take with what follows
-TUNED = [x for pair in ("attempts=2", "backoff-ms=1", "stall-ms=300", "connect-ms=2000") for x in ("--tuning", pair)]
+PATIENCE = 15  # seconds that a refusal may take on a busy machine
+TUNED = [x for pair in ("attempts=2", "backoff-ms=1", "stall-ms=5000", "connect-ms=2000") for x in ("--tuning", pair)]
+IMPATIENT = [*TUNED, "--tuning", "stall-ms=300"]
 DATA = tar(member("f", bytes(range(256)) * 40))
 IMAGE = Image(DATA)
 BLOB = IMAGE.blobs[0]
@@ -169,12 +170,20 @@ def test_an_answer_of_a_registry(skep, double, of, what):
     IMAGE.serve(double)
     double.on(f"GET .*/{of}/{'1' if of == 'manifests' else digest_of(BLOB)}", *[fault] * 100)
     begun = time.monotonic()
-    line = skep.refuses("pull", "-q", *TUNED, double.name, parts=True)
+    line = skep.refuses("pull", "-q", *IMPATIENT, double.name, parts=True)
     assert line.startswith(f"pull {double.name}: " + ("" if of == "manifests" else f"layer {digest_of(BLOB)[:19]}: ")) and words in line, line
     assert time.monotonic() - begun < PATIENCE
     double.faults.clear()
     skep.takes("pull", "-q", double.name)
     assert skep.faults() == [] and skep.ingest() == []
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_an_answer_to_an_import(skep, double, what):
+    """The same of any web server that an import is asked to read."""
+    double.on("GET /fs.tar", *[ANSWERS[what][0]] * 100)
+    line = skep.refuses("import", *IMPATIENT, f"{double.url}/fs.tar", "x")
+    assert line.startswith("import: "), line
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/octet-stream", "", "application/json; charset=\xe4"])
