@@ -77,6 +77,17 @@ static int put_extra_host(const EtcFiles *f, const char *text, Buf *out, Err *e)
 
 /* ---- hosts ---- */
 
+bool etc_ipv6(const HostConfig *h, Machine *m)
+{
+	static const char *const switches[] = { "net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.lo.disable_ipv6",
+						"net.ipv6.conf.default.disable_ipv6" };
+	for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
+		const char *v = str_map_get(&h->sysctls, switches[i]);
+		if (v && streq(v, "1")) return false;
+	}
+	return machine_has(m, MACHINE_IPV6);
+}
+
 static bool is_host_network(const EtcFiles *f)
 {
 	return f->host->network_mode && streq(f->host->network_mode, "host");

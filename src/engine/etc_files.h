@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/config.h"
+#include "engine/machine.h"
 #include "sys/fd.h"
 
 #define ETC_FILES_HOST "/etc" /* where the host's own are */
@@ -25,6 +26,9 @@ typedef struct EtcFiles {
 	const char *host_etc;          /* NULL: ETC_FILES_HOST */
 	const char *host_resolved;     /* file that lists the real servers where the host's names a stub; NULL: systemd-resolved's */
 } EtcFiles;
+
+/* etc_ipv6: what EtcFiles.ipv6 is for a container with that configuration: the kernel has it, and no sysctl of the container turns it off. */
+bool etc_ipv6(const HostConfig *h, Machine *m);
 
 /* etc_files_write: into dir. Each file replaced as a whole. -EINVAL: host-gateway without one; or what writing gave. */
 int etc_files_write(int dir, const EtcFiles *f, Err *e) MUST_USE;

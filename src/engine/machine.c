@@ -43,6 +43,7 @@ static const FeatureRow rows[MACHINE_FEATURES] = {
 	[MACHINE_SYSCTL_LOW_PORTS] = { .path = "/proc/sys/net/ipv4/ip_unprivileged_port_start" },
 	[MACHINE_THROTTLE] = { .path = "/sys/devices/system/cpu/cpu0/thermal_throttle" },
 	[MACHINE_MQUEUE] = { .path = "/dev/mqueue" },
+	[MACHINE_IPV6] = { .path = "/proc/net/if_inet6" },
 };
 
 static bool list_has(const char *list, char separator, const char *name)

@@ -32,6 +32,7 @@ typedef enum {
 	MACHINE_SYSCTL_LOW_PORTS, /* net.ipv4.ip_unprivileged_port_start */
 	MACHINE_THROTTLE,         /* /sys/devices/system/cpu/cpu0/thermal_throttle */
 	MACHINE_MQUEUE,           /* /dev/mqueue */
+	MACHINE_IPV6,
 	/* others */
 	MACHINE_CGROUP2, /* and no v1 beside it */
 	MACHINE_APPARMOR,

@@ -42,7 +42,9 @@ static int write_etc(const char *path, const SpecInput *in, Arena *a, Err *e)
 {
 	AUTO_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) return err_sys(e, errno, "open %s", path);
-	EtcFiles f = { .host = in->host, .hostname = spec_hostname(in->id, in->config, in->host, a), .ipv6 = true };
+	EtcFiles f = { .host = in->host,
+		       .hostname = spec_hostname(in->id, in->config, in->host, a),
+		       .ipv6 = etc_ipv6(in->host, in->machine) };
 	return etc_files_write(dir, &f, e);
 }
 

@@ -108,6 +108,15 @@ static void test_hosts(void **state)
 	assert_hosts(&f, LOCAL4 LOCAL6 "172.17.0.2\tbox.example.org box\n");
 }
 
+static void test_ipv6(void **state)
+{
+	StrPair off = { "net.ipv6.conf.all.disable_ipv6", "1" }, on = { "net.ipv6.conf.all.disable_ipv6", "0" };
+	Machine with = { .known = ~UINT64_C(0), .has = ~UINT64_C(0) }, without = { .known = ~UINT64_C(0) };
+	HostConfig plain = { 0 }, disabled = { .sysctls = { &off, 1 } }, enabled = { .sysctls = { &on, 1 } };
+	assert_true(etc_ipv6(&plain, &with) && etc_ipv6(&enabled, &with));
+	assert_false(etc_ipv6(&plain, &without) || etc_ipv6(&enabled, &without) || etc_ipv6(&disabled, &with));
+}
+
 static void test_hosts_of_the_host(void **state)
 {
 	AUTO_HOST h;
@@ -300,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_hosts_of_the_host),
 		cmocka_unit_test(test_host_gateway),
 		cmocka_unit_test(test_extra_host_check),
