@@ -10,6 +10,7 @@ import tempfile
 DEADLINE = int(os.environ.get("DEADLINE", "30"))  # seconds that any single step may take
 HERE = os.path.dirname(os.path.abspath(__file__))
 RUNTIME = os.environ.get("RUNTIME") or os.path.join(HERE, "..", "..", "build", "skep-runtime")
+OWN = os.path.abspath(RUNTIME) if os.path.basename(RUNTIME) == "skep-runtime" else os.path.join(HERE, "..", "..", "build", "skep-runtime")
 BUSYBOX = "/bin/busybox"
 APPLETS = """sh cat echo id ls mount umount ps kill true false hostname env pwd tty stat touch mkdir mknod chown chmod head tail wc
 grep sed cut sort tr test sleep dd readlink nproc uname ionice setpriv nice ip awk find ln rm od mkfifo stty sync""".split()
@@ -68,6 +69,12 @@ class Result:
 
     def __repr__(self):
         return f"<{' '.join(self.argv)}: {self.code}; out {self.out!r}; err {self.err!r}>"
+
+
+def is_static(program):
+    """Whether it runs where there is no library: it names no interpreter (which a build with sanitizers does)."""
+    with open(program, "rb") as f:
+        return b"/ld-" not in f.read(8192)
 
 
 def readable(fd, what="nothing to read"):

@@ -1,18 +1,18 @@
 """--init: the runtime's program as the first process of a container, under the name docker-init."""
-import os
 import signal
 
 import pytest
 
-from container import DEADLINE, RUNTIME
+from container import DEADLINE, OWN, is_static
 
 INIT = "/sbin/docker-init"
+pytestmark = pytest.mark.skipif(not is_static(OWN), reason="the program needs libraries, which a container has not")
 
 
 @pytest.fixture
 def initbox(world):
     """A container whose first process is docker-init, bound from the host as the engine does it."""
-    box = world.box().mount(INIT, os.path.abspath(RUNTIME), "bind", "bind", "ro")
+    box = world.box().mount(INIT, OWN, "bind", "bind", "ro")
     return box
 
 
@@ -98,7 +98,7 @@ def test_signals_are_as_they_were(initbox):
 
 
 def test_it_is_a_subreaper_where_it_is_not_the_first(box):
-    box.mount(INIT, os.path.abspath(RUNTIME), "bind", "bind", "ro")
+    box.mount(INIT, OWN, "bind", "bind", "ro")
     box.sh(f"{INIT} -- sh -c '(sleep {DEADLINE} &); echo up; exec sleep {DEADLINE}'; echo ended").up()
     assert box.output.line() == "up"
     by_name = {name: pid for pid, _, _, name in processes(box)}
