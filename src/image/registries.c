@@ -188,76 +188,11 @@ static int read_dir(Registries *r, const char *dir, Arena *a, Err *e)
 
 int registries_load(Registries *r, Arena *a, Err *e)
 {
-	const char *only = getenv("CONTAINERS_REGISTRIES_CONF"), *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
-	const char *user = xdg && *xdg == '/'     ? arena_printf(a, "%s/containers", xdg)
-			   : home && *home == '/' ? arena_printf(a, "%s/.config/containers", home)
-						  : NULL;
-	const char **dirs = arena_array(a, 5, sizeof *dirs);
-	size_t n = 0;
+	const char *only = getenv("CONTAINERS_REGISTRIES_CONF"), *user = user_config_dir("containers", a);
 	registries_init(r);
-	if (!dirs) return err_sys(e, ENOMEM, "registries");
-	if (user) {
-		dirs[n++] = arena_printf(a, "%s/certs.d", user);
-		dirs[n++] = arena_printf(a, "%.*s/docker/certs.d", (int)(strlen(user) - strlen("/containers")), user);
-		if (!dirs[0] || !dirs[1]) return err_sys(e, ENOMEM, "registries");
-	}
-	dirs[n++] = "/etc/containers/certs.d";
-	dirs[n++] = "/etc/docker/certs.d";
-	r->cert_dirs = (StrList){ dirs, n };
 	if (only && *only) return read_file(r, only, a, e);
 	int x = read_dir(r, "/etc/containers", a, e);
 	return x < 0 || !user ? x : read_dir(r, user, a, e);
-}
-
-/* ---- certificates ---- */
-
-static int add_string(StrList *l, const char *s, Arena *a)
-{
-	const char **items = arena_array(a, l->n + 2, sizeof *items);
-	if (!items || !s) return -ENOMEM;
-	if (l->n) memcpy(items, l->items, l->n * sizeof *items);
-	items[l->n] = s;
-	*l = (StrList){ items, l->n + 1 };
-	return 0;
-}
-
-static int take_cert(const char *dir, const char *name, Arena *a, Endpoint *to, Err *e)
-{
-	const char *path = arena_printf(a, "%s/%s", dir, name);
-	if (!path) return err_sys(e, ENOMEM, "certificates");
-	if (ends_with(name, ".crt")) return add_string(&to->ca, path, a) < 0 ? err_sys(e, ENOMEM, "certificates") : 0;
-	bool is_cert = ends_with(name, ".cert"), is_key = ends_with(name, ".key");
-	if (!is_cert && !is_key) return 0;
-	int stem = (int)(strlen(path) - strlen(is_cert ? "cert" : "key"));
-	const char *cert = arena_printf(a, "%.*scert", stem, path), *key = arena_printf(a, "%.*skey", stem, path);
-	if (!cert || !key) return err_sys(e, ENOMEM, "certificates");
-	if (is_cert && access(key, F_OK) < 0)
-		return err_set(e, ERR_CONFIG, ENOENT, "missing key %s for client certificate %s: authorities have the extension .crt", key,
-			       cert);
-	if (is_key && access(cert, F_OK) < 0) return err_set(e, ERR_CONFIG, ENOENT, "missing client certificate %s for key %s", cert, key);
-	if (is_key || to->cert) return 0;
-	to->cert = cert;
-	to->key = key;
-	return 0;
-}
-
-int registries_certs(const Registries *r, const char *host, Arena *a, Endpoint *ret, Err *e)
-{
-	if (strchr(host, '/') || host[0] == '.') return err_set(e, ERR_CONFIG, EINVAL, "\"%.100s\" is no host", host);
-	for (size_t i = 0; i < r->cert_dirs.n; i++) {
-		const char *dir = arena_printf(a, "%s/%s", r->cert_dirs.items[i], host);
-		struct dirent **names;
-		if (!dir) return err_sys(e, ENOMEM, "certificates");
-		int n = scandir(dir, &names, NULL, alphasort), x = 0;
-		if (n < 0) continue;
-		for (int k = 0; k < n; k++) {
-			if (x >= 0) x = take_cert(dir, names[k]->d_name, a, ret, e);
-			free(names[k]);
-		}
-		free(names);
-		return x;
-	}
-	return 0;
 }
 
 /* ---- endpoints ---- */
@@ -301,7 +236,7 @@ static bool is_loopback(const char *host)
 	return inet_pton(AF_INET, name, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-static int add_endpoint(const Registries *r, const char *name, bool insecure, bool mirror, Arena *a, EndpointList *to, Err *e)
+static int add_endpoint(const char *name, bool insecure, bool mirror, Arena *a, EndpointList *to, Err *e)
 {
 	Str host, path;
 	Endpoint one = { .scheme = "https", .mirror = mirror };
@@ -309,10 +244,10 @@ static int add_endpoint(const Registries *r, const char *name, bool insecure, bo
 	one.host = arena_str(a, host);
 	one.path = arena_str(a, path);
 	if (!one.host || !one.path) return err_sys(e, ENOMEM, "registries");
-	int x = registries_certs(r, one.host, a, &one, e);
+	int x = certs_find(one.host, a, &one.certs, e);
 	if (x < 0) return x;
 	/* who names an authority for this machine wants it to be asked */
-	one.insecure = insecure || (is_loopback(one.host) && !one.ca.n);
+	one.insecure = insecure || (is_loopback(one.host) && !one.certs.ca.n);
 	if (streq(one.host, "docker.io") || streq(one.host, "index.docker.io")) one.host = "registry-1.docker.io";
 	Endpoint *items = arena_array(a, to->n + 2, sizeof *items);
 	if (!items) return err_sys(e, ENOMEM, "registries");
@@ -338,18 +273,28 @@ int registries_endpoints(const Registries *r, const char *domain, const char *pa
 	*ret = (EndpointList){ 0 };
 	if (!name) return err_sys(e, ENOMEM, "registries");
 	const Registry *g = find_registry(r, name);
-	if (!g) return add_endpoint(r, name, false, false, a, ret, e);
+	if (!g) return add_endpoint(name, false, false, a, ret, e);
 	if (g->blocked) return err_set(e, ERR_PERMISSION, EACCES, "registry %s is blocked in registries.conf", g->prefix);
 	const char *rest = name + prefix_length(g->prefix, name);
 	for (size_t i = 0; i < g->mirrors.n; i++) {
 		const RegistryMirror *m = &g->mirrors.items[i];
 		if (!mirror_counts(g, m, by_digest)) continue;
 		const char *there = arena_printf(a, "%s%s", m->location, rest);
-		int x = there ? add_endpoint(r, there, m->insecure, true, a, ret, e) : err_sys(e, ENOMEM, "registries");
+		int x = there ? add_endpoint(there, m->insecure, true, a, ret, e) : err_sys(e, ENOMEM, "registries");
 		if (x < 0) return x;
 	}
 	const char *there = g->location ? arena_printf(a, "%s%s", g->location, rest) : name;
-	return there ? add_endpoint(r, there, g->insecure, false, a, ret, e) : err_sys(e, ENOMEM, "registries");
+	return there ? add_endpoint(there, g->insecure, false, a, ret, e) : err_sys(e, ENOMEM, "registries");
+}
+
+static int add_string(StrList *l, const char *s, Arena *a)
+{
+	const char **items = arena_array(a, l->n + 2, sizeof *items);
+	if (!items || !s) return -ENOMEM;
+	if (l->n) memcpy(items, l->items, l->n * sizeof *items);
+	items[l->n] = s;
+	*l = (StrList){ items, l->n + 1 };
+	return 0;
 }
 
 int registries_short_name(const Registries *r, const char *name, Arena *a, StrList *ret, Err *e)

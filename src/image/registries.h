@@ -1,4 +1,4 @@
-/* registries.h: where an image is to be asked for: registries.conf(5) version 2, and the certificates of registries.
+/* registries.h: where an image is to be asked for: registries.conf(5) version 2.
  *
  * The rules are those of podman's and skopeo's users: the entry with the longest prefix counts; its mirrors come first, in their order;
  * a blocked registry is refused. Without an entry a registry is asked by https at its own name.
@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "base/bind.h"
+#include "image/certs.h"
 
 enum { REGISTRIES_FILE_MAX = 1 << 20, REGISTRIES_MAX = 4096 };
 
@@ -35,7 +35,6 @@ typedef struct Registries {
 	StrList search; /* unqualified-search-registries */
 	StrMap aliases; /* "debian" -> "docker.io/library/debian" */
 	int short_name_mode;
-	StrList cert_dirs; /* certs.d directories, in the order they are looked at */
 } Registries;
 
 /* Endpoint: one address to ask, in order. */
@@ -45,8 +44,7 @@ typedef struct Endpoint {
 	const char *path;   /* the repository there: "library/debian" */
 	bool insecure;      /* https: its certificate is not verified */
 	bool mirror;
-	StrList ca;             /* files with authorities to trust besides the system's */
-	const char *cert, *key; /* our own; NULL: none */
+	Certs certs;
 } Endpoint;
 
 typedef LIST_OF(Endpoint) EndpointList;
@@ -56,7 +54,7 @@ void registries_init(Registries *r);
 /* registries_read: takes one file's text over what is there. name stands in messages. Strings live in the arena. -EINVAL with the place. */
 int registries_read(Registries *r, Str text, const char *name, Arena *a, Err *e) MUST_USE;
 /* registries_load: the files of this machine and user: $CONTAINERS_REGISTRIES_CONF alone if set; else /etc/containers and the user's
- * ~/.config/containers. What is not there is no error. Sets cert_dirs as well. */
+ * ~/.config/containers. What is not there is no error. */
 int registries_load(Registries *r, Arena *a, Err *e) MUST_USE;
 
 /* registries_endpoints: where domain/path ("docker.io", "library/debian") is to be asked for; by_digest says whether a digest or a tag is
@@ -67,7 +65,3 @@ int registries_endpoints(const Registries *r, const char *domain, const char *pa
 /* registries_short_name: what a name without a registry may stand for, in the order to try: its alias, else the name at each search
  * registry. In enforcing mode several candidates are an error, for nobody can be asked which one is meant: it lists them. */
 int registries_short_name(const Registries *r, const char *name, Arena *a, StrList *ret, Err *e) MUST_USE;
-
-/* registries_certs: the files for host ("quay.io:443") in the first of the cert_dirs that has some: *.crt, and a pair *.cert and *.key: of several
- * the first by name. */
-int registries_certs(const Registries *r, const char *host, Arena *a, Endpoint *ret, Err *e) MUST_USE;

@@ -209,7 +209,7 @@ static int start(Registry *reg, Err *e)
 	/* before the threads, which shall have them blocked */
 	if (r >= 0) {
 		r = start_signals(reg, e);
-		upstream_init(reg);
+		if (r >= 0) r = upstream_init(reg, e);
 		if (r >= 0) r = worker_init(reg, e);
 		if (r < 0) db_close(writing);
 	}

@@ -1,9 +1,10 @@
 /* upstream.c: what is under way, what is known of upstreams; see upstream.h. */
 #include "registry/upstream.h"
 
+#include "image/certs.h"
 #include "registry/service.h"
 
-enum { KEY_MAX = NAME_MAX_LENGTH + UPSTREAM_REFERENCE_MAX + 3, KNOWN_BYTES = 2 << 20 };
+enum { KEY_MAX = NAME_MAX_LENGTH + UPSTREAM_REFERENCE_MAX + 3, KNOWN_BYTES = 2 << 20, ENDPOINTS_BYTES = 64 << 20 };
 
 #define SECOND INT64_C(1000000000)
 
@@ -98,10 +99,29 @@ void upstream_forget(Registry *reg, const char *name, const char *reference)
 
 /* ---- its life ---- */
 
-void upstream_init(Registry *reg)
+static int make_endpoint(const RegistryProxy *p, Arena *a, TransferEndpoint *ret, Err *e)
 {
-	reg->upstream.unknown = CACHE_INIT(KNOWN_BYTES);
-	reg->upstream.checked = CACHE_INIT(KNOWN_BYTES);
+	Certs certs;
+	const char *host = p->library ? "docker.io" : strstr(p->url, "://") + 3;
+	*ret = (TransferEndpoint){ .url = p->url, .username = p->username, .password = p->password, .insecure = p->insecure };
+	int r = certs_find(host, a, &certs, e);
+	if (r >= 0) r = certs_read(&certs, a, ret, e);
+	return r < 0 ? err_wrap(e, "proxies: %s", p->url) : r;
+}
+
+int upstream_init(Registry *reg, Err *e)
+{
+	Upstream *u = &reg->upstream;
+	const RegistryOptions *o = reg->o;
+	u->unknown = CACHE_INIT(KNOWN_BYTES);
+	u->checked = CACHE_INIT(KNOWN_BYTES);
+	u->arena = ARENA_INIT(ENDPOINTS_BYTES);
+	u->endpoints = arena_array(&u->arena, o->proxies.n + 1, sizeof *u->endpoints);
+	if (!u->endpoints) return err_sys(e, ENOMEM, "proxies");
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < o->proxies.n; i++)
+		r = make_endpoint(&o->proxies.items[i], &u->arena, &u->endpoints[i], e);
+	return r < 0 ? r : 0;
 }
 
 void upstream_stop(Registry *reg)
@@ -118,6 +138,7 @@ void upstream_done(Registry *reg)
 		fetch_end(reg->upstream.fetches);
 	cache_done(&reg->upstream.unknown);
 	cache_done(&reg->upstream.checked);
+	arena_done(&reg->upstream.arena);
 }
 
 /* ---- fetches ---- */
@@ -180,10 +201,7 @@ static void on_event(void *arg, const TransferEvent *ev)
 
 int fetch_send(Fetch *f, TransferRequest *req, int body, Err *e)
 {
-	TransferEndpoint endpoint = {
-		.url = f->proxy->url, .username = f->proxy->username, .password = f->proxy->password, .insecure = f->proxy->insecure
-	};
-	req->endpoints.items = &endpoint;
+	req->endpoints.items = &f->reg->upstream.endpoints[f->proxy - f->reg->o->proxies.items];
 	req->endpoints.n = 1;
 	req->repository = f->repository;
 	int r = worker_send(f->reg, req, &(TransferFds){ .body = body }, on_event, f, e);

@@ -33,12 +33,15 @@ enum {
 typedef struct Upstream {
 	Fetch *fetches;
 	unsigned n;
-	Cache unknown; /* "name\nreference" or "name\n@digest" (a blob) -> until when it is known not to exist */
-	Cache checked; /* "name\ntag" -> until when the tag is believed, and whether that is for want of an upstream */
+	TransferEndpoint *endpoints; /* of each of the proxies */
+	Arena arena;                 /* for them */
+	Cache unknown;               /* "name\nreference" or "name\n@digest" (a blob) -> until when it is known not to exist */
+	Cache checked;               /* "name\ntag" -> until when the tag is believed, and whether that is for want of an upstream */
 	uint64_t hits, misses, stale, failed, bytes;
 } Upstream;
 
-void upstream_init(Registry *reg);
+/* upstream_init: reads the certificates of upstreams (image/certs.h). */
+int upstream_init(Registry *reg, Err *e) MUST_USE;
 /* upstream_stop: ends what waits for the worker, which is stopped; the exchanges have ended. What threads and committer still hold ends by itself.
  * upstream_done: the rest. */
 void upstream_stop(Registry *reg);

@@ -17,6 +17,7 @@ import pytest
 from conftest import CONFIG, INDEX, LAYER, MANIFEST, TOP, WORKER, Client, Registry, digest, wait_for
 
 sys.path.append(str(TOP / "tests/e2e"))
+from certificates import Authority  # noqa: E402
 from registry_double import Registry as Double  # noqa: E402
 
 LAYERS = [random.Random(i).randbytes(n) for i, n in enumerate((700, 3 << 20, 40000))]
@@ -399,6 +400,29 @@ def test_the_configured_credentials_do(make, double):
     right = make(proxies=[{"prefix": "hub", "upstream": double.url, "username": "robot", "password": "secret"}]).start()
     pull(right.client(), "hub/a")
     assert "secret" not in right.log.read_text()
+
+
+def test_certs_d_of_an_upstream(make, tmp_path):
+    """Authority and client certificate where those for pulls are; without them nothing is fetched."""
+    authority = Authority(tmp_path)
+    upstream = Double(tls=authority.issue("server", "IP:127.0.0.1"), client_ca=authority.ca)
+    upstream.add_blob(BIG)
+    options = {"proxies": [{"prefix": "hub", "upstream": upstream.url}]}
+    env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    registry = make(**options).start(env=env)
+    assert registry.client()("GET", f"/v2/hub/a/blobs/{digest(BIG)}").status == 502 and not upstream.requests
+    registry.stop()
+    certs = tmp_path / "config" / "containers" / "certs.d" / f"127.0.0.1:{upstream.port}"
+    certs.mkdir(parents=True)
+    cert, key = authority.issue("client")
+    for name, source in (("ca.crt", authority.ca), ("client.cert", cert), ("client.key", key)):
+        shutil.copy(source, certs / name)
+    assert registry.start(env=env).client()("GET", f"/v2/hub/a/blobs/{digest(BIG)}").body == BIG
+    registry.stop()
+    (certs / "client.key").unlink()
+    with pytest.raises(AssertionError, match="missing key"):
+        registry.start(env=env)
+    upstream.close()
 
 
 def test_copies_are_not_pushed_to(proxy, client):

@@ -134,7 +134,7 @@ static void files_and_certificates_are_found(void **state)
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
 	char top[] = "/tmp/test_registries.XXXXXX", path[600];
 	Registries r;
-	Endpoint one = { 0 };
+	Certs one;
 	Err e = ERR_INIT;
 	assert_non_null(mkdtemp(top));
 	static const char *const dirs[] = {
@@ -157,19 +157,18 @@ static void files_and_certificates_are_found(void **state)
 	assert_int_equal(registries_endpoints(&r, "a.com", "x", false, &a, &l, &e), -EACCES);
 	write_to(top, "containers/certs.d/quay.io:443/ca.crt", "");
 	write_to(top, "containers/certs.d/quay.io:443/client.cert", "");
-	assert_true(registries_certs(&r, "quay.io:443", &a, &one, &e) < 0);
+	assert_true(certs_find("quay.io:443", &a, &one, &e) < 0);
 	assert_non_null(strstr(e.msg, "client.key for client certificate"));
 	write_to(top, "containers/certs.d/quay.io:443/client.key", "");
-	one = (Endpoint){ 0 };
-	assert_int_equal(registries_certs(&r, "quay.io:443", &a, &one, &e), 0);
+	assert_int_equal(certs_find("quay.io:443", &a, &one, &e), 0);
 	assert_int_equal(one.ca.n, 1);
 	assert_true(ends_with(one.cert, "/client.cert") && ends_with(one.key, "/client.key"));
 	write_to(top, "containers/certs.d/quay.io:443/other.key", "");
 	e = (Err)ERR_INIT;
-	assert_int_equal(registries_certs(&r, "quay.io:443", &a, &one, &e), -ENOENT);
+	assert_int_equal(certs_find("quay.io:443", &a, &one, &e), -ENOENT);
 	assert_non_null(strstr(e.msg, "missing client certificate"));
 	assert_non_null(strstr(e.msg, "other.cert for key"));
-	assert_true(registries_certs(&r, "../..", &a, &one, &e) < 0);
+	assert_true(certs_find("../..", &a, &one, &e) < 0);
 	/* this machine may be asked without TLS, unless it has an authority */
 	assert_int_equal(registries_endpoints(&r, "127.0.0.1:5000", "x", false, &a, &l, &e), 0);
 	assert_int_equal(l.n, 2);

@@ -1,34 +1,9 @@
 /* endpoints.c: see endpoints.h. */
 #include "cli/skep/endpoints.h"
 
-#include <fcntl.h>
-
 #include "image/registries.h"
-#include "sys/fd.h"
 
-enum { PEM_MAX = 1 << 20, PLACES_MAX = 64 };
-
-/* The contents of PEM files, one after the other; NULL without any. */
-static int read_pem(const StrList *files, Arena *a, const char **ret, Err *e)
-{
-	AUTO_BUF all = BUF_INIT(PEM_MAX);
-	for (size_t i = 0; i < files->n; i++) {
-		char *text;
-		size_t n;
-		int r = fd_read_file(AT_FDCWD, files->items[i], PEM_MAX, a, &text, &n, e);
-		if (r < 0) return r;
-		buf_put(&all, text, n);
-		buf_putc(&all, '\n');
-	}
-	*ret = files->n ? arena_strdup(a, buf_str(&all)) : NULL;
-	return files->n && (buf_failed(&all) || !*ret) ? err_sys(e, ENOMEM, "certificates") : 0;
-}
-
-static int read_one(const char *file, Arena *a, const char **ret, Err *e)
-{
-	const StrList one = { (const char *[]){ file }, file ? 1 : 0 };
-	return read_pem(&one, a, ret, e);
-}
+enum { PLACES_MAX = 64 };
 
 typedef struct Finding {
 	const Invocation *in;
@@ -56,8 +31,7 @@ static int add(Finding *f, const Endpoint *from, Err *e)
 	t->username = who.username;
 	t->password = who.password;
 	t->identity_token = who.identity_token;
-	if ((r = read_pem(&from->ca, a, &t->ca, e)) < 0 || (r = read_one(from->cert, a, &t->cert, e)) < 0) return r;
-	if ((r = read_one(from->key, a, &t->key, e)) < 0) return r;
+	if ((r = certs_read(&from->certs, a, t, e)) < 0) return r;
 	f->n++;
 	return 0;
 }
