@@ -72,3 +72,29 @@ int base64_decode(Str s, Buf *b)
 	buf_advance(b, r < 0 ? 0 : (size_t)size);
 	return r;
 }
+
+/* ---- for URLs ---- */
+
+void base64url_encode(Buf *b, const void *p, size_t n)
+{
+	size_t from = b->n;
+	base64_encode(b, p, n);
+	if (buf_failed(b)) return;
+	while (b->n > from && b->p[b->n - 1] == '=')
+		b->n--;
+	if (b->p) b->p[b->n] = 0;
+	for (size_t i = from; i < b->n; i++)
+		b->p[i] = b->p[i] == '+' ? '-' : b->p[i] == '/' ? '_' : b->p[i];
+}
+
+int base64url_decode(Str s, Buf *b)
+{
+	AUTO_BUF plain = BUF_INIT(s.n + 4);
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '+' || s.p[i] == '/' || s.p[i] == '=') return -EINVAL;
+		buf_putc(&plain, s.p[i] == '-' ? '+' : s.p[i] == '_' ? '/' : s.p[i]);
+	}
+	while (plain.n % 4)
+		buf_putc(&plain, '=');
+	return buf_failed(&plain) ? -ENOMEM : base64_decode((Str){ plain.p, plain.n }, b);
+}

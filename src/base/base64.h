@@ -11,3 +11,7 @@ void base64_encode(Buf *b, const void *p, size_t n);
 int base64_decode(Str s, Buf *b) MUST_USE;
 /* base64_decoded_size: of a text that is base64 in form (length and padding); -EINVAL. */
 ssize_t base64_decoded_size(Str s) MUST_USE;
+
+/* base64url_encode, _decode: section 5 without padding, as JSON Web Tokens have it (RFC 7515 section 2). Decoding: -ENOMEM, too. */
+void base64url_encode(Buf *b, const void *p, size_t n);
+int base64url_decode(Str s, Buf *b) MUST_USE;

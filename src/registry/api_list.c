@@ -113,7 +113,8 @@ void api_catalog(Request *q)
 		reply_method(q, "GET");
 		return;
 	}
-	if (!auth_logged_in(q)) {
+	/* another token server says who may list */
+	if (q->reg->auth.keys ? !q->token || !q->token->catalog : !auth_logged_in(q)) {
 		auth_refuse(q, 0);
 		return;
 	}

@@ -26,11 +26,24 @@ void auth_done(Registry *reg)
 {
 	htpasswd_free(reg->auth.passwords);
 	reg->auth.passwords = NULL;
+	signature_keys_free(reg->auth.keys);
+	reg->auth.keys = NULL;
 	explicit_bzero(&reg->auth.key, sizeof reg->auth.key);
+}
+
+static int reload_keys(Registry *reg, Err *e)
+{
+	SignatureKeys *fresh;
+	int r = signature_keys_load(reg->o->auth.keys, &fresh, e);
+	if (r < 0) return r;
+	signature_keys_free(reg->auth.keys);
+	reg->auth.keys = fresh;
+	return 0;
 }
 
 int auth_reload(Registry *reg, Err *e)
 {
+	if (reg->o->auth.keys) return reload_keys(reg, e);
 	if (!reg->o->auth.htpasswd) return 0;
 	Htpasswd *fresh;
 	int r = htpasswd_load(reg->o->auth.htpasswd, &fresh, e);
@@ -43,7 +56,12 @@ int auth_reload(Registry *reg, Err *e)
 
 bool auth_logged_in(const Request *q)
 {
-	return q->user || !(q->reg->o->auth.htpasswd || q->reg->o->tls.client_ca);
+	return auth_is_known(q) || (q->reg->auth.keys && q->token);
+}
+
+bool auth_is_known(const Request *q)
+{
+	return q->user || !(q->reg->o->auth.htpasswd || q->reg->o->tls.client_ca || q->reg->auth.keys);
 }
 
 /* ---- passwords ---- */
@@ -148,7 +166,7 @@ typedef struct Begin {
 static void settle(Request *q, const char *user, void (*go)(Request *q))
 {
 	q->user = user;
-	if (q->name) q->rights = access_rights(&q->reg->o->auth.rules, user, q->name);
+	if (q->name && !q->reg->auth.keys) q->rights = access_rights(&q->reg->o->auth.rules, user, q->name);
 	go(q);
 }
 
@@ -156,7 +174,7 @@ static void challenge(Request *q, unsigned needed, const char *error)
 {
 	const RegistryAuth *auth = &q->reg->o->auth;
 	char actions[ACCESS_TEXT_MAX];
-	if (!auth->token) {
+	if (!auth->token && !auth->keys) {
 		if (auth->htpasswd) http_reply_headerf(q->x, "WWW-Authenticate", "Basic realm=\"%s\", charset=\"UTF-8\"", auth->service);
 		return;
 	}
@@ -168,6 +186,7 @@ static void challenge(Request *q, unsigned needed, const char *error)
 		buf_printf(&value, "Bearer realm=\"%s://%s/token\"", http_is_tls(q->x) ? "https" : "http",
 			   host && !strpbrk(host, "\"\\") ? host : "localhost");
 	buf_printf(&value, ",service=\"%s\"", auth->service);
+	if (q->route.kind == ROUTE_CATALOG && auth->keys) buf_puts(&value, ",scope=\"registry:catalog:*\"");
 	if (q->name && needed) buf_printf(&value, ",scope=\"repository:%s:%s\"", q->name, access_format(needed, actions));
 	if (error) buf_printf(&value, ",error=\"%s\"", error);
 	if (!buf_failed(&value)) http_reply_header(q->x, "WWW-Authenticate", value.p);
@@ -182,13 +201,19 @@ static void refuse_with(Request *q, int status, unsigned needed, const char *err
 	reply_body(q, "application/json", body, n < 0 ? 0 : (size_t)n);
 }
 
+/* A push asks to read as well: one token then does for all that a client will do. */
+static unsigned to_ask_for(unsigned needed)
+{
+	return needed & ACCESS_PUSH ? needed | ACCESS_PULL : needed;
+}
+
 void auth_refuse(Request *q, unsigned needed)
 {
-	/* a push asks to read as well: one token then does for all that a client will do */
-	if (needed & ACCESS_PUSH) needed |= ACCESS_PULL;
+	needed = to_ask_for(needed);
 	if (!auth_logged_in(q))
 		refuse_with(q, 401, needed, NULL, "UNAUTHORIZED", "authentication required");
-	else if (q->reg->o->auth.token && http_header(q->x, "Authorization") && starts_with(http_header(q->x, "Authorization"), "Bearer "))
+	else if ((q->reg->o->auth.token || q->reg->auth.keys) && http_header(q->x, "Authorization") &&
+		 starts_with(http_header(q->x, "Authorization"), "Bearer "))
 		refuse_with(q, 401, needed, "insufficient_scope", "DENIED", "requested access to the resource is denied");
 	else
 		reply_error(q, CODE_DENIED, NULL);
@@ -222,16 +247,23 @@ static void begin_basic(Request *q, Str encoded, void (*go)(Request *q))
 	explicit_bzero(plain.p, plain.n);
 }
 
+static int verify(Request *q, Str text, Token *ret)
+{
+	const RegistryAuth *auth = &q->reg->o->auth;
+	const Auth *have = &q->reg->auth;
+	int64_t now = time_now() / 1000000000;
+	if (have->keys) return token_verify_foreign(have->keys, text, auth->issuer, auth->service, now, http_arena(q->x), ret);
+	return token_verify(&have->key, text, auth->service, auth->service, now, http_arena(q->x), ret);
+}
+
 static void begin_bearer(Request *q, Str text, void (*go)(Request *q))
 {
 	const RegistryAuth *auth = &q->reg->o->auth;
 	Token *t = arena_alloc(http_arena(q->x), sizeof *t);
-	int r = t ? token_verify(&q->reg->auth.key, str_trim(text), auth->service, auth->service, time_now() / 1000000000, http_arena(q->x),
-				 t)
-		  : -ENOMEM;
+	int r = t ? verify(q, str_trim(text), t) : -ENOMEM;
 	if (r < 0) {
 		q->reg->metrics.logins_refused++;
-		refuse_with(q, 401, 0, "invalid_token", "UNAUTHORIZED",
+		refuse_with(q, 401, to_ask_for(service_needed_rights(q)), "invalid_token", "UNAUTHORIZED",
 			    r == -ETIME ? "the token has expired" : "the token is not valid here");
 		return;
 	}
@@ -244,14 +276,14 @@ static void begin_bearer(Request *q, Str text, void (*go)(Request *q))
 void auth_begin(Request *q, void (*go)(Request *q))
 {
 	const RegistryOptions *o = q->reg->o;
-	const char *header = o->auth.htpasswd ? http_header(q->x, "Authorization") : NULL;
-	if (header && strncasecmp(header, "Basic ", 6) == 0) {
+	const char *header = o->auth.htpasswd || o->auth.keys ? http_header(q->x, "Authorization") : NULL;
+	if (header && o->auth.htpasswd && strncasecmp(header, "Basic ", 6) == 0) {
 		begin_basic(q, str_of(header + 6), go);
-	} else if (header && o->auth.token && strncasecmp(header, "Bearer ", 7) == 0) {
+	} else if (header && (o->auth.token || o->auth.keys) && strncasecmp(header, "Bearer ", 7) == 0) {
 		begin_bearer(q, str_of(header + 7), go);
 	} else if (header) {
 		refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "this kind of credentials is not taken here");
 	} else {
-		settle(q, o->tls.client_ca ? http_peer_cert_name(q->x) : NULL, go);
+		settle(q, o->tls.client_ca && !o->auth.keys ? http_peer_cert_name(q->x) : NULL, go);
 	}
 }

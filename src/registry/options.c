@@ -40,6 +40,7 @@ BIND_TABLE(tls_table, "tls", RegistryTls, ROW(RegistryTls, "certificate", BIND_S
 BIND_TABLE(auth_table, "auth", RegistryAuth, ROW(RegistryAuth, "htpasswd", BIND_STRING, htpasswd),
 	   ROW(RegistryAuth, "token", BIND_BOOL, token), ROW(RegistryAuth, "realm", BIND_STRING, realm),
 	   ROW(RegistryAuth, "service", BIND_STRING, service), ROW(RegistryAuth, "tokenLifetime", BIND_U64, token_lifetime),
+	   ROW(RegistryAuth, "keys", BIND_STRING, keys), ROW(RegistryAuth, "issuer", BIND_STRING, issuer),
 	   ROW(RegistryAuth, "anonymousPull", BIND_BOOL, anonymous_pull),
 	   ROW(RegistryAuth, "rules", BIND_LIST, rules, .sub = &access_rule_table));
 BIND_TABLE(proxy_table, "proxy", RegistryProxy, ROW(RegistryProxy, "prefix", BIND_STRING, prefix),
@@ -172,35 +173,69 @@ static int check_proxies(RegistryOptions *o, Arena *a, Err *e)
 	return 0;
 }
 
-static int check_auth(RegistryOptions *o, Arena *a, Err *e)
+/* What goes into a challenge as it is. */
+static bool is_quotable(const char *s)
 {
-	RegistryAuth *auth = &o->auth;
+	for (; *s; s++)
+		if (*s < ' ' || *s > '~' || *s == '"' || *s == '\\') return false;
+	return true;
+}
+
+static int check_token_server(const RegistryAuth *auth, Err *e)
+{
+	Url url;
+	if (auth->service && !is_quotable(auth->service)) return err_set(e, ERR_CONFIG, EINVAL, "auth.service: not a plain text");
+	if (auth->realm && !is_quotable(auth->realm)) return err_set(e, ERR_CONFIG, EINVAL, "auth.realm: not a URL");
+	if (!auth->keys)
+		return auth->issuer ? err_set(e, ERR_CONFIG, EINVAL, "auth.issuer: is for tokens of another server: needs auth.keys") : 0;
+	if (!auth->realm || !auth->issuer)
+		return err_set(e, ERR_CONFIG, EINVAL, "auth.keys: needs auth.realm, where the tokens come from, and auth.issuer");
+	if (auth->htpasswd || auth->token || auth->anonymous_pull)
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "auth.keys: the other server decides: without auth.htpasswd, auth.token and auth.anonymousPull");
+	int r = url_parse(str_of(auth->realm), &url, e);
+	if (r < 0) return err_wrap(e, "auth.realm");
+	if ((!str_eq(url.scheme, "https") && !str_eq(url.scheme, "http")) || !url.host.n)
+		return err_set(e, ERR_CONFIG, EINVAL, "auth.realm: %s: expected https:// or http:// and a host", auth->realm);
+	return 0;
+}
+
+static int check_tls(const RegistryOptions *o, Err *e)
+{
 	if (o->tls.client_required && !o->tls.client_ca)
 		return err_set(e, ERR_CONFIG, EINVAL, "tls.clientRequired: needs tls.clientCA, against which certificates are checked");
 	if ((o->tls.certificate != NULL) != (o->tls.key != NULL)) return err_set(e, ERR_CONFIG, EINVAL, "tls: needs certificate and key");
 	if (o->tls.client_ca && !o->tls.certificate)
 		return err_set(e, ERR_CONFIG, EINVAL, "tls.clientCA: needs tls.certificate and tls.key");
+	return 0;
+}
+
+static int check_auth(RegistryOptions *o, Arena *a, Err *e)
+{
+	RegistryAuth *auth = &o->auth;
 	if (!auth->htpasswd && auth->token) return err_set(e, ERR_CONFIG, EINVAL, "auth.token: needs auth.htpasswd, from which users come");
-	if (auth->rules.n && !auth->htpasswd && !o->tls.client_ca)
-		return err_set(e, ERR_CONFIG, EINVAL, "auth.rules: need auth.htpasswd or tls.clientCA, from which users come");
-	int r = access_check_rules(&auth->rules, "auth.rules", e);
+	if (auth->rules.n && !auth->htpasswd && !o->tls.client_ca && !auth->keys)
+		return err_set(e, ERR_CONFIG, EINVAL, "auth.rules: need auth.htpasswd, auth.keys or tls.clientCA, from which users come");
+	int r = check_token_server(auth, e);
+	if (r < 0) return r;
+	r = access_check_rules(&auth->rules, "auth.rules", e);
 	if (r < 0) return r;
 	if (!auth->service) auth->service = "skep-registry";
 	if (!auth->token_lifetime) auth->token_lifetime = 300;
 	if (auth->token_lifetime > 86400) return err_set(e, ERR_CONFIG, ERANGE, "auth.tokenLifetime: at most 86400 seconds");
 
 	/* what is said by other fields becomes rules, so that rights are asked for in one place */
-	static const char *all[] = { "**", NULL }, *anyone[] = { "*", NULL }, *nobody[] = { "anonymous", NULL };
+	static const char *all[] = { "**", NULL }, *anyone[] = { "*", "anonymous", NULL }, *nobody[] = { "anonymous", NULL };
 	static int everything[] = { ACCESS_ALL }, pull[] = { ACCESS_PULL };
 	AccessRule *rules = arena_array(a, auth->rules.n + 2, sizeof *rules);
 	if (!rules) return err_sys(e, ENOMEM, "read the rules");
 	size_t n = auth->rules.n;
 	if (n) memcpy(rules, auth->rules.items, n * sizeof *rules);
-	bool open = !auth->htpasswd && !o->tls.client_ca;
+	bool open = !auth->htpasswd && !o->tls.client_ca && !auth->keys;
 	if (open)
 		rules[n++] = (AccessRule){ { all, 1 }, { nobody, 1 }, { everything, 1 } };
 	else if (!n)
-		rules[n++] = (AccessRule){ { all, 1 }, { anyone, 1 }, { everything, 1 } };
+		rules[n++] = (AccessRule){ { all, 1 }, { anyone, auth->keys ? 2 : 1 }, { everything, 1 } };
 	if (auth->anonymous_pull && !open) rules[n++] = (AccessRule){ { all, 1 }, { nobody, 1 }, { pull, 1 } };
 	auth->rules.items = rules;
 	auth->rules.n = n;
@@ -221,6 +256,7 @@ int registry_options_check(RegistryOptions *o, Arena *a, Err *e)
 	int r = check_gc(&o->gc, e);
 	if (r >= 0) r = check_webhooks(o, e);
 	if (r >= 0) r = check_proxies(o, a, e);
+	if (r >= 0) r = check_tls(o, e);
 	if (r >= 0) r = check_auth(o, a, e);
 	if (r < 0) return r;
 	if (!o->gc.interval) o->gc.interval = 3600;

@@ -50,11 +50,13 @@ typedef struct RegistryTls {
 typedef struct RegistryAuth {
 	const char *htpasswd;
 	bool token;              /* bearer tokens from /token instead of Basic at each request */
-	const char *realm;       /* URL of /token as clients see it; NULL: from the request's Host */
+	const char *realm;       /* URL of /token as clients see it; NULL: from the request's Host. With keys: of the other server */
 	const char *service;     /* NULL: "skep-registry" */
 	uint64_t token_lifetime; /* seconds; 0: 300 */
+	const char *keys;        /* file of another token server's keys (signature.h): its tokens are taken, and nothing else */
+	const char *issuer;      /* with keys: who has to have issued a token */
 	bool anonymous_pull;     /* a rule {"**", anonymous, pull} */
-	AccessRuleList rules;    /* none: who has logged in may do everything */
+	AccessRuleList rules;    /* none: who has logged in may do everything; with keys: what his token says */
 } RegistryAuth;
 
 /* Repositories at and below prefix are copies of those of another registry, which is asked for what is not here. Of several

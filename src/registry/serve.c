@@ -138,7 +138,7 @@ static void reload(Registry *reg)
 {
 	Err e = ERR_INIT;
 	TlsContext *fresh = NULL;
-	if (auth_reload(reg, &e) < 0) log_write(reg->log, LOG_ERROR, "the old passwords stay: %s", e.msg);
+	if (auth_reload(reg, &e) < 0) log_write(reg->log, LOG_ERROR, "the old users stay: %s", e.msg);
 	e = (Err)ERR_INIT;
 	int r = read_certificates(reg, &fresh, &e);
 	if (r < 0) log_write(reg->log, LOG_ERROR, "the old certificates stay: %s", e.msg);

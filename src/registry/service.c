@@ -3,7 +3,7 @@
 
 #include "base/time.h"
 
-static unsigned needed_rights(const Request *q)
+unsigned service_needed_rights(const Request *q)
 {
 	switch (q->route.kind) {
 	case ROUTE_UPLOADS:
@@ -107,7 +107,7 @@ static bool changes_something(const Request *q)
 static void dispatch(Request *q)
 {
 	const RegistryOptions *o = q->reg->o;
-	unsigned needed = needed_rights(q);
+	unsigned needed = service_needed_rights(q);
 	if ((q->rights & needed) != needed) {
 		auth_refuse(q, needed);
 		return;
@@ -150,7 +150,7 @@ static void dispatch(Request *q)
 		api_referrers(q);
 		break;
 	case ROUTE_METRICS:
-		if (auth_logged_in(q))
+		if (auth_is_known(q))
 			dispatch_metrics(q);
 		else
 			auth_refuse(q, 0);

@@ -118,6 +118,9 @@ void api_catalog(Request *q);
 void api_referrers(Request *q);
 void api_token(Request *q); /* api_token.c */
 
+/* service_needed_rights: what q takes, ACCESS_…. */
+unsigned service_needed_rights(const Request *q);
+
 /* service_handle: the function of the HTTP server; arg: the Registry. service_handle_metrics: of the one for metrics alone. */
 void service_handle(void *arg, HttpExchange *x);
 void service_handle_metrics(void *arg, HttpExchange *x);

@@ -45,33 +45,6 @@ int hmac_sha256(const void *key, size_t key_n, const void *p, size_t n, uint8_t 
 	return hash_two(block, inner, sizeof inner, ret);
 }
 
-/* ---- base64url without padding (RFC 7515 section 2) ---- */
-
-static void put_base64url(Buf *out, const void *p, size_t n)
-{
-	size_t from = out->n;
-	base64_encode(out, p, n);
-	if (buf_failed(out)) return;
-	while (out->n > from && out->p[out->n - 1] == '=')
-		out->n--;
-	out->p[out->n] = 0;
-	for (size_t i = from; i < out->n; i++)
-		out->p[i] = out->p[i] == '+' ? '-' : out->p[i] == '/' ? '_' : out->p[i];
-}
-
-static int get_base64url(Str s, Buf *out)
-{
-	AUTO_BUF plain = BUF_INIT(TOKEN_MAX + 4);
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '+' || s.p[i] == '/' || s.p[i] == '=') return -EBADMSG;
-		buf_putc(&plain, s.p[i] == '-' ? '+' : s.p[i] == '_' ? '/' : s.p[i]);
-	}
-	while (plain.n % 4)
-		buf_putc(&plain, '=');
-	if (buf_failed(&plain)) return -ENOMEM;
-	return base64_decode((Str){ plain.p, plain.n }, out) < 0 ? -EBADMSG : 0;
-}
-
 /* ---- claims ---- */
 
 typedef struct AccessClaim {
@@ -80,7 +53,8 @@ typedef struct AccessClaim {
 } AccessClaim;
 
 typedef struct Claims {
-	const char *issuer, *subject, *audience;
+	const char *issuer, *subject;
+	const JsonValue *audience;
 	int64_t expires, not_before, issued;
 	LIST_OF(AccessClaim) access;
 } Claims;
@@ -93,8 +67,8 @@ typedef struct Claims {
 BIND_TABLE(access_claim_table, "access", AccessClaim, ROW(AccessClaim, "type", BIND_STRING, type, .flags = BIND_REQUIRED),
 	   ROW(AccessClaim, "name", BIND_STRING, name, .flags = BIND_REQUIRED), ROW(AccessClaim, "actions", BIND_STRINGS, actions));
 BIND_TABLE(claims_table, "token", Claims, ROW(Claims, "iss", BIND_STRING, issuer), ROW(Claims, "sub", BIND_STRING, subject),
-	   ROW(Claims, "aud", BIND_STRING, audience), ROW(Claims, "exp", BIND_I64, expires, .flags = BIND_REQUIRED),
-	   ROW(Claims, "nbf", BIND_I64, not_before, .flags = BIND_REQUIRED), ROW(Claims, "iat", BIND_I64, issued, .flags = BIND_REQUIRED),
+	   ROW(Claims, "aud", BIND_RAW, audience), ROW(Claims, "exp", BIND_I64, expires, .flags = BIND_REQUIRED),
+	   ROW(Claims, "nbf", BIND_I64, not_before), ROW(Claims, "iat", BIND_I64, issued),
 	   ROW(Claims, "access", BIND_LIST, access, .sub = &access_claim_table));
 
 static void write_claims(Buf *out, const Token *t)
@@ -135,12 +109,12 @@ int token_sign(const TokenKey *key, const Token *t, Buf *out)
 	if (buf_failed(&claims)) return -ENOMEM;
 	buf_puts(out, head);
 	buf_putc(out, '.');
-	put_base64url(out, claims.p, claims.n);
+	base64url_encode(out, claims.p, claims.n);
 	if (buf_failed(out)) return -ENOMEM;
 	int r = hmac_sha256(key->bytes, sizeof key->bytes, out->p + from, out->n - from, mac);
 	if (r < 0) return r;
 	buf_putc(out, '.');
-	put_base64url(out, mac, sizeof mac);
+	base64url_encode(out, mac, sizeof mac);
 	return buf_failed(out) ? -ENOMEM : 0;
 }
 
@@ -161,7 +135,7 @@ static int check_signature(const TokenKey *key, Str text, Str *ret_claims)
 	if (text.n < n || memcmp(text.p, head, n) != 0 || text.p[n] != '.') return -EBADMSG;
 	AUTO_BUF mac = BUF_INIT(MAC_BYTES);
 	uint8_t want[MAC_BYTES];
-	if (get_base64url(given, &mac) < 0 || mac.n != MAC_BYTES) return -EBADMSG;
+	if (base64url_decode(given, &mac) < 0 || mac.n != MAC_BYTES) return -EBADMSG;
 	int r = hmac_sha256(key->bytes, sizeof key->bytes, text.p, (size_t)(given.p - 1 - text.p), want);
 	if (r < 0) return r;
 	return same_bytes(want, mac.p, MAC_BYTES) ? 0 : -EBADMSG;
@@ -175,31 +149,93 @@ static unsigned claim_actions(const StrList *actions)
 	return bits;
 }
 
-int token_verify(const TokenKey *key, Str text, const char *issuer, const char *audience, int64_t now, Arena *a, Token *ret)
+/* One of the audiences is us; there may be one, or a list of them (RFC 7519 section 4.1.3). */
+static bool is_for(const JsonValue *audience, const char *us)
 {
-	Str encoded;
+	if (!audience) return false;
+	if (audience->type == JSON_STRING) return streq(audience->s, us);
+	for (uint32_t i = 0; audience->type == JSON_ARRAY && i < audience->n; i++)
+		if (audience->items[i].type == JSON_STRING && streq(audience->items[i].s, us)) return true;
+	return false;
+}
+
+static void take_access(const Claims *c, Token *t)
+{
+	for (size_t i = 0; i < c->access.n; i++) {
+		const AccessClaim *claim = &c->access.items[i];
+		if (streq(claim->type, "repository") && t->n_scopes < TOKEN_SCOPES_MAX)
+			t->scopes[t->n_scopes++] = (AccessScope){ str_of(claim->name), claim_actions(&claim->actions) };
+		for (size_t k = 0; streq(claim->type, "registry") && streq(claim->name, "catalog") && k < claim->actions.n; k++)
+			t->catalog |= streq(claim->actions.items[k], "*");
+	}
+}
+
+/* The middle of a token whose signature is right. */
+static int read_claims(Str encoded, const char *issuer, const char *audience, int64_t now, int64_t leeway, Arena *a, Token *ret)
+{
 	Claims c;
 	Err e = ERR_INIT;
-	int r = check_signature(key, text, &encoded);
-	if (r < 0) return r;
 	AUTO_BUF json = BUF_INIT(TOKEN_MAX);
-	r = get_base64url(encoded, &json);
-	if (r < 0) return r;
+	int r = base64url_decode(encoded, &json);
+	if (r < 0) return r == -ENOMEM ? r : -EBADMSG;
 	char *copy = arena_str(a, (Str){ json.p, json.n });
 	if (!copy) return -ENOMEM;
 	if (bind_parse(&claims_table, copy, json.n, &c, "token", a, &e) < 0) return -EBADMSG;
-	if (!c.issuer || !c.audience || !streq(c.issuer, issuer) || !streq(c.audience, audience)) return -EACCES;
-	if (c.expires <= now - TOKEN_LEEWAY || c.not_before > now + TOKEN_LEEWAY) return -ETIME;
-	Token t = {
-		.user = c.subject ? c.subject : "", .issuer = c.issuer, .audience = c.audience, .issued = c.issued, .expires = c.expires
+	if (!c.issuer || !streq(c.issuer, issuer) || !is_for(c.audience, audience)) return -EACCES;
+	if (c.expires <= now - leeway || c.not_before > now + leeway) return -ETIME;
+	*ret = (Token){
+		.user = c.subject ? c.subject : "", .issuer = c.issuer, .audience = audience, .issued = c.issued, .expires = c.expires
 	};
-	for (size_t i = 0; i < c.access.n && t.n_scopes < TOKEN_SCOPES_MAX; i++) {
-		const AccessClaim *claim = &c.access.items[i];
-		if (!streq(claim->type, "repository")) continue;
-		t.scopes[t.n_scopes++] = (AccessScope){ str_of(claim->name), claim_actions(&claim->actions) };
-	}
-	*ret = t;
+	take_access(&c, ret);
 	return 0;
+}
+
+int token_verify(const TokenKey *key, Str text, const char *issuer, const char *audience, int64_t now, Arena *a, Token *ret)
+{
+	Str encoded;
+	int r = check_signature(key, text, &encoded);
+	return r < 0 ? r : read_claims(encoded, issuer, audience, now, TOKEN_LEEWAY, a, ret);
+}
+
+/* ---- of another server ---- */
+
+typedef struct ForeignHead {
+	SignatureHead head;
+	const JsonValue *critical;
+} ForeignHead;
+
+BIND_TABLE(foreign_head_table, "token", ForeignHead, ROW(ForeignHead, "alg", BIND_STRING, head.algorithm, .flags = BIND_REQUIRED),
+	   ROW(ForeignHead, "kid", BIND_STRING, head.key_id), ROW(ForeignHead, "x5c", BIND_STRINGS, head.chain),
+	   ROW(ForeignHead, "crit", BIND_RAW, critical));
+
+static int read_head(Str encoded, Arena *a, SignatureHead *ret)
+{
+	ForeignHead h;
+	Err e = ERR_INIT;
+	AUTO_BUF json = BUF_INIT(TOKEN_MAX);
+	int r = base64url_decode(encoded, &json);
+	if (r < 0) return r == -ENOMEM ? r : -EBADMSG;
+	char *copy = arena_str(a, (Str){ json.p, json.n });
+	if (!copy) return -ENOMEM;
+	/* what is critical and not understood must not be passed over (RFC 7515 section 4.1.11), and nothing that may be is */
+	if (bind_parse(&foreign_head_table, copy, json.n, &h, "token", a, &e) < 0 || h.critical) return -EBADMSG;
+	*ret = h.head;
+	return 0;
+}
+
+int token_verify_foreign(const SignatureKeys *keys, Str text, const char *issuer, const char *audience, int64_t now, Arena *a, Token *ret)
+{
+	SignatureHead said;
+	Str first, rest, claims, given;
+	AUTO_BUF signature = BUF_INIT(TOKEN_MAX);
+	if (text.n > TOKEN_MAX || !str_cut(text, '.', &first, &rest) || !str_cut(rest, '.', &claims, &given)) return -EBADMSG;
+	int r = read_head(first, a, &said);
+	if (r < 0) return r;
+	r = base64url_decode(given, &signature);
+	if (r < 0) return r == -ENOMEM ? r : -EBADMSG;
+	const Str whole = { text.p, (size_t)(given.p - 1 - text.p) };
+	r = signature_verify(keys, &said, whole, (Str){ signature.p, signature.n });
+	return r < 0 ? r : read_claims(claims, issuer, audience, now, TOKEN_LEEWAY_FOREIGN, a, ret);
 }
 
 unsigned token_rights(const Token *t, Str repository)

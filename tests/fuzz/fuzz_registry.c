@@ -1,5 +1,5 @@
 /* fuzz_registry.c: what clients send that the registry reads itself. The first byte chooses: a manifest, a token with a good signature's
- * place, a path, ranges, a password file. */
+ * place, a path, ranges, a password file, the keys of another token server. */
 #include "fuzz.h"
 
 #include "registry/htpasswd.h"
@@ -22,6 +22,32 @@ static void read_manifest(Str s)
 	for (size_t i = 0; i < v.n; i++)
 		if (digest_parse(str_of(v.references[i].digest), &d) < 0) abort();
 	if (v.subject && digest_parse(str_of(v.subject), &d) < 0) abort();
+}
+
+/* Nobody has its other half. */
+static const char public_key[] = "-----BEGIN PUBLIC KEY-----\n"
+				 "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEME6Exh3cNFsfPo4p+xWDBmjRzRlt\n"
+				 "+PqrVta2JGU5YIh7NfXHqkmX7scdr2DlAwMgkvM91QI90xcD/rhYHOL8Iw==\n"
+				 "-----END PUBLIC KEY-----\n";
+
+static void read_foreign_token(Str s)
+{
+	static SignatureKeys *keys;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	Token t;
+	Err e = ERR_INIT;
+	if (!keys && signature_keys_parse(str_of(public_key), "key", &keys, &e) < 0) abort();
+	if (token_verify_foreign(keys, s, "it", "it", 0, &a, &t) >= 0) abort();
+}
+
+static void read_keys(Str s)
+{
+	SignatureKeys *keys;
+	Err e = ERR_INIT;
+	if (signature_keys_parse(s, "f", &keys, &e) >= 0)
+		signature_keys_free(keys);
+	else if (!e.msg[0])
+		abort();
 }
 
 static void read_token(Str s)
@@ -59,12 +85,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (!size) return 0;
 	Str s = { (const char *)data + 1, size - 1 };
-	switch (data[0] % 5) {
+	switch (data[0] % 6) {
 	case 0:
 		read_manifest(s);
 		break;
 	case 1:
 		read_token(s);
+		read_foreign_token(s);
 		break;
 	case 2:
 		read_path(s);
@@ -72,8 +99,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 3:
 		read_range(s);
 		break;
-	default:
+	case 4:
 		read_passwords(s);
+		break;
+	default:
+		read_keys(s);
 	}
 	return 0;
 }

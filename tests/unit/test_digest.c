@@ -176,6 +176,30 @@ static void base64_both_ways(void **state)
 	assert_int_equal(base64_decode(STR("Zm9v"), &small), -EFBIG);
 }
 
+static void base64_for_urls(void **state)
+{
+	(void)state;
+	const struct {
+		const char *plain, *text;
+	} cases[] = {
+		{ "", "" }, { "f", "Zg" }, { "ab", "YWI" }, { "foo", "Zm9v" }, { "\xff\xfe\xfb", "__77" }, { "\xfb\xef\xbe", "----" }
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_BUF text = BUF_INIT(64);
+		AUTO_BUF plain = BUF_INIT(64);
+		buf_puts(&text, "=");
+		base64url_encode(&text, cases[i].plain, strlen(cases[i].plain));
+		assert_string_equal(buf_str(&text) + 1, cases[i].text);
+		assert_int_equal(base64url_decode(str_of(cases[i].text), &plain), 0);
+		assert_string_equal(buf_str(&plain), cases[i].plain);
+	}
+	const char *bad[] = { "Zg==", "Zg=", "Z", "Zh", "YWJ", "Zm+/", "Zm 9", "Zm9v\n", "Zg.Zg" };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		AUTO_BUF plain = BUF_INIT(64);
+		if (base64url_decode(str_of(bad[i]), &plain) != -EINVAL) fail_msg("%s", bad[i]);
+	}
+}
+
 static void patterns_match_as_in_go(void **state)
 {
 	(void)state;
@@ -266,6 +290,7 @@ int main(void)
 		cmocka_unit_test(a_hash_takes_pieces_and_serves_again),
 		cmocka_unit_test(a_file_is_hashed_from_its_beginning),
 		cmocka_unit_test(base64_both_ways),
+		cmocka_unit_test(base64_for_urls),
 		cmocka_unit_test(patterns_match_as_in_go),
 		cmocka_unit_test(no_pattern_is_exponential),
 	};

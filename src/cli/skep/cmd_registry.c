@@ -26,6 +26,10 @@ static void take_flags(const Invocation *in, RegistryOptions *o)
 	if (listen->n) o->listen = *listen;
 	take_text(in, "tls-client-ca", &o->tls.client_ca);
 	take_text(in, "htpasswd", &o->auth.htpasswd);
+	take_text(in, "token-keys", &o->auth.keys);
+	take_text(in, "token-realm", &o->auth.realm);
+	take_text(in, "token-service", &o->auth.service);
+	take_text(in, "token-issuer", &o->auth.issuer);
 	take_text(in, "metrics-listen", &o->metrics_listen);
 	if (option_switch(in, "tls-client-required")) o->tls.client_required = true;
 	if (option_switch(in, "token")) o->auth.token = true;
