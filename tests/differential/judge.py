@@ -14,7 +14,7 @@ class Listed:
     """A row of differences.md: which line differs, from which dockers, and why. With a question mark it may also be equal."""
 
     def __init__(self, name, dockers, reason):
-        self.name, self.reason, self.used = name, reason, False
+        self.name, self.reason = name, reason
         self.dockers = {word.rstrip("?"): word.endswith("?") for word in dockers.split(", ")}
 
     def holds(self, version):
@@ -48,36 +48,41 @@ class Judgement:
     def __init__(self, version, newest, rows, names):
         self.version, self.newest, self.rows, self.names = version, newest, rows, names
         self.unknown = version not in recordings.versions() # then what it may answer otherwise has not been looked at
-        self.equal = self.words = self.listed = 0
+        self.counts = {"equal": 0, "words": 0, "listed": 0}
         self.failures = []
 
     def passed(self):
-        return self.equal + self.words + self.listed
+        return sum(self.counts.values())
 
-    def fail(self, name, what, line):
-        self.failures.append(f"{name}{': ' if what else ''}{what}\n  $ {line.text}")
+    def verdict(self, name, theirs, ours):
+        row, newest = self.rows.get(name), self.newest.get(name)
+        if row and not row.holds(self.version):
+            row = None
+        if theirs is None:
+            return "not recorded: tests/differential/run --record"
+        if theirs == ours:
+            return "is equal now: take it off tests/e2e/differences.md" if row and row.must(self.version) else "equal"
+        if row and ("all" in row.dockers or newest in (None, ours)): # listed for an older docker: then as the newest
+            return "listed"
+        if newest == ours and (self.unknown or wording.same(theirs, newest)):
+            return "words"
+        return "differs"
+
+    def differs(self, case, theirs, ours):
+        """The lines that are neither equal nor explained."""
+        return [name for name, _ in case.compared() if self.verdict(name, theirs.get(name), ours[name]) == "differs"]
 
     def case(self, case, theirs, ours):
         for name, line in case.compared():
-            row = self.rows.get(name)
-            if row:
-                row.used = True
-            self.line(name, line, row if row and row.holds(self.version) else None, theirs.get(name), ours[name])
+            verdict = self.verdict(name, theirs.get(name), ours[name])
+            if verdict in self.counts:
+                self.counts[verdict] += 1
+            elif verdict == "differs":
+                self.failures.append(f"{name}\n{difference(line, theirs[name], ours[name], self.names)}")
+            else:
+                self.failures.append(f"{name}: {verdict}\n  $ {line.text}")
 
-    def line(self, name, line, row, theirs, ours):
-        newest = self.newest.get(name)
-        if theirs is None:
-            self.fail(name, "not recorded: tests/differential/run --record", line)
-        elif theirs == ours and row and row.must(self.version):
-            self.fail(name, "is equal now: take it off tests/e2e/differences.md", line)
-        elif theirs == ours:
-            self.equal += 1
-        elif row:
-            self.listed += 1
-        elif newest == ours and (self.unknown or wording.same(theirs, newest)):
-            self.words += 1
-        else:
-            self.failures.append(f"{name}\n{difference(line, theirs, ours, self.names)}")
-
-    def finish(self):
-        self.failures += [f"{row.name}: stands in tests/e2e/differences.md, but there is no such line" for row in self.rows.values() if not row.used]
+    def finish(self, found):
+        """When all cases were run: rows of lines that there are not."""
+        names = {name for case in found for name, _ in case.compared()}
+        self.failures += [f"{name}: stands in tests/e2e/differences.md, but there is no such line" for name in self.rows if name not in names]

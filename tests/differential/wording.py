@@ -4,11 +4,14 @@ import re
 RULES = [
     # the hint below an error: See '…'. and the help, or the usage and Run '…' for more information
     (re.compile(r"\n(?:\n?see '\$d [^'\n]*'\.\n)(?:.*\Z)?", re.S), "\n"),
-    (re.compile(r"\n(?:\nusage:  [^\n]*\n)?\nrun '\$d [^'\n]*--help' for more information\n\Z"), "\n"),
+    (re.compile(r"\n(?:\nusage:  [^\n]*\n(?:\t[^\n]*\n)*)?\nrun '\$d [^'\n]*--help' for more information\n\Z"), "\n"),
     # who says it
     (re.compile(r'^(?:\$d: )?["\'](\$d [a-z ]+)["\'] (?=requires|accepts)'), r"\1 "),
     (re.compile(r"requires exactly "), "requires "),
-    (re.compile(r"^(?:error: )?(?=no such )", re.M), ""),
+    (re.compile(r"^(?:error: )?(?:get \S+: )?(?=no such )", re.M), ""),
+    # what it names
+    (re.compile(r"(?<=repository name )\([^)]*\) "), ""),
+    (re.compile(r"^(no such image: \S+):latest$", re.M), r"\1"),
     # a sentence is no longer one
     (re.compile(r"\.$", re.M), ""),
 ]

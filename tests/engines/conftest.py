@@ -1,18 +1,16 @@
 """Fixtures: the engines in a world of their own, installed with apt if the machine lacks them."""
 import os
-import shutil
 import signal
 import subprocess
 
 import pytest
 
 import image
+import packages
 import world
 from daemons import RUNTIME, Containerd, Docker, Podman, RootlessPodman
 from engine import DEADLINE
 
-PACKAGES = {"/usr/sbin/dockerd": "docker.io", "/usr/bin/containerd": "containerd", "/usr/bin/podman": "podman", "/usr/bin/conmon": "conmon",
-            "/usr/bin/tini-static": "tini", "/usr/bin/newuidmap": "uidmap", "/usr/lib/cni/bridge": "containernetworking-plugins", "/usr/sbin/iptables": "iptables", "/bin/busybox": "busybox-static"}
 DATA = None
 
 
@@ -22,41 +20,18 @@ def pytest_configure(config):
         pytest.exit(f"1 failed: no runtime at {RUNTIME}: run ./dev build, or name one in RUNTIME", returncode=1)
     if os.geteuid():
         pytest.exit("1 failed: the tests with engines need root", returncode=1)
-    install()
+    packages.install(packages.PACKAGES)
+    packages.install(packages.CLIENT)
     DATA = world.enter()
     os.chmod(DATA, 0o755)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     image.archive(f"{DATA}/image.tar")
 
 
-def install():
-    """Installs what is missing; no service is started by that: a policy-rc.d stands there meanwhile."""
-    missing = [package for path, package in PACKAGES.items() if not os.path.exists(path)]
-    if not missing:
-        return
-    policy = "/usr/sbin/policy-rc.d"
-    ours = not os.path.exists(policy)
-    if ours:
-        with open(policy, "w", encoding="utf-8") as f:
-            f.write("#!/bin/sh\nexit 101\n")
-        os.chmod(policy, 0o755)
-    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    try:
-        for _ in range(2):
-            done = subprocess.run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "install", "-y", "--no-install-recommends", *missing],
-                                  env=environment, check=False)
-            if done.returncode == 0:
-                break
-            subprocess.run(["apt-get", "-q", "update"], check=False)
-    finally:
-        if ours:
-            os.unlink(policy)
-
-
 def wants(*paths):
     for path in paths:
         if not os.path.exists(path):
-            pytest.skip(f"{PACKAGES[path]} is not installed and cannot be")
+            pytest.skip(f"{packages.PACKAGES[path]} is not installed and cannot be")
 
 
 @pytest.fixture(scope="session")
