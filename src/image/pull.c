@@ -67,6 +67,14 @@ static int add_content(Pull *p, const Digest *d, Err *e)
 	return 0;
 }
 
+/* Whether it is there; then it stays, whoever removes images meanwhile. */
+static int keep_content(const Pull *p, const Digest *d, Err *e)
+{
+	bool there = false;
+	int r = lease_contents(p->store, d, 1, &there, e);
+	return r < 0 ? r : there;
+}
+
 /* ---- documents ---- */
 
 static TransferRequest request(const Pull *p, TransferOp op)
@@ -96,7 +104,7 @@ static int take_document(Pull *p, int fd, const Digest *d, char **ret, size_t *r
 		return err_set(e, ERR_SECURITY, EILSEQ, "the registry sent a document with another digest than it was asked for");
 	if (!(*ret = arena_str(p->arena, (Str){ buf_str(&b), b.n }))) return no_memory(e);
 	*ret_n = b.n;
-	if ((r = add_content(p, d, e)) < 0 || (r = content_has(p->store, d, e)) != 0) return r < 0 ? r : 0;
+	if ((r = add_content(p, d, e)) < 0 || (r = keep_content(p, d, e)) != 0) return r < 0 ? r : 0;
 	if ((r = ingest_new(p->store, &file, e)) < 0) return r;
 	if ((r = fd_write_all(file.fd, *ret, b.n)) < 0) r = err_sys(e, r, "write %s/ingest/%s", p->store->path, file.name);
 	if (r >= 0) r = batch_add_blob(&p->batch, d, b.n, &file, e);
@@ -121,7 +129,7 @@ static int get_document(Pull *p, const char *reference, const Digest *known, con
 					      MEDIA_TYPE_DOCKER_MANIFEST, NULL };
 	char *text;
 	size_t n;
-	int r = known ? content_has(p->store, known, e) : 0;
+	int r = known ? keep_content(p, known, e) : 0;
 	if (r > 0 && content_read(p->store, known, MANIFEST_MAX, p->arena, &text, &n, &(Err){ 0 }) >= 0) {
 		*ret = *known;
 		if ((r = check_size(entry, n, e)) < 0 || (r = add_content(p, known, e)) < 0) return r;
@@ -171,7 +179,7 @@ static int get_config(Pull *p, Err *e)
 	const Descriptor *d = &p->document.manifest.config;
 	char text[DIGEST_TEXT_MAX], *json;
 	size_t n;
-	int r = content_has(p->store, &d->digest, e);
+	int r = keep_content(p, &d->digest, e);
 	if (r < 0) return r;
 	if (r > 0 && content_read(p->store, &d->digest, MANIFEST_MAX, p->arena, &json, &n, &(Err){ 0 }) >= 0) {
 		if ((r = add_content(p, &d->digest, e)) < 0) return r;

@@ -1,7 +1,10 @@
 """Pulls that are disturbed: hostile registries, broken connections, killed programs, two at once."""
+import contextlib
 import json
 import os
 import random
+import shutil
+import sqlite3
 import threading
 import time
 
@@ -276,6 +279,24 @@ def test_two_pulls_wait_for_each_other(skep, double):
     for blob in first.layers[0], second.layers[0]:
         assert double.count(f"GET .*{digest_of(blob)}") == 1
     assert skep.faults() == [] and skep.ingest() == []
+
+
+def test_what_a_pull_has_found_stays(skep, double):
+    """Its documents, too: the image whose they were is removed while a layer is on its way."""
+    skep.run("pull", "-q", double.name)
+    diff_id = IMAGE.diff_ids[1]
+    with contextlib.closing(sqlite3.connect(f"{skep.root}/skep.db")) as db, db:
+        db.execute("DELETE FROM layers WHERE diff_id = ?", (diff_id,))
+    shutil.rmtree(f"{skep.root}/layers/{diff_id[7:]}")
+
+    def remove(h):
+        skep.run("rmi", double.name)
+        return False
+
+    double.on(f"GET .*{PATH}", remove)
+    skep.run("pull", "-q", f"{double.host}/other:1")
+    assert not double.faults[f"GET .*{PATH}"], "the layer was not asked for"
+    assert double.host + "/other:1" in skep.run("images", "--format", "{{.Repository}}:{{.Tag}}") and skep.faults() == []
 
 
 # ---- killed ----
