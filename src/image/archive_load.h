@@ -6,7 +6,7 @@
  *    that is not compressed is its own tar: nothing else is kept of it. Docker's archive has no manifest: one is made, the same for the same archive.
  *  - Each image is committed as a whole, or nothing of it.
  *
- * Until its commit an image of n layers needs up to 3 n descriptors: programs raise their limit to the hard one.
+ * Until its commit an image of n layers needs up to 3 n descriptors: programs raise their limit (sys/fd_limit.h).
  *
  * Archives of docker before 1.10, which have neither of the two documents, are refused.
  */

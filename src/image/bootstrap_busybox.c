@@ -13,6 +13,7 @@
 #include "oci/platform.h"
 #include "oci/tar_write.h"
 #include "sys/fd.h"
+#include "sys/fd_limit.h"
 
 enum { BINARY_MAX = 16 << 20, LIST_MAX = 65536, APPLET_MAX = 64 };
 
@@ -80,6 +81,7 @@ static int list_applets(Buf *list, Err *e)
 	pid_t pid = fork();
 	if (pid < 0) return err_sys(e, errno, "busybox --list");
 	if (!pid) {
+		fd_limit_restore();
 		if (dup2(into, 1) == 1) execl(busybox_path, "busybox", "--list", (char *)NULL);
 		_exit(127);
 	}

@@ -10,6 +10,7 @@
 #include "image/tar_image.h"
 #include "oci/platform.h"
 #include "sys/fd.h"
+#include "sys/fd_limit.h"
 
 enum { SOURCES_MAX = 16, TARGETS_MAX = 1 << 20, DAY = 86400, ARGS_MAX = SOURCES_MAX + 16 };
 
@@ -28,6 +29,7 @@ static pid_t start(char *const *args, char *const *env, bool quiet, int *ret_out
 	pid_t pid = fork();
 	if (pid < 0) return err_sys(e, errno, "%s: fork", args[0]);
 	if (!pid) {
+		fd_limit_restore();
 		if (dup2(null, 0) == 0 && dup2(into, 1) == 1 && (!quiet || dup2(null, 2) == 2)) execvpe(args[0], args, env);
 		_exit(errno == ENOENT ? 127 : 126);
 	}

@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "image/docker_config.h"
 #include "sys/fd.h"
+#include "sys/fd_limit.h"
 
 enum { ANSWER_MAX = 256 * 1024 };
 
@@ -25,6 +26,7 @@ static bool is_word(const char *s)
 static NORETURN void run_helper(const char *program, const char *action, int sock)
 {
 	char *const args[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)action, NULL };
+	fd_limit_restore();
 	if (dup2(sock, 0) == 0 && dup2(sock, 1) == 1) execvp(program, args);
 	_exit(errno == ENOENT ? 127 : 126);
 }

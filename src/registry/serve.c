@@ -2,9 +2,9 @@
 #include "registry/service.h"
 
 #include <malloc.h>
-#include <sys/resource.h>
 
 #include "net/tls.h"
+#include "sys/fd_limit.h"
 
 enum {
 	GRACE_SECONDS = 10,
@@ -165,11 +165,7 @@ static void on_signal(void *arg, const struct signalfd_siginfo *info)
 static unsigned raise_limits(bool proxies)
 {
 	const rlim_t own = FDS_OWN + (proxies ? UPSTREAM_FETCHES_MAX : 0), each = proxies ? FDS_PER_CONNECTION_PROXY : FDS_PER_CONNECTION;
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0) return 256;
-	rlim_t n = limit.rlim_cur > own ? (limit.rlim_cur - own) / each : 16;
+	rlim_t all = fd_limit_raise(RLIM_INFINITY), n = all > own ? (all - own) / each : 16;
 	return n > CONNECTIONS_MAX ? CONNECTIONS_MAX : (unsigned)n;
 }
 

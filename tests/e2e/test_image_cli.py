@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import shutil
 import subprocess
 import tarfile
@@ -353,6 +354,31 @@ def test_save_load_and_back(skep, registry, tmp_path):
     third = Skep(str(tmp_path), "third")
     assert "Loaded image: mine:a" in third.run("load", stdin=piped)
     assert third.run("load", stdin=skep.run("save", SMALL.id[7:19], binary=True)).startswith("Loaded image")
+
+
+def test_more_layers_than_descriptors(skep, double):
+    """The limit that a shell has is for programs that know no better; three files a layer are open until an image is whole."""
+    image, name = Made(*[{f"f{n}": b"%d" % n} for n in range(100)]), f"{double.host}/x:1"
+    image.serve(double, "1")
+
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 4096))
+
+    def run(*args, **more):
+        done = subprocess.run(skep.command(*args), env=skep.env, capture_output=True, check=False, preexec_fn=few, **more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    run("pull", "-q", name)
+    where = run("image", "mount", name).decode().strip()
+    assert len([f for f in os.listdir(where) if f.startswith("f")]) == 100
+    run("image", "unmount", where)
+    archive = run("save", name)
+    double.blobs.clear()
+    run("push", "-q", name)
+    assert digest_of(image.layers[99]) in double.blobs
+    run("rmi", name)
+    run("load", "-q", input=archive)
+    assert skep.faults() == [] and skep.ingest() == []
 
 
 def members(archive):

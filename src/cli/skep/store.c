@@ -3,9 +3,14 @@
 
 #include "base/duration.h"
 #include "base/time.h"
+#include "sys/fd_limit.h"
+
+enum { DESCRIPTORS_MAX = 16 << 10 };
 
 int skep_store(const Invocation *in, ImageStore **ret, Err *e)
 {
+	/* an image has up to 500 layers, each with three files while it is being pulled, and the usual limit is 1,024 */
+	(void)fd_limit_raise(DESCRIPTORS_MAX);
 	return image_store_open(skep_of(in)->root, ret, e);
 }
 
