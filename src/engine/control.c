@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "engine/mounts.h"
 #include "engine/start.h"
 #include "image/tree_remove.h"
 #include "runtime/container.h"
@@ -226,6 +227,30 @@ static int remove_files(Engine *g, const Record *c, Err *e)
 	return r < 0 ? r : 0;
 }
 
+/* Those nobody else has. */
+static int remove_volumes(Engine *g, const Record *c, Err *e)
+{
+	const Volumes v = engine_volumes(g);
+	for (size_t i = 0; i < c->mounts.n; i++) {
+		const MountPoint *m = &c->mounts.items[i];
+		Err why = ERR_INIT;
+		if (!streq(m->type, "volume") || !m->anonymous) continue;
+		int r = volume_remove(&v, m->name, &why);
+		if (r < 0 && r != -EBUSY && r != -ENOENT) {
+			*e = why;
+			return r;
+		}
+	}
+	return store_sweep(g->store, e);
+}
+
+static bool has_anonymous(const Record *c)
+{
+	for (size_t i = 0; i < c->mounts.n; i++)
+		if (c->mounts.items[i].anonymous) return true;
+	return false;
+}
+
 int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 {
 	RunState s;
@@ -241,7 +266,8 @@ int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 	if (dir >= 0 && lock < 0) return err_wrap(e, "remove container %s", c->name);
 	if ((r = record_delete(g, c->id, e)) < 0) return r;
 	record_event(g, c, "destroy", NULL, NULL);
-	return remove_files(g, c, e);
+	if ((r = remove_files(g, c, e)) < 0 || !o->volumes || !has_anonymous(c)) return r;
+	return remove_volumes(g, c, e);
 }
 
 int engine_rename(Engine *g, const Record *c, const char *name, Err *e)

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "engine/config_check.h"
+#include "engine/mounts.h"
 #include "image/tree_remove.h"
 #include "monitor/log_driver.h"
 
@@ -86,6 +87,7 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 		return r;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = check_log(&c.host, e)) < 0) return r;
+	if ((r = engine_mounts(g, &c.config, &c.host, a, &c.mounts, e)) < 0) return r;
 	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, e);
 	if (r < 0) {
 		undo_directory(g, &c);

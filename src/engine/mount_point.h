@@ -13,6 +13,7 @@ typedef struct MountPoint {
 	bool rw;
 	const char *propagation; /* "rprivate", …; "" where it means nothing */
 	/* not in inspect */
+	const char *fs_type; /* source is mounted with this file system; NULL: it is bound */
 	StrList options;     /* of the runtime specification: "rbind", "ro", "size=65536k" */
 	const char *subpath; /* below source, resolved inside it at each start */
 	bool copy_up;        /* fill the volume from the image when it is empty, at the first start */

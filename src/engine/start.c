@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/etc_files.h"
+#include "engine/mounts.h"
 #include "engine/spec.h"
 #include "image/snapshot.h"
 #include "monitor/config.h"
@@ -237,7 +238,8 @@ static int prepare(Start *s, Err *e)
 	state.restart_count = s->o->again ? state.restart_count + 1 : 0;
 	if (!s->o->again) state.backoff = 0;
 	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;
-	if ((r = mount_root(s, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
+	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
+	if ((r = engine_fill_volumes(s->g, s->c, s->root, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
 	return write_monitor(s, e);
 }
 

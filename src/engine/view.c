@@ -204,7 +204,7 @@ static void put_mounts(JsonWriter *w, const Record *c)
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		MountPoint m = c->mounts.items[i]; /* only what the API shows */
 		m.options = (StrList){ 0 };
-		m.subpath = NULL;
+		m.subpath = m.fs_type = NULL;
 		m.copy_up = m.anonymous = m.create_source = false;
 		bind_encode(&mount_point_table, &m, w);
 	}

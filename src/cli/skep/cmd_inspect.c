@@ -58,15 +58,16 @@ static int put_any(Engine *g, Invocation *in, const char *name, JsonWriter *w, E
 	const char *type = option_value(in, "type");
 	bool any = !type || !*type;
 	int r = -ENOENT;
-	if (!any && !streq(type, "container") && !streq(type, "image"))
+	if (!any && !streq(type, "container") && !streq(type, "image") && !streq(type, "volume"))
 		return err_set(e, ERR_USAGE, EINVAL, "\"%s\" is not a valid value for --type", type);
 	if (any || streq(type, "container")) r = put_container(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "image"))) r = put_image(g, in, name, w, e);
+	if (r == -ENOENT && (any || streq(type, "volume"))) r = inspect_volume(g, in, name, w, e);
 	if (r == -ENOENT && any) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such object: %s", name);
 	return r;
 }
 
-static int inspect(Invocation *in, int (*put)(Engine *, Invocation *, const char *, JsonWriter *, Err *), Err *e)
+int inspect_each(Invocation *in, InspectFn *put, Err *e)
 {
 	AUTO_ENGINE g = { .root_dir = -1 };
 	AUTO_BUF b = BUF_INIT(INSPECT_MAX);
@@ -93,10 +94,10 @@ static int inspect(Invocation *in, int (*put)(Engine *, Invocation *, const char
 
 int inspect_run(Invocation *in, Err *e)
 {
-	return inspect(in, put_any, e);
+	return inspect_each(in, put_any, e);
 }
 
 int container_inspect_run(Invocation *in, Err *e)
 {
-	return inspect(in, put_container, e);
+	return inspect_each(in, put_container, e);
 }

@@ -15,6 +15,8 @@ int each_container(Invocation *in, EachContainerFn *fn, void *arg, Err *e) MUST_
 void tell_failure(const Invocation *in, const Err *e);
 /* prune_containers: removes those that do not run and pass --filter; their ids, a line each. */
 int prune_containers(Invocation *in, Engine *g, Buf *out, Err *e) MUST_USE;
+/* prune_volumes: removes those no container has, anonymous ones or all. */
+int prune_volumes(Invocation *in, Engine *g, bool all, Buf *out, Err *e) MUST_USE;
 /* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. */
 int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
 		   bool remove, Err *e) MUST_USE;

@@ -1,0 +1,300 @@
+/* cmd_volume.c: volume create, ls, inspect, rm, prune. */
+#include "base/time.h"
+#include "cli/format.h"
+#include "cli/skep/confirm.h"
+#include "cli/skep/containers.h"
+#include "cli/skep/inspect.h"
+#include "engine/mounts.h"
+#include "monitor/event_log.h"
+
+enum { OUTPUT_MAX = 16 << 20, ROW_MAX = 1 << 20 };
+
+static void say_event(const Engine *g, const char *action, const char *name)
+{
+	StrPair driver = { "driver", "local" };
+	Err ignored = ERR_INIT;
+	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL, &ignored);
+}
+
+/* ---- create ---- */
+
+int volume_create_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	Volume want = { .driver = option_value(in, "driver") }, made;
+	char name[VOLUME_ANONYMOUS_NAME + 1];
+	const char *given = option_value(in, "name");
+	bool is_new = false;
+	if (in->args.n && given && *given)
+		return err_set(e, ERR_USAGE, EINVAL, "conflicting options: cannot specify a volume-name through both --name and as a positional arg");
+	int r = option_map(in, "label", &want.labels);
+	if (r >= 0) r = option_map(in, "opt", &want.options);
+	if (r < 0) return err_sys(e, ENOMEM, "volume create");
+	want.name = in->args.n ? in->args.items[0] : given;
+	if (!want.name || !*want.name) {
+		if ((r = volume_new_name(name, e)) < 0) return r;
+		want.name = name;
+		want.anonymous = true;
+	}
+	if ((r = skep_engine(in, &g, e)) < 0) return r;
+	const Volumes v = engine_volumes(&g);
+	if ((r = volume_create(&v, &want, in->arena, &made, &is_new, e)) < 0) return r;
+	if (is_new) say_event(&g, "create", made.name);
+	return dprintf(1, "%s\n", made.name) < 0 ? err_sys(e, errno, "write to standard output") : 0;
+}
+
+/* ---- what is shown ---- */
+
+static int volume_json(Engine *g, const char *name, Arena *a, JsonWriter *w, Err *e)
+{
+	const Volumes all = engine_volumes(g);
+	char created[TIME_TEXT_MAX];
+	Volume v;
+	int r = volume_find(&all, name, a, &v, e);
+	if (r < 0) return r;
+	const char *path = volume_path(&all, v.name, a);
+	if (!path) return err_sys(e, ENOMEM, "volume inspect");
+	time_format(v.created, TIME_SECONDS, created);
+	const struct {
+		const char *key;
+		const StrMap *map;
+	} maps[] = { { "Labels", &v.labels }, { "Options", &v.options } };
+	json_begin_object(w);
+	json_put_string(w, "CreatedAt", created);
+	json_put_string(w, "Driver", v.driver);
+	for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+		if (i == 1) {
+			json_put_string(w, "Mountpoint", path);
+			json_put_string(w, "Name", v.name);
+		}
+		json_key(w, maps[i].key);
+		if (!maps[i].map->n) {
+			json_null(w);
+			continue;
+		}
+		json_begin_object(w);
+		for (size_t k = 0; k < maps[i].map->n; k++)
+			json_put_string(w, maps[i].map->items[k].key, maps[i].map->items[k].value);
+		json_end_object(w);
+	}
+	json_put_string(w, "Scope", "local");
+	json_end_object(w);
+	return 0;
+}
+
+int inspect_volume(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)
+{
+	return volume_json(g, name, in->arena, w, e);
+}
+
+int volume_inspect_run(Invocation *in, Err *e)
+{
+	return inspect_each(in, inspect_volume, e);
+}
+
+/* ---- ls ---- */
+
+static const FormatField fields[] = { { "Driver", "DRIVER" },		{ "Name", "VOLUME NAME" }, { "Mountpoint", "MOUNTPOINT" },
+				      { "Scope", "SCOPE" },		{ "Labels", "LABELS" },	   { "Links", "LINKS" },
+				      { "Size", "SIZE" },		{ "Availability", "AVAILABILITY" },
+				      { "Group", "GROUP" },		{ "Status", "STATUS" },	   { 0 } };
+
+static bool has_label(const Volume *v, Str want)
+{
+	Str key, value;
+	bool with_value = str_cut(want, '=', &key, &value);
+	for (size_t i = 0; i < v->labels.n; i++)
+		if (str_eq(key, v->labels.items[i].key) && (!with_value || str_eq(value, v->labels.items[i].value))) return true;
+	return false;
+}
+
+static int is_dangling(const Volumes *all, const Volume *v, Arena *a, Err *e)
+{
+	StrList users;
+	int r = volume_users(all, v->name, a, &users, e);
+	return r < 0 ? r : users.n == 0;
+}
+
+static int passes_one(const Volumes *all, const Volume *v, Str key, Str value, Arena *a, Err *e)
+{
+	if (str_eq(key, "name")) return memmem(v->name, strlen(v->name), value.p, value.n) != NULL;
+	if (str_eq(key, "driver")) return str_eq(value, v->driver);
+	if (str_eq(key, "label")) return has_label(v, value);
+	if (!str_eq(key, "dangling")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
+	bool yes = str_eq(value, "true") || str_eq(value, "1"), no = str_eq(value, "false") || str_eq(value, "0");
+	if (!yes && !no) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'dangling=%.*s'", (int)value.n, value.p);
+	int r = is_dangling(all, v, a, e);
+	return r < 0 ? r : (r > 0) == yes;
+}
+
+/* Values of one key are alternatives, but of label all are to be met. */
+static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err *e)
+{
+	const StrList *filters = option_list(in, "filter");
+	for (size_t i = 0; i < filters->n; i++) {
+		Str key, value, other_key, other;
+		int any = 0;
+		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
+			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"-f, --filter\" flag: invalid filter '%s'",
+				       filters->items[i], filters->items[i]);
+		for (size_t k = 0; !any && k < filters->n; k++) {
+			if (k != i && str_eq(key, "label")) continue;
+			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n || memcmp(other_key.p, key.p, key.n))
+				continue;
+			if ((any = passes_one(all, v, key, other, in->arena, e)) < 0) return any;
+		}
+		if (!any) return 0;
+	}
+	return 1;
+}
+
+static int put_row(Invocation *in, const Volumes *all, const Volume *v, Format *f, Err *e)
+{
+	AUTO_BUF b = BUF_INIT(ROW_MAX), labels = BUF_INIT(ROW_MAX);
+	JsonWriter w = JSON_WRITER(&b);
+	JsonValue row;
+	for (size_t i = 0; i < v->labels.n; i++)
+		buf_printf(&labels, i ? ",%s=%s" : "%s=%s", v->labels.items[i].key, v->labels.items[i].value);
+	const char *path = volume_path(all, v->name, in->arena);
+	if (!path) return err_sys(e, ENOMEM, "volume ls");
+	json_begin_object(&w);
+	json_put_string(&w, "Availability", "N/A");
+	json_put_string(&w, "Driver", v->driver);
+	json_put_string(&w, "Group", "N/A");
+	json_put_string(&w, "Labels", buf_str(&labels));
+	json_put_string(&w, "Links", "N/A");
+	json_put_string(&w, "Mountpoint", path);
+	json_put_string(&w, "Name", v->name);
+	json_put_string(&w, "Scope", "local");
+	json_put_string(&w, "Size", "N/A");
+	json_put_string(&w, "Status", "N/A");
+	json_end_object(&w);
+	char *text = buf_failed(&b) ? NULL : arena_str(in->arena, (Str){ b.p, b.n });
+	if (!text) return err_sys(e, ENOMEM, "volume ls");
+	int r = json_parse(text, b.n, in->arena, &row, e);
+	return r < 0 ? r : format_row(f, &row, e);
+}
+
+typedef struct LabelArg {
+	const VolumeList *list;
+} LabelArg;
+
+/* {{.Label "key"}} */
+static int label_of(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e)
+{
+	const LabelArg *l = arg;
+	const JsonValue *own = json_get(of, "Name");
+	if (!streq(name, "Label") || n != 1 || args[0].type != JSON_STRING) return 0;
+	*ret = (JsonValue){ .type = JSON_STRING, .s = "" };
+	for (size_t i = 0; own && i < l->list->n; i++) {
+		const char *value = streq(l->list->items[i].name, own->s) ? str_map_get(&l->list->items[i].labels, args[0].s) : NULL;
+		if (value) ret->s = value;
+	}
+	return 1;
+}
+
+int volume_ls_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	AUTO_FORMAT f = { 0 };
+	AUTO_BUF names = BUF_INIT(OUTPUT_MAX);
+	const Buf *out = &names;
+	VolumeList l = { 0 };
+	const LabelArg arg = { &l };
+	const TemplateHost host = { .field = label_of, .arg = (void *)(uintptr_t)&arg };
+	const char *format = option_value(in, "format");
+	bool quiet = option_switch(in, "quiet") && !format;
+	if (option_switch(in, "cluster")) return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--cluster: there are no volumes of a cluster yet");
+	int r = format_init(&f, format, "table {{.Driver}}\t{{.Name}}", fields, &host, in->arena, e);
+	if (r < 0 || (r = skep_engine(in, &g, e)) < 0) return r;
+	const Volumes all = engine_volumes(&g);
+	r = volume_list(&all, in->arena, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++) {
+		r = passes(in, &all, &l.items[i], e);
+		if (r <= 0) continue;
+		if (quiet)
+			buf_printf(&names, "%s\n", l.items[i].name);
+		else
+			r = put_row(in, &all, &l.items[i], &f, e);
+	}
+	if (r < 0 || (!quiet && (r = format_finish(&f, &out, e)) < 0)) return r;
+	return print_buf(out, e);
+}
+
+/* ---- rm, prune ---- */
+
+int volume_rm_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	bool force = option_switch(in, "force");
+	int status = 0, r = skep_engine(in, &g, e);
+	if (r < 0) return r;
+	const Volumes all = engine_volumes(&g);
+	for (size_t i = 0; i < in->args.n; i++) {
+		Err why = ERR_INIT;
+		r = volume_remove(&all, in->args.items[i], &why);
+		if (r < 0 && !(r == -ENOENT && force)) {
+			tell_failure(in, &why);
+			status = 1;
+			continue;
+		}
+		if (r >= 0) say_event(&g, "destroy", in->args.items[i]);
+		if (dprintf(1, "%s\n", in->args.items[i]) < 0) return err_sys(e, errno, "write to standard output");
+	}
+	r = store_sweep(g.store, e);
+	return r < 0 ? r : status;
+}
+
+static int prune_passes(const Invocation *in, const Volume *v, Err *e)
+{
+	const StrList *filters = option_list(in, "filter");
+	for (size_t i = 0; i < filters->n; i++) {
+		Str key, value;
+		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
+			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'", filters->items[i],
+				       filters->items[i]);
+		if (str_eq(key, "all")) continue;
+		bool unwanted = str_eq(key, "label!");
+		if (!unwanted && !str_eq(key, "label")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
+		if (has_label(v, value) == unwanted) return 0;
+	}
+	return 1;
+}
+
+int prune_volumes(Invocation *in, Engine *g, bool all, Buf *out, Err *e)
+{
+	const Volumes v = engine_volumes(g);
+	VolumeList l;
+	int r = volume_list(&v, in->arena, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++) {
+		Err why = ERR_INIT;
+		if (!all && !l.items[i].anonymous) continue;
+		if ((r = prune_passes(in, &l.items[i], e)) <= 0) continue;
+		if ((r = volume_remove(&v, l.items[i].name, &why)) == -EBUSY) {
+			r = 0;
+			continue;
+		}
+		if (r < 0) {
+			*e = why;
+			return r;
+		}
+		say_event(g, "destroy", l.items[i].name);
+		buf_printf(out, "%s\n", l.items[i].name);
+	}
+	return r < 0 ? r : store_sweep(g->store, e);
+}
+
+int volume_prune_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	AUTO_BUF names = BUF_INIT(OUTPUT_MAX), out = BUF_INIT(OUTPUT_MAX);
+	bool all = option_switch(in, "all");
+	if (!confirmed(in, all ? "WARNING! This will remove all volumes not used by at least one container."
+			       : "WARNING! This will remove anonymous local volumes not used by at least one container."))
+		return 0;
+	int r = skep_engine(in, &g, e);
+	if (r < 0 || (r = prune_volumes(in, &g, all, &names, e)) < 0) return r;
+	if (names.n) buf_printf(&out, "Deleted Volumes:\n%s\n", buf_str(&names));
+	buf_puts(&out, "Total reclaimed space: 0B\n");
+	return print_buf(&out, e);
+}

@@ -1,0 +1,20 @@
+/* mounts.h: what a container was asked to mount, resolved: volumes made and named, paths checked, options sorted. */
+#pragma once
+
+#include "engine/record.h"
+#include "volume/volume.h"
+
+/* engine_volumes: the volumes of the engine's state directory. */
+static inline Volumes engine_volumes(const Engine *g)
+{
+	return (Volumes){ .db = g->db, .root_dir = g->root_dir, .root = g->root };
+}
+
+/* engine_mounts: from binds, mounts, the volumes of others (--volumes-from) and those that config wants; volumes that are missing are made. In the order in
+ * which they are mounted. -EINVAL with docker's words. */
+int engine_mounts(Engine *g, const ContainerConfig *config, const HostConfig *host, Arena *a, MountPointList *ret, Err *e) MUST_USE;
+
+/* engine_fill_volumes: what the image has at the places of empty volumes goes into these, unless they do not want it. root: the image's file system. */
+int engine_fill_volumes(Engine *g, const Record *c, int root, Err *e) MUST_USE;
+/* engine_make_sources: host directories of -v that are not there are made. */
+int engine_make_sources(const Record *c, Err *e) MUST_USE;

@@ -1,0 +1,39 @@
+/* volume.h: the volumes of one state directory: directories volumes/<name>/_data with rows in skep.db.
+ *
+ * Driver local, with the options type, device and o: such a volume is not a directory of ours but is mounted from there in each container that has it.
+ * A row is written after the directory and removed before it; a volume that a container has cannot be removed.
+ */
+#pragma once
+
+#include "base/bind.h"
+#include "store/db.h"
+
+typedef struct Volumes {
+	Db *db;
+	int root_dir;     /* the state directory */
+	const char *root; /* its path */
+} Volumes;
+
+typedef struct Volume {
+	const char *name, *driver;
+	int64_t created; /* ns since 1970 */
+	bool anonymous;
+	StrMap labels, options;
+} Volume;
+typedef LIST_OF(Volume) VolumeList;
+
+/* volume_create: one that is there already is left as it is, and is *ret. -EINVAL: a bad name, driver or option, in docker's words. */
+int volume_create(const Volumes *v, const Volume *want, Arena *a, Volume *ret, bool *ret_made, Err *e) MUST_USE;
+/* volume_find: -ENOENT "get x: no such volume". */
+int volume_find(const Volumes *v, const char *name, Arena *a, Volume *ret, Err *e) MUST_USE;
+/* volume_list: by name. */
+int volume_list(const Volumes *v, Arena *a, VolumeList *ret, Err *e) MUST_USE;
+/* volume_users: the ids of the containers that have it. */
+int volume_users(const Volumes *v, const char *name, Arena *a, StrList *ret, Err *e) MUST_USE;
+/* volume_remove: -EBUSY "remove x: volume is in use - [ids]". */
+int volume_remove(const Volumes *v, const char *name, Err *e) MUST_USE;
+/* volume_path: of its directory; NULL: no memory. */
+const char *volume_path(const Volumes *v, const char *name, Arena *a);
+/* volume_new_name: of an anonymous one: 64 hexadecimal digits. */
+enum { VOLUME_ANONYMOUS_NAME = 64 };
+int volume_new_name(char name[static VOLUME_ANONYMOUS_NAME + 1], Err *e) MUST_USE;
