@@ -114,6 +114,6 @@ BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS
 BIND_TABLE(mount_point_table, "mount point", MountPoint, P("Type", BIND_STRING, type, TEXT), P("Name", BIND_STRING, name),
 	   P("Source", BIND_STRING, source, TEXT), P("Destination", BIND_STRING, destination, TEXT), P("Driver", BIND_STRING, driver),
 	   P("Mode", BIND_STRING, mode, TEXT), P("RW", BIND_BOOL, rw, KEPT), P("Propagation", BIND_STRING, propagation, TEXT),
-	   P("fsType", BIND_STRING, fs_type), P("options", BIND_STRINGS, options), P("subpath", BIND_STRING, subpath), P("copyUp", BIND_BOOL, copy_up),
-	   P("anonymous", BIND_BOOL, anonymous), P("createSource", BIND_BOOL, create_source));
+	   P("fsType", BIND_STRING, fs_type), P("options", BIND_STRINGS, options), P("subpath", BIND_STRING, subpath),
+	   P("copyUp", BIND_BOOL, copy_up), P("anonymous", BIND_BOOL, anonymous), P("createSource", BIND_BOOL, create_source));
 #undef P

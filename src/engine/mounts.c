@@ -46,7 +46,8 @@ static int add_point(Resolve *x, const MountPoint *p)
 static int take_destination(const Resolve *x, const char *text, const char **ret)
 {
 	if (!text || *text != '/')
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"volume\": invalid mount path: '%s' mount path must be absolute",
+		return err_set(x->e, ERR_CONFIG, EINVAL,
+			       "invalid mount config for type \"volume\": invalid mount path: '%s' mount path must be absolute",
 			       text ? text : "");
 	*ret = path_clean(x->a, text);
 	if (!*ret) return no_memory(x);
@@ -110,7 +111,8 @@ static void volume_event(const Engine *g, const char *action, const char *name)
 {
 	StrPair driver = { "driver", "local" };
 	Err ignored = ERR_INIT;
-	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL, &ignored);
+	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL,
+			    &ignored);
 }
 
 /* The options of a local volume that is mounted from elsewhere. */
@@ -177,9 +179,18 @@ static int add_bind(Resolve *x, const char *text)
 	int r = split_bind(x, text, &source, &destination, &mode);
 	if (r < 0) return r;
 	if (*destination != '/')
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid volume specification: '%s': invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute", text, *source == '/' ? "bind" : "volume", destination);
-	if ((r = take_destination(x, destination, &p.destination)) < 0) return r;
+		return err_set(
+			x->e, ERR_CONFIG, EINVAL,
+			"invalid volume specification: '%s': invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute",
+			text, *source == '/' ? "bind" : "volume", destination);
 	bool bind = *source == '/';
+	p.destination = path_clean(x->a, destination);
+	if (!p.destination) return no_memory(x);
+	if (streq(p.destination, "/"))
+		return err_set(
+			x->e, ERR_CONFIG, EINVAL,
+			"invalid volume specification: '%s': invalid mount config for type \"%s\": invalid specification: destination can't be '/'",
+			text, bind ? "bind" : "volume");
 	p.copy_up = !bind;
 	if (bind) {
 		p.type = "bind";
@@ -210,15 +221,19 @@ static int take_bind_request(Resolve *x, const MountRequest *m, MountPoint *p)
 	const BindOptions *o = m->bind;
 	if (!m->source || !*m->source) return bad_mount(x, m, "field Source must not be empty");
 	if (*m->source != '/')
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be absolute",
-			       m->source);
+		return err_set(x->e, ERR_CONFIG, EINVAL,
+			       "invalid mount config for type \"bind\": invalid mount path: '%s' mount path must be absolute", m->source);
+	if (o && o->propagation && *o->propagation && !is_propagation(str_of(o->propagation)))
+		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"bind\": invalid propagation mode: %s",
+			       o->propagation);
 	p->type = "bind";
 	p->source = path_clean(x->a, m->source);
 	p->propagation = o && o->propagation && *o->propagation ? o->propagation : "rprivate";
 	p->create_source = o && o->create_mountpoint;
 	if (!p->source) return no_memory(x);
 	if (!p->create_source && stat(p->source, &st) < 0)
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"bind\": bind source path does not exist: %s", p->source);
+		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"bind\": bind source path does not exist: %s",
+			       p->source);
 	if (o && o->non_recursive) {
 		static const char *plain[] = { "bind", NULL };
 		p->options = (StrList){ plain, 1 };
@@ -266,7 +281,8 @@ static int add_request(Resolve *x, const MountRequest *m)
 	MountPoint p = { .rw = !m->read_only, .mode = "", .propagation = "" };
 	if (!m->target || !*m->target) return bad_mount(x, m, "field Target must not be empty");
 	if (*m->target != '/')
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute", m->type,
+		return err_set(x->e, ERR_CONFIG, EINVAL,
+			       "invalid mount config for type \"%s\": invalid mount path: '%s' mount path must be absolute", m->type,
 			       m->target);
 	p.destination = path_clean(x->a, m->target);
 	if (!p.destination) return no_memory(x);
@@ -279,7 +295,9 @@ static int add_request(Resolve *x, const MountRequest *m)
 	else if (streq(m->type, "tmpfs"))
 		r = take_tmpfs_request(x, m, &p);
 	else if (streq(m->type, "image"))
-		return err_set(x->e, ERR_UNSUPPORTED, ENOTSUP, "mount %s: images cannot be mounted into containers yet; `skep image mount` mounts them on the host", p.destination);
+		return err_set(x->e, ERR_UNSUPPORTED, ENOTSUP,
+			       "mount %s: images cannot be mounted into containers yet; `skep image mount` mounts them on the host",
+			       p.destination);
 	else
 		return err_set(x->e, ERR_CONFIG, EINVAL, "mount type unknown: \"%s\"", m->type);
 	return r < 0 ? r : add_point(x, &p);
@@ -294,9 +312,9 @@ static int add_from(Resolve *x, const char *text)
 	bool with_mode = str_cut(str_of(text), ':', &name, &mode);
 	char *bare = arena_str(x->a, name);
 	if (!bare) return no_memory(x);
-	if (!name.n) return err_set(x->e, ERR_CONFIG, EINVAL, "malformed volumes-from specification: %s", text);
+	if (!name.n) return err_set(x->e, ERR_CONFIG, EINVAL, "volumes-from specification cannot be an empty string");
 	if (with_mode && !str_eq(mode, "ro") && !str_eq(mode, "rw") && !str_eq(mode, "z") && !str_eq(mode, "Z") && !str_eq(mode, "ro,z"))
-		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mode for volumes-from: %.*s", (int)mode.n, mode.p);
+		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mode: %.*s", (int)mode.n, mode.p);
 	int r = record_find(x->g, bare, x->a, &other, x->e);
 	for (size_t i = 0; r >= 0 && i < other.mounts.n; i++) {
 		MountPoint p = other.mounts.items[i];
@@ -364,7 +382,9 @@ int engine_make_sources(const Record *c, Err *e)
 		const MountPoint *m = &c->mounts.items[i];
 		struct stat st;
 		if (!streq(m->type, "bind") || (stat(m->source, &st) == 0)) continue;
-		if (!m->create_source) return err_set(e, ERR_CONFIG, ENOENT, "invalid mount config for type \"bind\": bind source path does not exist: %s", m->source);
+		if (!m->create_source)
+			return err_set(e, ERR_CONFIG, ENOENT, "invalid mount config for type \"bind\": bind source path does not exist: %s",
+				       m->source);
 		char path[4096];
 		snprintf(path, sizeof path, "%s/", m->source);
 		for (char *at = path + 1; *at; at++) {

@@ -298,7 +298,8 @@ static int add_point(MountBuild *m, size_t i)
 	if (!source && p->subpath && *p->subpath)
 		return err_set(m->b->e, ERR_INTERNAL, EINVAL, "mount %s: its subpath %s has not been resolved", p->destination, p->subpath);
 	if (!source && !p->source) return err_set(m->b->e, ERR_CONFIG, EINVAL, "mount %s: it has no source", p->destination);
-	if (p->fs_type) return add_mount(m, p->destination, p->fs_type, p->source, p->options.items ? p->options.items : (const char *[]){ NULL });
+	if (p->fs_type)
+		return add_mount(m, p->destination, p->fs_type, p->source, p->options.items ? p->options.items : (const char *[]){ NULL });
 	return add_bind(m, p, source ? source : p->source);
 }
 

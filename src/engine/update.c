@@ -41,9 +41,11 @@ static int take_memory(HostConfig *to, const HostConfig *from, Err *e)
 static int merge(HostConfig *to, const HostConfig *from, Err *e)
 {
 	if (from->nano_cpus && (to->cpu_quota || to->cpu_period))
-		return err_set(e, ERR_CONFIG, EINVAL, "Conflicting options: Nano CPUs cannot be updated as CPU Quota/Period has already been set");
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "Conflicting options: Nano CPUs cannot be updated as CPU Quota/Period has already been set");
 	if ((from->cpu_quota || from->cpu_period) && to->nano_cpus)
-		return err_set(e, ERR_CONFIG, EINVAL, "Conflicting options: CPU Quota/Period cannot be updated as NanoCPUs has already been set");
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "Conflicting options: CPU Quota/Period cannot be updated as NanoCPUs has already been set");
 	take_cpu(to, from);
 	TAKE(blkio_weight);
 	if (from->pids_limit.set) to->pids_limit = from->pids_limit;

@@ -31,14 +31,16 @@ static int check_name(const char *name, Err *e)
 	size_t n = strlen(name);
 	bool good = n > 1 && is_letter(name[0]);
 	if (n == 1)
-		return err_set(e, ERR_CONFIG, EINVAL, "create %s: volume name is too short, names should be at least two alphanumeric characters", name);
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "create %s: volume name is too short, names should be at least two alphanumeric characters", name);
 	for (size_t i = 1; good && i < n; i++)
 		good = is_letter(name[i]) || strchr("_.-", name[i]);
 	if (good && n < 256) return 0;
-	return err_set(e, ERR_CONFIG, EINVAL,
-		       "create %.256s: \"%.256s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If "
-		       "you intended to pass a host directory, use absolute path",
-		       name, name);
+	return err_set(
+		e, ERR_CONFIG, EINVAL,
+		"create %.256s: \"%.256s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If "
+		"you intended to pass a host directory, use absolute path",
+		name, name);
 }
 
 static int check_options(const char *name, const StrMap *o, Err *e)
@@ -48,7 +50,8 @@ static int check_options(const char *name, const StrMap *o, Err *e)
 		if (!streq(key, "type") && !streq(key, "device") && !streq(key, "o"))
 			return err_set(e, ERR_CONFIG, EINVAL, "create %s: invalid option: \"%s\"", name, key);
 	}
-	if (o->n && !str_map_get(o, "device")) return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"device\"", name);
+	if (o->n && !str_map_get(o, "device"))
+		return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"device\"", name);
 	if (o->n && !str_map_get(o, "type")) return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"type\"", name);
 	return 0;
 }
@@ -58,8 +61,8 @@ static int check(const Volume *w, Err *e)
 	int r = check_name(w->name, e);
 	if (r < 0) return r;
 	if (w->driver && *w->driver && !streq(w->driver, "local"))
-		return err_set(e, ERR_NOT_FOUND, EINVAL, "create %s: error looking up volume plugin %s: plugin \"%s\" not found", w->name, w->driver,
-			       w->driver);
+		return err_set(e, ERR_NOT_FOUND, EINVAL, "create %s: error looking up volume plugin %s: plugin \"%s\" not found", w->name,
+			       w->driver, w->driver);
 	return check_options(w->name, &w->options, e);
 }
 
@@ -102,7 +105,8 @@ int volume_find(const Volumes *v, const char *name, Arena *a, Volume *ret, Err *
 static void put_map(const StrMap *m, Buf *b)
 {
 	JsonWriter w = JSON_WRITER(b);
-	const Map map = { .map = *m };
+	Map map = { .map = *m };
+	str_map_sort(&map.map);
 	bind_encode(&map_table, &map, &w);
 }
 
@@ -111,10 +115,11 @@ static int insert(const Volumes *v, const Volume *w, Err *e)
 	AUTO_BUF labels = BUF_INIT(MAP_MAX), options = BUF_INIT(MAP_MAX);
 	put_map(&w->labels, &labels);
 	put_map(&w->options, &options);
-	if (buf_failed(&labels) || buf_failed(&options)) return err_set(e, ERR_RESOURCE, EFBIG, "create %s: too many labels or options", w->name);
+	if (buf_failed(&labels) || buf_failed(&options))
+		return err_set(e, ERR_RESOURCE, EFBIG, "create %s: too many labels or options", w->name);
 	return db_run(v->db, "INSERT INTO volumes(" COLUMNS ") VALUES(?, 'local', ?, ?, ?, ?)",
-		      DB_ARGS(db_text(w->name), db_int(w->created ? w->created : time_now()), db_int(w->anonymous), db_text(buf_str(&labels)),
-			      db_text(buf_str(&options))),
+		      DB_ARGS(db_text(w->name), db_int(w->created ? w->created : time_now()), db_int(w->anonymous),
+			      db_text(buf_str(&labels)), db_text(buf_str(&options))),
 		      e);
 }
 
@@ -125,7 +130,8 @@ static int make_directory(const Volumes *v, const char *name, Err *e)
 	AUTO_FD int all = openat(v->root_dir, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (all < 0 || (mkdirat(all, name, 0711) < 0 && errno != EEXIST)) return err_sys(e, errno, "make %s/volumes/%s", v->root, name);
 	AUTO_FD int own = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (own < 0 || (mkdirat(own, "_data", 0755) < 0 && errno != EEXIST)) return err_sys(e, errno, "make %s/volumes/%s/_data", v->root, name);
+	if (own < 0 || (mkdirat(own, "_data", 0755) < 0 && errno != EEXIST))
+		return err_sys(e, errno, "make %s/volumes/%s/_data", v->root, name);
 	return 0;
 }
 
@@ -165,7 +171,8 @@ int volume_users(const Volumes *v, const char *name, Arena *a, StrList *ret, Err
 	AUTO_DB_ROWS rows = { 0 };
 	*ret = (StrList){ .items = arena_array(a, USERS_MAX + 1, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "list users of a volume");
-	int r = db_query(v->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096", DB_ARGS(db_text(name)), &rows, e);
+	int r = db_query(v->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096", DB_ARGS(db_text(name)),
+			 &rows, e);
 	while (r >= 0 && ret->n < USERS_MAX && (r = db_next(&rows, e)) > 0)
 		if (db_row_dup(&rows, 0, a, &ret->items[ret->n++]) < 0) r = err_sys(e, ENOMEM, "list users of a volume");
 	return r < 0 ? r : 0;

@@ -63,7 +63,8 @@ static bool has_label(const Record *c, Str want)
 	Str key, value;
 	bool with_value = str_cut(want, '=', &key, &value);
 	for (size_t i = 0; i < c->config.labels.n; i++)
-		if (str_eq(key, c->config.labels.items[i].key) && (!with_value || str_eq(value, c->config.labels.items[i].value))) return true;
+		if (str_eq(key, c->config.labels.items[i].key) && (!with_value || str_eq(value, c->config.labels.items[i].value)))
+			return true;
 	return false;
 }
 
@@ -74,8 +75,8 @@ static int passes(const Invocation *in, const Record *c, Err *e)
 		Str key, value;
 		int64_t until = 0;
 		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'", filters->items[i],
-				       filters->items[i]);
+			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'",
+				       filters->items[i], filters->items[i]);
 		if (str_eq(key, "until")) {
 			int r = parse_until(value, &until, e);
 			if (r < 0) return r;

@@ -159,7 +159,9 @@ static int label_of(void *arg, const JsonValue *of, const char *name, const Json
 		const Record *c = &l->records.items[i];
 		if (!starts_with(c->id, id->s)) continue;
 		const char *value = str_map_get(&c->config.labels, args[0].s);
-		if (value) ret->s = value;
+		if (!value) continue;
+		ret->s = value;
+		ret->n = (uint32_t)strlen(value);
 	}
 	return 1;
 }

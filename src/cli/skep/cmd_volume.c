@@ -13,7 +13,8 @@ static void say_event(const Engine *g, const char *action, const char *name)
 {
 	StrPair driver = { "driver", "local" };
 	Err ignored = ERR_INIT;
-	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL, &ignored);
+	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL,
+			    &ignored);
 }
 
 /* ---- create ---- */
@@ -26,7 +27,8 @@ int volume_create_run(Invocation *in, Err *e)
 	const char *given = option_value(in, "name");
 	bool is_new = false;
 	if (in->args.n && given && *given)
-		return err_set(e, ERR_USAGE, EINVAL, "conflicting options: cannot specify a volume-name through both --name and as a positional arg");
+		return err_set(e, ERR_USAGE, EINVAL,
+			       "conflicting options: cannot specify a volume-name through both --name and as a positional arg");
 	int r = option_map(in, "label", &want.labels);
 	if (r >= 0) r = option_map(in, "opt", &want.options);
 	if (r < 0) return err_sys(e, ENOMEM, "volume create");
@@ -94,10 +96,17 @@ int volume_inspect_run(Invocation *in, Err *e)
 
 /* ---- ls ---- */
 
-static const FormatField fields[] = { { "Driver", "DRIVER" },		{ "Name", "VOLUME NAME" }, { "Mountpoint", "MOUNTPOINT" },
-				      { "Scope", "SCOPE" },		{ "Labels", "LABELS" },	   { "Links", "LINKS" },
-				      { "Size", "SIZE" },		{ "Availability", "AVAILABILITY" },
-				      { "Group", "GROUP" },		{ "Status", "STATUS" },	   { 0 } };
+static const FormatField fields[] = { { "Driver", "DRIVER" },
+				      { "Name", "VOLUME NAME" },
+				      { "Mountpoint", "MOUNTPOINT" },
+				      { "Scope", "SCOPE" },
+				      { "Labels", "LABELS" },
+				      { "Links", "LINKS" },
+				      { "Size", "SIZE" },
+				      { "Availability", "AVAILABILITY" },
+				      { "Group", "GROUP" },
+				      { "Status", "STATUS" },
+				      { 0 } };
 
 static bool has_label(const Volume *v, Str want)
 {
@@ -122,7 +131,7 @@ static int passes_one(const Volumes *all, const Volume *v, Str key, Str value, A
 	if (str_eq(key, "label")) return has_label(v, value);
 	if (!str_eq(key, "dangling")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
 	bool yes = str_eq(value, "true") || str_eq(value, "1"), no = str_eq(value, "false") || str_eq(value, "0");
-	if (!yes && !no) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'dangling=%.*s'", (int)value.n, value.p);
+	if (!yes && !no) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'dangling=[%.*s]'", (int)value.n, value.p);
 	int r = is_dangling(all, v, a, e);
 	return r < 0 ? r : (r > 0) == yes;
 }
@@ -139,7 +148,8 @@ static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err
 				       filters->items[i], filters->items[i]);
 		for (size_t k = 0; !any && k < filters->n; k++) {
 			if (k != i && str_eq(key, "label")) continue;
-			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n || memcmp(other_key.p, key.p, key.n))
+			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n ||
+			    memcmp(other_key.p, key.p, key.n))
 				continue;
 			if ((any = passes_one(all, v, key, other, in->arena, e)) < 0) return any;
 		}
@@ -188,7 +198,9 @@ static int label_of(void *arg, const JsonValue *of, const char *name, const Json
 	*ret = (JsonValue){ .type = JSON_STRING, .s = "" };
 	for (size_t i = 0; own && i < l->list->n; i++) {
 		const char *value = streq(l->list->items[i].name, own->s) ? str_map_get(&l->list->items[i].labels, args[0].s) : NULL;
-		if (value) ret->s = value;
+		if (!value) continue;
+		ret->s = value;
+		ret->n = (uint32_t)strlen(value);
 	}
 	return 1;
 }
@@ -251,8 +263,8 @@ static int prune_passes(const Invocation *in, const Volume *v, Err *e)
 	for (size_t i = 0; i < filters->n; i++) {
 		Str key, value;
 		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'", filters->items[i],
-				       filters->items[i]);
+			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'",
+				       filters->items[i], filters->items[i]);
 		if (str_eq(key, "all")) continue;
 		bool unwanted = str_eq(key, "label!");
 		if (!unwanted && !str_eq(key, "label")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
