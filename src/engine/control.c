@@ -85,7 +85,9 @@ int engine_pause(Engine *g, const Record *c, bool pause, Err *e)
 	if (r < 0) return r;
 	if (s.status == RUN_RESTARTING)
 		return err_set(e, ERR_STATE, EBUSY, "Container %s is restarting, wait until the container is running", c->id);
-	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, EINVAL, "Container %s is not running", c->id);
+	if (s.status != RUN_RUNNING)
+		return pause ? err_set(e, ERR_STATE, EINVAL, "container %s is not running", c->id)
+			     : err_set(e, ERR_STATE, EINVAL, "Container %s is not paused", c->id);
 	if ((r = box_load(g, c, &b, e)) < 0) return r;
 	bool paused = cgroup_is_frozen(&b.container.state.cgroup) == 1;
 	if (paused && pause) return err_set(e, ERR_STATE, EINVAL, "Container %s is already paused", c->id);
@@ -209,7 +211,9 @@ int engine_wait(Engine *g, const Record *c, WaitCondition condition, int *ret_st
 
 static int refuse_running(Engine *g, const Record *c, const RunState *s, Err *e)
 {
-	const char *what = s->status == RUN_RESTARTING ? "restarting" : engine_is_paused(g, c) > 0 ? "paused" : "running";
+	const char *what = s->status == RUN_RESTARTING ? "restarting" : "running";
+	if (engine_is_paused(g, c) > 0)
+		return err_set(e, ERR_STATE, EBUSY, "cannot remove container \"%s\": container is paused and must be unpaused first", c->name);
 	return err_set(e, ERR_STATE, EBUSY,
 		       "cannot remove container \"%s\": container is %s: stop the container before removing or force remove", c->name,
 		       what);
@@ -276,9 +280,9 @@ int engine_rename(Engine *g, const Record *c, const char *name, Err *e)
 	RunState s;
 	if (!*bare) return err_set(e, ERR_CONFIG, EINVAL, "Neither old nor new names may be empty");
 	int r = record_name_check(name, e);
-	if (r < 0) return r;
+	if (r < 0) return err_wrap(e, "Error when allocating new name");
 	if (streq(bare, c->name)) return err_set(e, ERR_CONFIG, EINVAL, "Renaming a container with the same name as its current name");
-	if ((r = record_rename(g, c->id, bare, e)) < 0) return r;
+	if ((r = record_rename(g, c->id, bare, e)) < 0) return err_wrap(e, "Error when allocating new name");
 	Record renamed = *c;
 	renamed.name = bare;
 	record_event(g, &renamed, "rename", "oldName", c->name);

@@ -32,8 +32,29 @@ static void set_defaults(Record *c)
 static int check_log(const HostConfig *h, Err *e)
 {
 	const LogDriverType *t = log_driver_find(h->log_config.type);
-	if (!t) return err_set(e, ERR_CONFIG, EINVAL, "logger: no log driver named '%s' is registered", h->log_config.type);
+	if (!t) return err_set(e, ERR_CONFIG, EINVAL, "error looking up logging plugin %s: plugin \"%s\" not found", h->log_config.type,
+			       h->log_config.type);
 	return t->check(&h->log_config.options, e);
+}
+
+/* What there is until there are networks. */
+static int check_network(const HostConfig *h, Err *e)
+{
+	const char *mode = h->network_mode;
+	if (h->publish_all_ports || (h->port_bindings && h->port_bindings->n))
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "ports cannot be published yet: networks come with a later version; --network host shares the host's");
+	if (streq(mode, "none") || streq(mode, "host") || starts_with(mode, "container:") || starts_with(mode, "ns:")) return 0;
+	if (streq(mode, "bridge"))
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "network bridge: networks come with a later version; there are none, host, container:NAME and ns:PATH");
+	return err_set(e, ERR_NOT_FOUND, ENOENT, "failed to set up container networking: network %s not found", mode);
+}
+
+static int check_runtime(const HostConfig *h, Err *e)
+{
+	static const char *const known[] = { "skep-runtime", "runc", "io.containerd.runc.v2" };
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (streq(h->runtime, known[i])) return 0;
+	return err_set(e, ERR_CONFIG, EINVAL, "unknown or invalid runtime name: %s", h->runtime);
 }
 
 static int take_image(Engine *g, const CreateRequest *q, Record *c, Arena *a, Err *e)
@@ -87,6 +108,7 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 		return r;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = check_log(&c.host, e)) < 0) return r;
+	if ((r = check_network(&c.host, e)) < 0 || (r = check_runtime(&c.host, e)) < 0) return r;
 	if ((r = engine_mounts(g, &c.config, &c.host, a, &c.mounts, e)) < 0) return r;
 	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, e);
 	if (r < 0) {

@@ -60,7 +60,7 @@ static int check_running(Engine *g, const Record *c, Err *e)
 		return err_set(e, ERR_STATE, EBUSY, "Container %s is restarting, wait until the container is running", c->id);
 	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, EINVAL, "container %s is not running", c->id);
 	if (engine_is_paused(g, c) > 0)
-		return err_set(e, ERR_STATE, EINVAL, "Container %s is paused, unpause the container before exec", c->id);
+		return err_set(e, ERR_STATE, EINVAL, "Container %s is paused, unpause the container before exec", c->name);
 	return 0;
 }
 

@@ -163,8 +163,9 @@ static int split_bind(const Resolve *x, const char *text, const char **source, c
 {
 	Str rest = str_of(text), parts[3];
 	size_t n = 0;
-	while (n < 3 && str_next(&rest, ':', &parts[n]))
+	while (n < 4 && str_next(&rest, ':', &parts[n < 3 ? n : 2]))
 		n++;
+	if (n > 3) n = 0;
 	if (n < 2) return err_set(x->e, ERR_CONFIG, EINVAL, "invalid volume specification: '%s'", text);
 	*source = arena_str(x->a, parts[0]);
 	*destination = arena_str(x->a, parts[1]);
@@ -299,7 +300,7 @@ static int add_request(Resolve *x, const MountRequest *m)
 			       "mount %s: images cannot be mounted into containers yet; `skep image mount` mounts them on the host",
 			       p.destination);
 	else
-		return err_set(x->e, ERR_CONFIG, EINVAL, "mount type unknown: \"%s\"", m->type);
+		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"%s\": mount type unknown", m->type);
 	return r < 0 ? r : add_point(x, &p);
 }
 

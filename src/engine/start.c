@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/control.h"
 #include "engine/etc_files.h"
 #include "engine/mounts.h"
 #include "engine/spec.h"
@@ -70,6 +71,39 @@ static int write_names(Start *s, Err *e)
 	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
 }
 
+/* "container:NAME" as the path of that container's namespace; NULL where something else was asked for. */
+static int find_namespace(Start *s, const char *mode, const char *kind, const char **ret, Err *e)
+{
+	Record other;
+	RunState state;
+	*ret = NULL;
+	if (!mode || !starts_with(mode, "container:")) return 0;
+	int r = record_find(s->g, mode + strlen("container:"), s->a, &other, e);
+	if (r < 0) return streq(kind, "net") ? err_wrap(e, "joining network namespace of container") : r;
+	if ((r = engine_state(s->g, &other, s->a, &state, e)) < 0) return r;
+	if (state.status != RUN_RUNNING)
+		return err_set(e, ERR_STATE, EINVAL, "cannot join %s namespace of a non running container: container %s is %s", kind, other.name,
+			       bind_name(run_status_names, state.status));
+	*ret = arena_printf(s->a, "/proc/%lld/ns/%s", (long long)state.pid, kind);
+	return *ret ? 0 : err_sys(e, ENOMEM, "start a container");
+}
+
+static int find_init(Start *s, const char **ret, Err *e)
+{
+	char path[OWN_PATH_MAX];
+	*ret = NULL;
+	if (!s->c->host.init.set || !s->c->host.init.v) return 0;
+	AUTO_FD int fd = own_program_open("skep-runtime", SKEP_LIBEXEC_DIR, e);
+	if (fd < 0) return fd;
+	char link[64];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof path - 1);
+	if (n < 0) return err_sys(e, errno, "find skep-runtime");
+	path[n] = 0;
+	*ret = arena_strdup(s->a, path);
+	return *ret ? 0 : err_sys(e, ENOMEM, "start a container");
+}
+
 static int write_spec(Start *s, Err *e)
 {
 	OciSpec spec;
@@ -78,7 +112,7 @@ static int write_spec(Start *s, Err *e)
 	Machine machine;
 	int r = write_names(s, e);
 	machine_init(&machine, s->a);
-	const SpecInput in = { .id = s->c->id,
+	SpecInput in = { .id = s->c->id,
 			       .name = s->c->name,
 			       .config = &s->c->config,
 			       .host = &s->c->host,
@@ -86,6 +120,10 @@ static int write_spec(Start *s, Err *e)
 			       .mounts = &s->c->mounts,
 			       .root = s->root,
 			       .dir = s->path };
+	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
+	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
+	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);
+	if (r >= 0) r = find_init(s, &in.init_program, e);
 	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0) return r;
 	bind_encode(&oci_spec_table, &spec, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
@@ -220,6 +258,8 @@ static int take_lock(Start *s, Err *e)
 	}
 	int r = engine_state(s->g, s->c, s->a, &state, e);
 	if (r < 0) return r;
+	if (state.status == RUN_RUNNING && engine_is_paused(s->g, s->c) > 0)
+		return err_set(e, ERR_STATE, EBUSY, "cannot start a paused container, try unpause instead");
 	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
 	s->lock = run_lock_wait(s->dir, 10000, e);
 	return s->lock < 0 ? err_wrap(e, "start container %s", s->c->name) : 0;

@@ -307,8 +307,10 @@ static int attend(Monitor *m, Err *e)
 }
 
 /* It could not be started. The exit status is what docker gives: 127 for a program that is not there, 126 for one that is none. */
-static void tell_failure(Monitor *m, Client *starter, const Err *e)
+static void tell_failure(Monitor *m, Client *starter, Err *e)
 {
+	static const char framed[] = "unable to start container process: ";
+	if (starts_with(e->msg, framed)) memmove(e->msg, e->msg + sizeof framed - 1, strlen(e->msg) - sizeof framed + 2);
 	m->state.status = m->state.started_at ? RUN_EXITED : RUN_CREATED;
 	m->state.exit_code = e->code == ERR_NO_COMMAND ? 127 : e->code == ERR_NOT_EXECUTABLE ? 126 : 128;
 	m->state.error = e->msg;

@@ -37,7 +37,7 @@ int container_stop_run(Invocation *in, Err *e)
 {
 	StopArgs s;
 	int r = stop_args(in, &s, e);
-	return r < 0 ? r : each_container(in, stop_one, &s, e);
+	return r < 0 ? r : each_container(in, &(EachContainer){ .fn = stop_one, .arg = &s }, e);
 }
 
 static int restart_one(Engine *g, const Record *c, void *arg, Err *e)
@@ -54,21 +54,30 @@ int container_restart_run(Invocation *in, Err *e)
 {
 	StopArgs s;
 	int r = stop_args(in, &s, e);
-	return r < 0 ? r : each_container(in, restart_one, &s, e);
+	return r < 0 ? r : each_container(in, &(EachContainer){ .fn = restart_one, .arg = &s }, e);
 }
 
 static int kill_one(Engine *g, const Record *c, void *arg, Err *e)
 {
-	int r = engine_kill(g, c, *(int *)arg, e);
-	return r < 0 ? err_wrap(e, "cannot kill container: %s", c->name) : 0;
+	return engine_kill(g, c, *(int *)arg, e);
+}
+
+/* What docker's daemon says of a signal that it does not know. */
+static int bad_signal(const Invocation *in, const char *text, Err *e)
+{
+	int64_t number;
+	const char *first = in->args.items[0];
+	if (str_to_i64(str_of(text), &number) >= 0 && number > 0)
+		return err_set(e, ERR_USAGE, EINVAL, "cannot kill container: %s: the linux daemon does not support signal %lld", first, (long long)number);
+	return err_set(e, ERR_USAGE, EINVAL, "cannot kill container: %s: invalid signal: %s", first, text);
 }
 
 int container_kill_run(Invocation *in, Err *e)
 {
-	int n = signal_option(in, e);
-	if (n < 0) return n;
-	if (!n) n = SIGKILL;
-	return each_container(in, kill_one, &n, e);
+	const char *text = option_value(in, "signal");
+	int n = text && *text ? signal_by_name(text) : SIGKILL;
+	if (n <= 0) return bad_signal(in, text, e);
+	return each_container(in, &(EachContainer){ .fn = kill_one, .arg = &n, .frame = "cannot kill container" }, e);
 }
 
 static int pause_one(Engine *g, const Record *c, void *arg, Err *e)
@@ -79,13 +88,13 @@ static int pause_one(Engine *g, const Record *c, void *arg, Err *e)
 int container_pause_run(Invocation *in, Err *e)
 {
 	bool pause = true;
-	return each_container(in, pause_one, &pause, e);
+	return each_container(in, &(EachContainer){ .fn = pause_one, .arg = &pause }, e);
 }
 
 int container_unpause_run(Invocation *in, Err *e)
 {
 	bool pause = false;
-	return each_container(in, pause_one, &pause, e);
+	return each_container(in, &(EachContainer){ .fn = pause_one, .arg = &pause }, e);
 }
 
 /* Prints statuses, not names. */
@@ -121,14 +130,22 @@ int container_rm_run(Invocation *in, Err *e)
 	if (option_switch(in, "link"))
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
 			       "--link: links between containers come with the networks, which are not there yet");
-	return each_container(in, remove_one, &o, e);
+	return each_container(in, &(EachContainer){ .fn = remove_one, .arg = &o, .missing_is_well = o.force }, e);
 }
 
-int container_rename_run(Invocation *in, Err *e)
+static int rename_one(Invocation *in, Err *e)
 {
 	AUTO_ENGINE g = { .root_dir = -1 };
 	Record c;
 	int r = skep_engine(in, &g, e);
 	if (r < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0) return r;
 	return engine_rename(&g, &c, in->args.items[1], e);
+}
+
+int container_rename_run(Invocation *in, Err *e)
+{
+	int r = rename_one(in, e);
+	if (r >= 0) return 0;
+	tell_failure(in, e);
+	return err_set(e, e->code, e->errnum, "Error: failed to rename container named %s", in->args.items[0]);
 }

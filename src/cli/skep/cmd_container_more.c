@@ -29,7 +29,7 @@ int container_update_run(Invocation *in, Err *e)
 {
 	HostConfig change;
 	int r = update_options_parse(in, &change, e);
-	return r < 0 ? r : each_container(in, update_one, &change, e);
+	return r < 0 ? r : each_container(in, &(EachContainer){ .fn = update_one, .arg = &change }, e);
 }
 
 /* ---- port ---- */

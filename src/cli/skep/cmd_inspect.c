@@ -14,11 +14,38 @@ static int print_list(const JsonValue *list, Err *e)
 	return print_buf(&out, e);
 }
 
+/* What docker's structs have though its documents leave it out: no error in a template. */
+static int absent_field(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e)
+{
+	static const char *const names[] = { "Health",	"Healthcheck", "StopTimeout", "StopSignal", "Shell",  "MacAddress",   "ExposedPorts", "Annotations",
+					     "StorageOpt", "Tmpfs",    "Sysctls",     "Mounts",	    "Init",   "PortBindings", "SizeRw",       "SizeRootFs" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!streq(names[i], name)) continue;
+		*ret = (JsonValue){ .type = JSON_NULL };
+		return 1;
+	}
+	return 0;
+}
+
+static int compare_members(const void *x, const void *y)
+{
+	return strcmp(((const JsonMember *)x)->key, ((const JsonMember *)y)->key);
+}
+
+/* In templates objects are Go's maps, whose keys are sorted when they are printed. */
+static void sort_keys(JsonValue *v)
+{
+	if (v->type == JSON_OBJECT && v->n) qsort(v->members, v->n, sizeof *v->members, compare_members);
+	for (uint32_t i = 0; i < v->n && (v->type == JSON_OBJECT || v->type == JSON_ARRAY); i++)
+		sort_keys(v->type == JSON_OBJECT ? &v->members[i].value : &v->items[i]);
+}
+
 static int print_each(Invocation *in, const JsonValue *list, const char *text, Err *e)
 {
 	AUTO_FORMAT f = { 0 };
 	const Buf *out;
-	int r = format_init(&f, text, text, NULL, NULL, in->arena, e);
+	static const TemplateHost host = { .field = absent_field };
+	int r = format_init(&f, text, text, NULL, &host, in->arena, e);
 	for (size_t i = 0; r >= 0 && i < list->n; i++)
 		r = format_row(&f, &list->items[i], e);
 	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
@@ -33,7 +60,9 @@ int inspect_print(Invocation *in, const Buf *json, Err *e)
 	if (!text) return err_sys(e, ENOMEM, "inspect");
 	int r = json_parse(text, json->n, in->arena, &list, e);
 	if (r < 0) return r;
-	return format && *format ? print_each(in, &list, format, e) : print_list(&list, e);
+	if (!format || !*format) return print_list(&list, e);
+	sort_keys(&list);
+	return print_each(in, &list, format, e);
 }
 
 static int put_container(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)
@@ -63,7 +92,7 @@ static int put_any(Engine *g, Invocation *in, const char *name, JsonWriter *w, E
 	if (any || streq(type, "container")) r = put_container(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "image"))) r = put_image(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "volume"))) r = inspect_volume(g, in, name, w, e);
-	if (r == -ENOENT && any) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such object: %s", name);
+	if (r == -ENOENT && any) return err_set(e, ERR_NOT_FOUND, ENOENT, "Error: No such object: %s", name);
 	return r;
 }
 

@@ -39,7 +39,7 @@ static int write_cid(const char *path, const char *id, Err *e)
 		return err_set(e, ERR_EXISTS, EEXIST, "container ID file found, make sure the other container isn't running or delete %s",
 			       path);
 	int r = fd < 0 ? -errno : fd_write_all(fd, id, strlen(id));
-	return r < 0 ? err_sys(e, -r, "failed to create the container ID file %s", path) : 0;
+	return r < 0 ? err_sys(e, -r, "failed to create the container ID file: open %s", path) : 0;
 }
 
 static int check_cid(const char *path, Err *e)
@@ -90,7 +90,7 @@ int create_run(Invocation *in, Err *e)
 	if (r < 0) return r;
 	r = skep_engine(in, &g, e);
 	if (r < 0) return r;
-	if ((r = create(in, &g, &q, &c, e)) < 0) return usage_failure(in, 1, e);
+	if ((r = create(in, &g, &q, &c, e)) < 0) return r;
 	return dprintf(1, "%s\n", c.id) < 0 ? err_sys(e, errno, "write to standard output") : 0;
 }
 
@@ -126,9 +126,10 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	if (proxy && !c.config.tty) attach_block_signals();
 	StartOptions o = start_options(&c, q);
 	if (o.streams) record_event(g, &c, "attach", NULL, NULL);
+	if (q->detach && dprintf(1, "%s\n", c.id) < 0) return err_sys(e, errno, "write to standard output");
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
 	AUTO_FD int closing = sock;
-	if (q->detach) return dprintf(1, "%s\n", c.id) < 0 ? err_sys(e, errno, "write to standard output") : 0;
+	if (q->detach) return 0;
 	return foreground_run(in, g, &c, sock, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
 }
 
@@ -143,6 +144,14 @@ int run_run(Invocation *in, Err *e)
 }
 
 /* ---- exec ---- */
+
+/* docker reads the status of what could not be started out of the reason. */
+static int exec_status(const ExecRequest *q, const Err *e)
+{
+	if (q->detach) return 1;
+	if (e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE) return err_exit_status(e->code);
+	return strstr(e->msg, "chdir to cwd") ? 127 : 1;
+}
 
 int container_exec_run(Invocation *in, Err *e)
 {
@@ -174,5 +183,5 @@ int container_exec_run(Invocation *in, Err *e)
 	r = engine_exec(&g, &c, &x, &s, &status, &end, e);
 	if (r >= 0) return end == ATTACH_DETACHED ? 0 : end == ATTACH_LOST ? 255 : status;
 	tell_failure(in, e);
-	return e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE ? err_exit_status(e->code) : 1;
+	return exec_status(&q, e);
 }

@@ -21,24 +21,37 @@ void tell_failure(const Invocation *in, const Err *e)
 		dprintf(2, "%s\n", e->msg);
 }
 
-int each_container(Invocation *in, EachContainerFn *fn, void *arg, Err *e)
+/* One of them: 0, 1 when it has failed. */
+static int do_one(Invocation *in, Engine *g, const EachContainer *each, const char *name)
+{
+	AUTO_ARENA a = ARENA_INIT(64 << 20);
+	Err why = ERR_INIT;
+	Record c;
+	int r = record_find(g, name, &a, &c, &why);
+	bool missing = r == -ENOENT;
+	if (r >= 0) r = each->fn(g, &c, each->arg, &why);
+	if (r >= 0) return 0;
+	if (each->frame) err_wrap(&why, "%s: %s", each->frame, name);
+	tell_failure(in, &why);
+	return missing && each->missing_is_well ? -1 : 1;
+}
+
+int each_container(Invocation *in, const EachContainer *each, Err *e)
 {
 	AUTO_ENGINE g = { .root_dir = -1 };
+	AUTO_BUF failed = BUF_INIT(OUTPUT_MAX);
 	int status = 0, r = skep_engine(in, &g, e);
 	if (r < 0) return r;
 	for (size_t i = 0; i < in->args.n; i++) {
-		AUTO_ARENA a = ARENA_INIT(64 << 20);
-		Err why = ERR_INIT;
-		Record c;
-		r = record_find(&g, in->args.items[i], &a, &c, &why);
-		if (r >= 0) r = fn(&g, &c, arg, &why);
-		if (r < 0) {
-			tell_failure(in, &why);
+		const char *name = in->args.items[i];
+		int one = do_one(in, &g, each, name);
+		if (one > 0) {
 			status = 1;
-		} else if (dprintf(1, "%s\n", in->args.items[i]) < 0) {
-			return err_sys(e, errno, "write to standard output");
+			buf_printf(&failed, failed.n ? ", %s" : "%s", name);
 		}
+		if (!one && dprintf(1, "%s\n", name) < 0) return err_sys(e, errno, "write to standard output");
 	}
+	if (status && each->summary) dprintf(2, "Error: %s: %s\n", each->summary, buf_str(&failed));
 	return status;
 }
 

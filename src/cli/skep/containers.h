@@ -10,7 +10,14 @@ int skep_engine(const Invocation *in, Engine *ret, Err *e) MUST_USE;
 /* each_container: calls fn for each argument in turn; what succeeds prints the argument, what fails its reason; the exit status is 1 then. fn may be
  * told by arg. */
 typedef int EachContainerFn(Engine *g, const Record *c, void *arg, Err *e);
-int each_container(Invocation *in, EachContainerFn *fn, void *arg, Err *e) MUST_USE;
+typedef struct EachContainer {
+	EachContainerFn *fn;
+	void *arg;
+	const char *frame;   /* before each reason, as "frame: NAME: "; NULL: nothing */
+	const char *summary; /* after all, with the names that failed; NULL: nothing */
+	bool missing_is_well; /* one that is not there is told, and is no failure (rm -f) */
+} EachContainer;
+int each_container(Invocation *in, const EachContainer *each, Err *e) MUST_USE;
 /* tell_failure: one line of docker's form on standard error. */
 void tell_failure(const Invocation *in, const Err *e);
 /* prune_containers: removes those that do not run and pass --filter; their ids, a line each. */
