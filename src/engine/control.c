@@ -213,7 +213,8 @@ static int refuse_running(Engine *g, const Record *c, const RunState *s, Err *e)
 {
 	const char *what = s->status == RUN_RESTARTING ? "restarting" : "running";
 	if (engine_is_paused(g, c) > 0)
-		return err_set(e, ERR_STATE, EBUSY, "cannot remove container \"%s\": container is paused and must be unpaused first", c->name);
+		return err_set(e, ERR_STATE, EBUSY, "cannot remove container \"%s\": container is paused and must be unpaused first",
+			       c->name);
 	return err_set(e, ERR_STATE, EBUSY,
 		       "cannot remove container \"%s\": container is %s: stop the container before removing or force remove", c->name,
 		       what);

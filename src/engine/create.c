@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "engine/config_check.h"
 #include "engine/mounts.h"
+#include "engine/spec.h"
 #include "image/tree_remove.h"
 #include "monitor/log_driver.h"
 
@@ -32,21 +33,67 @@ static void set_defaults(Record *c)
 static int check_log(const HostConfig *h, Err *e)
 {
 	const LogDriverType *t = log_driver_find(h->log_config.type);
-	if (!t) return err_set(e, ERR_CONFIG, EINVAL, "error looking up logging plugin %s: plugin \"%s\" not found", h->log_config.type,
+	if (!t)
+		return err_set(e, ERR_CONFIG, EINVAL, "error looking up logging plugin %s: plugin \"%s\" not found", h->log_config.type,
 			       h->log_config.type);
 	return t->check(&h->log_config.options, e);
 }
 
+static bool is_default_network(const HostConfig *h)
+{
+	return !h->network_mode || !*h->network_mode || streq(h->network_mode, "default");
+}
+
+/* "container:NAME" becomes "container:ID", so that renaming does not matter. */
+static int take_peer(Engine *g, const char **mode, const char *what, Arena *a, Err *e)
+{
+	Record other;
+	if (!*mode || !starts_with(*mode, "container:")) return 0;
+	int r = record_find(g, *mode + strlen("container:"), a, &other, e);
+	if (r < 0) return what ? err_wrap(e, "%s", what) : r;
+	*mode = arena_printf(a, "container:%s", other.id);
+	return *mode ? 0 : err_sys(e, ENOMEM, "create");
+}
+
+static int take_peers(Engine *g, HostConfig *h, Arena *a, Err *e)
+{
+	int r = take_peer(g, &h->network_mode, "joining network namespace of container", a, e);
+	if (r >= 0) r = take_peer(g, &h->pid_mode, NULL, a, e);
+	return r < 0 ? r : take_peer(g, &h->ipc_mode, NULL, a, e);
+}
+
 /* What there is until there are networks. */
-static int check_network(const HostConfig *h, Err *e)
+static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList *warnings, Err *e)
 {
 	const char *mode = h->network_mode;
-	if (h->publish_all_ports || (h->port_bindings && h->port_bindings->n))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "ports cannot be published yet: networks come with a later version; --network host shares the host's");
+	bool ports = h->publish_all_ports || (h->port_bindings && h->port_bindings->n);
+	if (ports && by_default)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
+			       "ports cannot be published yet: networks come with a later version; --network host shares the host's");
+	if (ports && str_list_add(warnings, "Published ports are discarded when using host network mode", a) < 0)
+		return err_sys(e, ENOMEM, "create");
+	if (ports && !streq(mode, "host"))
+		warnings->items[warnings->n - 1] = "Published ports are discarded: the container has no network of its own";
 	if (streq(mode, "none") || streq(mode, "host") || starts_with(mode, "container:") || starts_with(mode, "ns:")) return 0;
 	if (streq(mode, "bridge"))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "network bridge: networks come with a later version; there are none, host, container:NAME and ns:PATH");
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
+			       "network bridge: networks come with a later version; there are none, host, container:NAME and ns:PATH");
 	return err_set(e, ERR_NOT_FOUND, ENOENT, "failed to set up container networking: network %s not found", mode);
+}
+
+/* What is understood, and not done yet: nobody shall think that it holds. */
+static int check_missing(const HostConfig *h, Err *e)
+{
+	bool mapped = h->uid_map.n || h->gid_map.n || (h->userns_mode && *h->userns_mode && !streq(h->userns_mode, "host"));
+	if (mapped)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
+			       "user namespaces of containers (--userns, --uidmap, --gidmap) are not there yet");
+	if (h->storage_opt.n)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--storage-opt %s: sizes are not limited yet", h->storage_opt.items[0].key);
+	if (h->links.n)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--link %s: links come with the networks, which are not there yet",
+			       h->links.items[0]);
+	return 0;
 }
 
 static int check_runtime(const HostConfig *h, Err *e)
@@ -108,7 +155,12 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 		return r;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = check_log(&c.host, e)) < 0) return r;
-	if ((r = check_network(&c.host, e)) < 0 || (r = check_runtime(&c.host, e)) < 0) return r;
+	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||
+	    (r = check_missing(&c.host, e)) < 0)
+		return r;
+	if ((r = take_peers(g, &c.host, a, e)) < 0) return r;
+	if ((!c.config.hostname || !*c.config.hostname) && !(c.config.hostname = spec_hostname(c.id, &c.config, &c.host, a)))
+		return err_sys(e, ENOMEM, "create a container");
 	if ((r = engine_mounts(g, &c.config, &c.host, a, &c.mounts, e)) < 0) return r;
 	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, e);
 	if (r < 0) {

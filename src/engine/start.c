@@ -65,9 +65,11 @@ static int mount_root(Start *s, Err *e)
 	return s->root < 0 ? s->root : 0;
 }
 
-static int write_names(Start *s, Err *e)
+static int write_names(Start *s, Machine *machine, Err *e)
 {
-	const EtcFiles f = { .host = &s->c->host, .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a) };
+	const EtcFiles f = { .host = &s->c->host,
+			     .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a),
+			     .ipv6 = etc_ipv6(&s->c->host, machine) };
 	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
 }
 
@@ -81,9 +83,17 @@ static int find_namespace(Start *s, const char *mode, const char *kind, const ch
 	int r = record_find(s->g, mode + strlen("container:"), s->a, &other, e);
 	if (r < 0) return streq(kind, "net") ? err_wrap(e, "joining network namespace of container") : r;
 	if ((r = engine_state(s->g, &other, s->a, &state, e)) < 0) return r;
+	if (state.status != RUN_RUNNING && streq(kind, "net"))
+		return err_set(e, ERR_STATE, EINVAL, "cannot join network namespace of a non running container: container %s is %s",
+			       other.name, bind_name(run_status_names, state.status));
 	if (state.status != RUN_RUNNING)
-		return err_set(e, ERR_STATE, EINVAL, "cannot join %s namespace of a non running container: container %s is %s", kind, other.name,
-			       bind_name(run_status_names, state.status));
+		return err_set(e, ERR_STATE, EINVAL, "failed to join %s namespace: container %s is not running",
+			       streq(kind, "ipc") ? "IPC" : "PID", other.id);
+	if (streq(kind, "ipc") && !streq(other.host.ipc_mode, "shareable"))
+		return err_set(
+			e, ERR_STATE, EINVAL,
+			"failed to join IPC namespace: container %s: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+			other.id);
 	*ret = arena_printf(s->a, "/proc/%lld/ns/%s", (long long)state.pid, kind);
 	return *ret ? 0 : err_sys(e, ENOMEM, "start a container");
 }
@@ -110,16 +120,16 @@ static int write_spec(Start *s, Err *e)
 	AUTO_BUF b = BUF_INIT(OCI_SPEC_MAX);
 	JsonWriter w = JSON_WRITER(&b);
 	Machine machine;
-	int r = write_names(s, e);
 	machine_init(&machine, s->a);
+	int r = write_names(s, &machine, e);
 	SpecInput in = { .id = s->c->id,
-			       .name = s->c->name,
-			       .config = &s->c->config,
-			       .host = &s->c->host,
-			       .machine = &machine,
-			       .mounts = &s->c->mounts,
-			       .root = s->root,
-			       .dir = s->path };
+			 .name = s->c->name,
+			 .config = &s->c->config,
+			 .host = &s->c->host,
+			 .machine = &machine,
+			 .mounts = &s->c->mounts,
+			 .root = s->root,
+			 .dir = s->path };
 	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);

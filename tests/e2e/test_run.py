@@ -197,7 +197,7 @@ def test_kill(engine):
     eventually(lambda: engine.status("k1") == "exited")
     assert engine.state("k1")["ExitCode"] == 137
     assert "is not running" in engine.fails(1, "kill", "k1")
-    assert "Invalid signal: NONSENSE" in engine.fails(1, "kill", "-s", "NONSENSE", "k1")
+    assert "invalid signal: NONSENSE" in engine.fails(1, "kill", "-s", "NONSENSE", "k1")
 
 
 def test_pause(engine):

@@ -68,7 +68,8 @@ static int bad_signal(const Invocation *in, const char *text, Err *e)
 	int64_t number;
 	const char *first = in->args.items[0];
 	if (str_to_i64(str_of(text), &number) >= 0 && number > 0)
-		return err_set(e, ERR_USAGE, EINVAL, "cannot kill container: %s: the linux daemon does not support signal %lld", first, (long long)number);
+		return err_set(e, ERR_USAGE, EINVAL, "cannot kill container: %s: the linux daemon does not support signal %lld", first,
+			       (long long)number);
 	return err_set(e, ERR_USAGE, EINVAL, "cannot kill container: %s: invalid signal: %s", first, text);
 }
 

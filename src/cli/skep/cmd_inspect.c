@@ -17,8 +17,9 @@ static int print_list(const JsonValue *list, Err *e)
 /* What docker's structs have though its documents leave it out: no error in a template. */
 static int absent_field(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e)
 {
-	static const char *const names[] = { "Health",	"Healthcheck", "StopTimeout", "StopSignal", "Shell",  "MacAddress",   "ExposedPorts", "Annotations",
-					     "StorageOpt", "Tmpfs",    "Sysctls",     "Mounts",	    "Init",   "PortBindings", "SizeRw",       "SizeRootFs" };
+	static const char *const names[] = { "Health",       "Healthcheck",  "StopTimeout", "StopSignal", "Shell",   "MacAddress",
+					     "ExposedPorts", "Annotations",  "StorageOpt",  "Tmpfs",      "Sysctls", "Mounts",
+					     "Init",         "PortBindings", "SizeRw",      "SizeRootFs" };
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (!streq(names[i], name)) continue;
 		*ret = (JsonValue){ .type = JSON_NULL };

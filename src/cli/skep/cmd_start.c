@@ -37,7 +37,8 @@ static int start_one(Engine *g, const Record *c, void *arg, Err *e)
 int container_start_run(Invocation *in, Err *e)
 {
 	bool again = option_switch(in, "again");
-	if (!option_switch(in, "attach") && !option_switch(in, "interactive")) return each_container(in, &(EachContainer){ .fn = start_one, .arg = &again, .summary = "failed to start containers" }, e);
+	if (!option_switch(in, "attach") && !option_switch(in, "interactive"))
+		return each_container(in, &(EachContainer){ .fn = start_one, .arg = &again, .summary = "failed to start containers" }, e);
 	if (in->args.n > 1) return err_set(e, ERR_USAGE, EINVAL, "you cannot start and attach multiple containers at once");
 	AUTO_ENGINE g = { .root_dir = -1 };
 	Record c;

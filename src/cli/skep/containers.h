@@ -13,8 +13,8 @@ typedef int EachContainerFn(Engine *g, const Record *c, void *arg, Err *e);
 typedef struct EachContainer {
 	EachContainerFn *fn;
 	void *arg;
-	const char *frame;   /* before each reason, as "frame: NAME: "; NULL: nothing */
-	const char *summary; /* after all, with the names that failed; NULL: nothing */
+	const char *frame;    /* before each reason, as "frame: NAME: "; NULL: nothing */
+	const char *summary;  /* after all, with the names that failed; NULL: nothing */
 	bool missing_is_well; /* one that is not there is told, and is no failure (rm -f) */
 } EachContainer;
 int each_container(Invocation *in, const EachContainer *each, Err *e) MUST_USE;
