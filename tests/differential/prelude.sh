@@ -4,11 +4,11 @@
 await() {
 	awaited=$1
 	shift
-	for _ in $(seq 400); do
+	for _ in $(seq $((AWAIT * 20))); do
 		case $("$@" 2>&1) in *"$awaited"*) return 0 ;; esac
 		sleep 0.05
 	done
-	echo "not within 20 s: $awaited" >&2
+	echo "it did not come to this: $awaited" >&2
 	return 1
 }
 

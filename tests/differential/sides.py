@@ -69,7 +69,7 @@ class Side:
     def __init__(self, name, folder, d, environment, places):
         self.name, self.folder, self.d, self.places = name, folder, d, places
         self.environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": f"{folder}/home", "LC_ALL": "C.UTF-8",
-                            "TERM": "xterm", "HELP": folder, "D": d, "I": IMAGE, "N": "--network none", **environment}
+                            "TERM": "xterm", "HELP": folder, "AWAIT": os.environ.get("AWAIT", "20"), "D": d, "I": IMAGE, "N": "--network none", **environment}
         self.process = None
         for path in (f"{folder}/home", f"{folder}/work", f"{folder}/io"):
             os.makedirs(path)
