@@ -5,6 +5,7 @@ import re
 
 import recordings
 import wording
+from sides import Answer
 
 LIST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e", "differences.md")
 ROW = re.compile(r"^\| `([\w/-]+:\d+)` \| ([\d., ?]+|all\??) \| (.+) \|$")
@@ -36,6 +37,32 @@ def listed():
     return found
 
 
+class Ids:
+    """Which id of the one side is which of the other. Each side numbers them as they come, so one answer that differs would shift all others."""
+    WORD = re.compile(r"<(ID|id)(\d+)>")
+
+    def __init__(self):
+        self.theirs, self.ours = {}, {} # our number: theirs; their number: ours
+
+    def align(self, theirs, ours):
+        """Our answer with their numbers. Ids not seen before are those at the same places, when the answers are the same apart from ids."""
+        if theirs and self.bare(theirs) == self.bare(ours):
+            for their, our in zip(self.numbers(theirs), self.numbers(ours)):
+                if their not in self.ours and our not in self.theirs:
+                    self.theirs[our], self.ours[their] = their, our
+        return Answer(ours.status, self.named(ours.out), self.named(ours.err))
+
+    def named(self, text):
+        return self.WORD.sub(lambda match: f"<{match[1]}{self.theirs.get(match[2], '+' + match[2])}>", text)
+
+    def numbers(self, answer):
+        return [match[2] for match in self.WORD.finditer(answer.out + answer.err)]
+
+    @classmethod
+    def bare(cls, answer):
+        return Answer(answer.status, cls.WORD.sub(r"<\1>", answer.out), cls.WORD.sub(r"<\1>", answer.err))
+
+
 def difference(line, theirs, ours, names):
     """The text that shows a difference, for people."""
     diff = difflib.unified_diff(recordings.shown(theirs), recordings.shown(ours), *names, lineterm="", n=100)
@@ -54,7 +81,8 @@ class Judgement:
     def passed(self):
         return sum(self.counts.values())
 
-    def verdict(self, name, theirs, ours):
+    def verdict(self, name, theirs, ours, as_newest):
+        """as_newest: is it the answer of the newest docker?"""
         row, newest = self.rows.get(name), self.newest.get(name)
         if row and not row.holds(self.version):
             row = None
@@ -62,23 +90,31 @@ class Judgement:
             return "not recorded: tests/differential/run --record"
         if theirs == ours:
             return "is equal now: take it off tests/e2e/differences.md" if row and row.must(self.version) else "equal"
-        if row and ("all" in row.dockers or newest in (None, ours)): # listed for an older docker: then as the newest
+        if row and ("all" in row.dockers or newest is None or as_newest): # listed for an older docker: then as the newest
             return "listed"
-        if newest == ours and (self.unknown or wording.same(theirs, newest)):
+        if as_newest and (self.unknown or wording.same(Ids.bare(theirs), Ids.bare(newest))):
             return "words"
         return "differs"
 
+    def judged(self, case, theirs, ours):
+        """[(id, line, verdict, our answer)]"""
+        beside, newer = Ids(), Ids()
+        for name, line in case.compared():
+            newest = self.newest.get(name)
+            as_newest = newest is not None and newest == newer.align(newest, ours[name])
+            our = beside.align(theirs.get(name), ours[name])
+            yield name, line, self.verdict(name, theirs.get(name), our, as_newest), our
+
     def differs(self, case, theirs, ours):
         """The lines that are neither equal nor explained."""
-        return [name for name, _ in case.compared() if self.verdict(name, theirs.get(name), ours[name]) == "differs"]
+        return [name for name, _, verdict, _ in self.judged(case, theirs, ours) if verdict == "differs"]
 
     def case(self, case, theirs, ours):
-        for name, line in case.compared():
-            verdict = self.verdict(name, theirs.get(name), ours[name])
+        for name, line, verdict, our in self.judged(case, theirs, ours):
             if verdict in self.counts:
                 self.counts[verdict] += 1
             elif verdict == "differs":
-                self.failures.append(f"{name}\n{difference(line, theirs[name], ours[name], self.names)}")
+                self.failures.append(f"{name}\n{difference(line, theirs[name], our, self.names)}")
             else:
                 self.failures.append(f"{name}: {verdict}\n  $ {line.text}")
 

@@ -188,8 +188,16 @@ class Skep(Side):
         os.makedirs(folder)
         self.disk = disk
         root, run = f"{disk}/root", f"{data}/skep/run"
-        program = os.path.abspath(os.environ.get("SKEP") or f"{TOP}/{os.environ.get('BUILD', 'build')}/skep")
+        program = self.copied(os.path.abspath(os.environ.get("SKEP") or f"{TOP}/{os.environ.get('BUILD', 'build')}/skep"), f"{disk}/bin")
         super().__init__("skep", folder, f"{program} --root {root} --run-root {run}", {}, {root: "<root>", run: "<run>", folder: "<folder>"})
+
+    @staticmethod
+    def copied(program, to):
+        """Skep and the programs beside it: they can be built anew meanwhile."""
+        os.mkdir(to)
+        for name in ("skep", "skep-runtime", "skep-transfer"):
+            shutil.copy(os.path.join(os.path.dirname(program), name), to)
+        return f"{to}/skep"
 
     def start(self):
         self.enter(["sh", "-c", "echo ready; exec sleep infinity"])
