@@ -13,13 +13,66 @@
 #include "sys/fd.h"
 #include "sys/mount.h"
 
-enum { OPTIONS_MAX = 4096, NAME_MAX_LOWER = 24, KERNEL_MESSAGE = 256 };
+enum { OPTIONS_MAX = 4096, NAME_MAX_LOWER = 24, KERNEL_MESSAGE = 256, BOOT_ID = 64 };
 
 static int check(const OverlayOptions *o, Err *e)
 {
 	if (o->n >= (o->writable < 0 ? 2 : 1) && o->n <= OVERLAY_LOWER_MAX) return 0;
 	return err_set(e, ERR_CONFIG, EINVAL, "mount overlay: %zu layers: overlayfs takes %d to %d", o->n, o->writable < 0 ? 2 : 1,
 		       OVERLAY_LOWER_MAX);
+}
+
+/* ---- volatile ---- */
+
+#define MARK "work/work/incompat/volatile"
+#define NOTE "volatile" /* which boot the mark is of */
+
+static int boot_id(char text[static BOOT_ID], Err *e)
+{
+	ssize_t n = fd_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", text, BOOT_ID);
+	return n < 0 ? err_sys(e, (int)n, "read which boot this is") : 0;
+}
+
+static bool is_marked(int writable)
+{
+	return faccessat(writable, MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Before the mount: what is still marked is told, where the kernel would only say that something is invalid. */
+static int begin_volatile(const OverlayOptions *o, Err *e)
+{
+	char boot[BOOT_ID];
+	if (o->writable < 0) return 0;
+	if (is_marked(o->writable))
+		return err_set(e, ERR_STATE, EBUSY,
+			       "mount overlay: its upper directory is, or was, mounted volatile, and was not settled since");
+	if (!o->is_volatile) return 0;
+	int r = boot_id(boot, e);
+	return r < 0 ? r : fd_replace_file(o->writable, NOTE, boot, strlen(boot), 0600, false, e);
+}
+
+static int remove_mark(int writable)
+{
+	static const struct {
+		const char *path;
+		int flags;
+	} parts[] = { { MARK "/dirty", 0 }, { MARK, AT_REMOVEDIR }, { "work/work/incompat", AT_REMOVEDIR } };
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (unlinkat(writable, parts[i].path, parts[i].flags) < 0 && errno != ENOENT) return -errno;
+	return 0;
+}
+
+int overlay_settle(int writable, Err *e)
+{
+	char now[BOOT_ID], then[BOOT_ID];
+	if (!is_marked(writable)) return 0;
+	int r = boot_id(now, e);
+	if (r < 0) return r;
+	if (fd_read_small(writable, NOTE, then, sizeof then) < 0 || !streq(now, then))
+		return err_set(e, ERR_STATE, ESTALE,
+			       "the changes of a volatile overlay are lost: the machine has been started anew since it was mounted");
+	r = remove_mark(writable);
+	return r < 0 ? err_sys(e, -r, "remove the mark of a volatile overlay") : 0;
 }
 
 /* ---- by descriptor ---- */
@@ -123,12 +176,10 @@ static _Noreturn void child(const OverlayOptions *o, int writable, int sock)
 	_exit(r < 0);
 }
 
-int overlay_mount_by_name(const OverlayOptions *o, Err *e)
+static int mount_by_name(const OverlayOptions *o, Err *e)
 {
 	int sock[2], result = -EIO, mount = -1;
 	size_t n = 0;
-	int r = check(o, e);
-	if (r < 0) return r;
 	/* cloned here: the child's namespace has no claim on mounts of this one */
 	AUTO_FD int writable = o->writable < 0 ? -1 : mount_clone(o->writable, "", false);
 	if (o->writable >= 0 && writable < 0) return err_sys(e, -writable, "mount overlay: its writable directory");
@@ -144,14 +195,29 @@ int overlay_mount_by_name(const OverlayOptions *o, Err *e)
 	return err_sys(e, got == sizeof result && result < 0 ? -result : EIO, "mount overlay");
 }
 
+static int begin(const OverlayOptions *o, Err *e)
+{
+	int r = check(o, e);
+	return r < 0 ? r : begin_volatile(o, e);
+}
+
+int overlay_mount_by_name(const OverlayOptions *o, Err *e)
+{
+	int r = begin(o, e);
+	return r < 0 ? r : mount_by_name(o, e);
+}
+
 int overlay_mount(const OverlayOptions *o, Err *e)
 {
 	Err why = ERR_INIT;
-	int r = check(o, e);
+	int r = begin(o, e);
 	if (r < 0) return r;
 	int mount = mount_by_fd(o, &why);
 	if (mount >= 0) return mount;
-	if (mount == -EINVAL || mount == -EBADF) return overlay_mount_by_name(o, e);
+	if (mount == -EINVAL || mount == -EBADF) {
+		if (o->is_volatile && o->writable >= 0) (void)!remove_mark(o->writable); /* it had none before */
+		return mount_by_name(o, e);
+	}
 	*e = why;
 	return mount;
 }

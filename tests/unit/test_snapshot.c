@@ -115,12 +115,72 @@ static int mount_both_ways(void)
 	return 0;
 }
 
+/* The same lower directory as often as it is wanted: a mount uses its descriptors up. */
+static int mount_again(int dir, int writable, bool is_volatile, bool by_name, Err *e)
+{
+	AUTO_FD int one = mount_clone(dir, "low", false);
+	const int lower[] = { one };
+	OverlayOptions o = { .lower = lower, .n = 1, .writable = writable, .is_volatile = is_volatile };
+	return by_name ? overlay_mount_by_name(&o, e) : overlay_mount(&o, e);
+}
+
+static int volatile_changes(int dir, int writable, bool by_name)
+{
+	Err e = ERR_INIT, why = ERR_INIT;
+	NEED_OK(overlay_settle(writable, &e)); /* nothing to settle */
+	for (int i = 0; i < 3; i++) {          /* as often as one likes, the last time to keep it */
+		char name[2] = { (char)('0' + i), 0 };
+		AUTO_FD int mount = mount_again(dir, writable, i < 2, by_name, &e);
+		NEED_OK(mount);
+		NEED(i == 0 || faccessat(mount, "0", F_OK, 0) == 0);
+		NEED(make_file(mount, name) == 0);
+		mount = fd_close(mount);
+		NEED(i == 2 || mount_again(dir, writable, true, by_name, &why) == -EBUSY);
+		NEED(i == 2 || mount_again(dir, writable, false, by_name, &why) == -EBUSY);
+		NEED(i == 2 || strstr(why.msg, "was not settled since"));
+		NEED_OK(overlay_settle(writable, &e));
+	}
+	NEED(faccessat(writable, "work/work/incompat", F_OK, 0) < 0 && faccessat(writable, "upper/2", F_OK, 0) == 0);
+	/* another boot, or nobody knows which */
+	for (int i = 0; i < 2; i++) {
+		AUTO_FD int mount = mount_again(dir, writable, true, by_name, &e);
+		NEED_OK(mount);
+		mount = fd_close(mount);
+		AUTO_FD int note = openat(writable, "volatile", O_WRONLY | O_TRUNC | O_CLOEXEC);
+		NEED(note >= 0 && write(note, "0000", 4) == 4);
+		NEED(i == 0 || unlinkat(writable, "volatile", 0) == 0);
+		NEED(overlay_settle(writable, &why) == -ESTALE && strstr(why.msg, "started anew"));
+		NEED(mount_again(dir, writable, true, by_name, &why) == -EBUSY);
+		NEED(unlinkat(writable, "work/work/incompat/volatile/dirty", 0) == 0 || errno == ENOENT);
+		NEED(unlinkat(writable, "work/work/incompat/volatile", AT_REMOVEDIR) == 0);
+	}
+	return 0;
+}
+
+static int settle_both_ways(void)
+{
+	NEED(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	AUTO_FD int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int mine = make_dir(dir, "volatiles");
+	NEED(mine >= 0 && mkdirat(mine, "low", 0755) == 0);
+	for (int i = 0; i < 2; i++) {
+		char scratch[16];
+		snprintf(scratch, sizeof scratch, "scratch%d", i);
+		AUTO_FD int writable = make_dir(mine, scratch);
+		NEED(writable >= 0 && mkdirat(writable, "upper", 0755) == 0 && mkdirat(writable, "work", 0755) == 0);
+		int r = volatile_changes(mine, writable, i);
+		if (r) return r;
+	}
+	return 0;
+}
+
 static void overlays(void **state)
 {
 	(void)state;
 	Err e = ERR_INIT;
 	need_root();
 	in_child(mount_both_ways);
+	in_child(settle_both_ways);
 	const int lower[] = { 0 };
 	assert_int_equal(overlay_mount(&(OverlayOptions){ .lower = lower, .n = 1, .writable = -1 }, &e), -EINVAL);
 	assert_string_equal(e.msg, "mount overlay: 1 layers: overlayfs takes 2 to 500");
