@@ -52,9 +52,9 @@ void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT
 	civil_from_days(days, &y, &m, &d);
 	int n = snprintf(text, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", y, m, d, (int)(rest / 3600), (int)(rest / 60 % 60),
 			 (int)(rest % 60));
-	if (precision == TIME_NANOSECONDS && frac) {
+	if (precision == TIME_FIXED || (precision == TIME_NANOSECONDS && frac)) {
 		n += snprintf(text + n, (size_t)(TIME_TEXT_MAX - n), ".%09d", (int)frac);
-		while (text[n - 1] == '0')
+		while (precision != TIME_FIXED && text[n - 1] == '0')
 			n--;
 	}
 	snprintf(text + n, (size_t)(TIME_TEXT_MAX - n), "Z");

@@ -1,5 +1,6 @@
 /* test_units.c: durations and sizes, in Go's and docker's words. The tables were made by their own code. */
 #include "base/duration.h"
+#include "base/moment.h"
 #include "base/size.h"
 #include "check.h"
 
@@ -208,6 +209,60 @@ static void wrong_sizes_are_refused(void **state)
 	}
 }
 
+/* What docker's client makes of --since and --until, at 2026-01-02T03:04:05.5Z on a machine one hour east of it. */
+static void moments_are_read_as_docker_reads_them(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} good[] = {
+		{ "0", 0 },
+		{ "1.5", 1500000000 },
+		{ "1700000000", 1700000000000000000 },
+		{ "1700000000.000000001", 1700000000000000001 },
+		{ "10s", 1767323035500000000 },
+		{ "-1m", 1767323105500000000 },
+		{ "1970-01-01T00:00:00Z", 0 },
+		{ "1970-01-01T01:00:00.25+01:00", 250000000 },
+		{ "1970-01-02", 82800000000000 },
+		{ "1970-01-02T01", 86400000000000 },
+		{ "1970-01-02T01:01", 86460000000000 },
+		{ "1970-01-02T01:01:01", 86461000000000 },
+		{ "1970-01-02T01:01Z", 90060000000000 },
+		{ "1970-01-02Z", 86400000000000 },
+	};
+	static const char *const wrong[][2] = {
+		{ "nosuch", "failed to parse value as time or duration: \"nosuch\"" },
+		{ "", "failed to parse value as time or duration: \"\"" },
+		{ "1.", "failed to parse value as time or duration: \"1.\"" },
+		{ "1970-13-01", "parsing time \"1970-13-01\": it is no time as 2006-01-02T15:04:05Z" },
+		{ "1970-01-01T00:", "parsing time \"1970-01-01T00:\": it is no time as 2006-01-02T15:04:05Z" },
+		{ "-5", "parsing time \"-5\": it is no time as 2006-01-02T15:04:05Z" },
+	};
+	assert_int_equal(setenv("TZ", "XYZ-1", 1), 0);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		Err e = ERR_INIT;
+		int64_t ns = -1;
+		if (moment_parse(str_of(good[i].text), 1767323045500000000, &ns, &e) < 0) fail_msg("%s", e.msg);
+		if (ns != good[i].ns) fail_msg("%s: %" PRId64, good[i].text, ns);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		Err e = ERR_INIT;
+		int64_t ns;
+		assert_true(moment_parse(str_of(wrong[i][0]), 0, &ns, &e) < 0);
+		assert_string_equal(e.msg, wrong[i][1]);
+	}
+	char text[TIME_TEXT_MAX];
+	moment_local(250000000, text);
+	assert_string_equal(text, "1970-01-01T01:00:00.250000000+01:00");
+	assert_int_equal(setenv("TZ", "UTC0", 1), 0);
+	tzset();
+	moment_local(250000000, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.250000000Z");
+	time_format(0, TIME_FIXED, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000000000Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +270,7 @@ int main(void)
 		cmocka_unit_test(wrong_durations_are_refused_in_its_words),
 		cmocka_unit_test(durations_are_written_as_go_writes_them),
 		cmocka_unit_test(ages_are_rounded_as_docker_rounds_them),
+		cmocka_unit_test(moments_are_read_as_docker_reads_them),
 		cmocka_unit_test(sizes_have_four_digits),
 		cmocka_unit_test(sizes_are_read_in_either_base),
 		cmocka_unit_test(wrong_sizes_are_refused),
