@@ -11,13 +11,14 @@
 #include "engine/start.h"
 #include "image/tree_remove.h"
 #include "runtime/container.h"
+#include "sys/proc.h"
 
 enum {
 	RUNTIME_ARENA = 8 << 20,
 	STATE_ARENA = 1 << 20,
 	CLEARED_MS = 20000,
 	GONE_POLL_NS = 20000000,
-	CONNECT_MS = 10000,
+	CONNECT_MS = 3000,
 	CONNECT_POLL_NS = 2000000
 };
 
@@ -119,6 +120,14 @@ static void thaw(Engine *g, const Record *c)
 	if (engine_is_paused(g, c) > 0) (void)!engine_pause(g, c, false, &ignored);
 }
 
+/* A monitor whose socket is gone (another --run-root, a directory that somebody cleared) still attends its container: end that. */
+static void kill_directly(const RunState *s)
+{
+	AUTO_FD int pidfd = s->pid > 0 ? pid_open_exact((pid_t)s->pid, s->start_time) : -1;
+	if (pidfd >= 0) (void)!pid_send(pidfd, SIGKILL);
+	if (pidfd >= 0) (void)!pid_wait_exit(pidfd, CONNECT_MS);
+}
+
 int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 {
 	RunState s;
@@ -128,6 +137,10 @@ int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 	Err why = ERR_INIT;
 	AUTO_FD int sock = connect_to(g, c, &why);
 	r = sock < 0 ? sock : monitor_ask(sock, WIRE_STOP, timeout, signal, NULL, &why);
+	if (sock < 0) {
+		kill_directly(&s);
+		if ((r = await_cleared(g, c, e)) < 0) return r;
+	}
 	/* it ended by itself meanwhile, or its monitor was killed: the state tells */
 	if (state_of(g, c, &s, e) < 0) return -EIO;
 	if (is_alive(&s)) {

@@ -357,3 +357,10 @@ def test_boot(engine):
         engine.ok("stop", "-t", "0", name)
     assert engine.ok("boot") == "b-always\n"
     assert engine.ok("ps", "--format", "{{.Names}}") == "b-always\n"
+
+
+def test_a_run_root_that_was_cleared(engine):
+    engine.run("--name", "cleared", "busybox", "sleep", "1000")
+    os.unlink(os.path.join(engine.run_root, "monitors", engine.inspect("cleared")["Id"]))
+    assert engine.ok("rm", "-f", "cleared") == "cleared\n"
+    assert engine.ok("ps", "-aq") == ""
