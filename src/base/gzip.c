@@ -43,7 +43,8 @@ static int pack(Packing *p, int in, int out, Err *e)
 		do {
 			p->z.next_out = p->out;
 			p->z.avail_out = sizeof p->out;
-			if (deflate(&p->z, flush) == Z_STREAM_ERROR) return err_set(e, ERR_INTERNAL, EIO, "compress: zlib's state is damaged");
+			if (deflate(&p->z, flush) == Z_STREAM_ERROR)
+				return err_set(e, ERR_INTERNAL, EIO, "compress: zlib's state is damaged");
 			int r = write_all(out, p->out, sizeof p->out - p->z.avail_out);
 			if (r < 0) return err_sys(e, -r, "write what is compressed");
 		} while (!p->z.avail_out);

@@ -266,14 +266,10 @@ static void moments_are_read_as_docker_reads_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(durations_are_read_as_go_reads_them),
-		cmocka_unit_test(wrong_durations_are_refused_in_its_words),
-		cmocka_unit_test(durations_are_written_as_go_writes_them),
-		cmocka_unit_test(ages_are_rounded_as_docker_rounds_them),
-		cmocka_unit_test(moments_are_read_as_docker_reads_them),
-		cmocka_unit_test(sizes_have_four_digits),
-		cmocka_unit_test(sizes_are_read_in_either_base),
-		cmocka_unit_test(wrong_sizes_are_refused),
+		cmocka_unit_test(durations_are_read_as_go_reads_them),     cmocka_unit_test(wrong_durations_are_refused_in_its_words),
+		cmocka_unit_test(durations_are_written_as_go_writes_them), cmocka_unit_test(ages_are_rounded_as_docker_rounds_them),
+		cmocka_unit_test(moments_are_read_as_docker_reads_them),   cmocka_unit_test(sizes_have_four_digits),
+		cmocka_unit_test(sizes_are_read_in_either_base),           cmocka_unit_test(wrong_sizes_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
