@@ -74,13 +74,13 @@ class Handler(BaseHTTPRequestHandler):
 class Registry:
     """One origin. Blobs and manifests are for all repositories alike; what is asked of it is kept in `requests`."""
 
-    def __init__(self, tls=None, client_ca=None):
+    def __init__(self, tls=None, client_ca=None, port=0):
         """tls: the arguments of load_cert_chain, or one file with all of it; client_ca: who has no certificate of it is turned away."""
         self.blobs, self.manifests, self.uploads = {}, {}, {}
         self.requests, self.faults, self.certificates = [], {}, []
         self.users, self.realm, self.tokens = {}, None, set()
         self.page, self.has_referrers, self.redirect_blobs, self.ranges, self.filters = 1000, True, None, True, True
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.handle_error = lambda *args: None  # clients that hang up are what the tests are about
         self.server.daemon_threads = True
         self.server.registry = self
