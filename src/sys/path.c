@@ -32,6 +32,15 @@ int path_open(int root, const char *path, int flags, mode_t mode)
 	return open_how(root, *path ? path : ".", &how);
 }
 
+int path_open_plain(int dir, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
+	};
+	return open_how(dir, *path ? path : ".", &how);
+}
+
 int path_open_beneath(int dirfd, const char *path, int flags)
 {
 	/* RESOLVE_BENEATH lets "net/../kernel" pass: it stays beneath, but not where its first part says */

@@ -14,6 +14,10 @@
 /* path_open: opens path inside root; flags as for open(2) (O_CLOEXEC is added, and O_NOCTTY), mode for O_CREAT. */
 int path_open(int root, const char *path, int flags, mode_t mode) MUST_USE;
 
+/* path_open_plain: opens path below dir where no part of it, the last one included, is a symbolic link (-ELOOP) or "..": what somebody put
+ * in the way is refused, not followed. Mounts may lie on the way. */
+int path_open_plain(int dir, const char *path, int flags) MUST_USE;
+
 /* path_make_dir: the directory at path inside root, missing parts created with mode (the others kept). Returns an
  * O_PATH descriptor. Symbolic links on the way are followed inside the root; a dangling one is -ENOENT, as is ".."
  * after a part that does not exist. */

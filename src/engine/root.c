@@ -1,0 +1,131 @@
+/* root.c: see root.h. */
+#include "engine/root.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/start.h"
+#include "image/snapshot.h"
+#include "sys/mount.h"
+#include "sys/path.h"
+#include "sys/proc.h"
+
+enum { ROOT_ARENA = 32 << 20, LOCK_MS = 10000 };
+
+void container_root_close(ContainerRoot *r)
+{
+	r->fd = fd_close(r->fd);
+	r->lock = fd_close(r->lock);
+}
+
+/* ---- of a running one ---- */
+
+/* The pid was still that process after its root had been opened: so it is that process's root. */
+static int open_running(const Record *c, const RunState *s, Err *e)
+{
+	char path[64];
+	AUTO_FD int process = pid_open_exact((pid_t)s->pid, s->start_time);
+	if (process < 0) return err_sys(e, -process, "container %s", c->name);
+	snprintf(path, sizeof path, "/proc/%lld/root", (long long)s->pid);
+	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) return err_sys(e, errno, "open the root of container %s", c->name);
+	int r = pid_has_exited(process);
+	if (r != 0) return err_sys(e, r < 0 ? -r : ESRCH, "container %s", c->name);
+	return take_fd(fd);
+}
+
+/* ---- of one that does not run ---- */
+
+static int mount_root(Engine *g, const Record *c, int dir, Arena *a, Err *e)
+{
+	Image image;
+	char id[DIGEST_TEXT_MAX];
+	SnapshotOptions o = SNAPSHOT_OPTIONS;
+	if (c->host.rootfs && *c->host.rootfs) {
+		int fd = mount_clone(AT_FDCWD, c->host.rootfs, true);
+		return fd < 0 ? err_sys(e, -fd, "open the root directory %s", c->host.rootfs) : fd;
+	}
+	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
+	if (r < 0) return r;
+	o.writable = dir;
+	return snapshot_mount(g->store, &image, &o, NULL, e);
+}
+
+/* A mount of its own is attached in our namespace, or nothing can be attached to it (before Linux 6.15). */
+static int attach_root(Engine *g, const Record *c, int root, Err *e)
+{
+	char path[4096];
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_sys(e, errno, "make a mount namespace");
+	snprintf(path, sizeof path, "%s/containers/%s/rootfs", g->root, c->id);
+	AUTO_FD int target = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (target < 0) return err_sys(e, errno, "open %s", path);
+	int r = mount_attach(root, target);
+	return r < 0 ? err_sys(e, -r, "mount the root of container %s", c->name) : 0;
+}
+
+static int open_source(const MountPoint *m, Arena *a, Err *e)
+{
+	MountOptions o;
+	if (m->subpath && *m->subpath)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "mount %s: a part of a volume is there only while the container runs",
+			       m->destination);
+	int r = mount_options_parse(&m->options, a, &o, e);
+	if (r < 0) return r;
+	int fd = m->fs_type ? mount_made(m->source, m->fs_type, o.flags, o.data) : mount_clone(AT_FDCWD, m->source, !m->fs_type);
+	return fd < 0 ? err_sys(e, -fd, "mount %s at %s", m->source, m->destination) : fd;
+}
+
+static int attach_mount(const MountPoint *m, int root, Arena *a, Err *e)
+{
+	struct stat st;
+	if (streq(m->type, "tmpfs")) return 0;
+	AUTO_FD int fd = open_source(m, a, e);
+	if (fd < 0) return fd;
+	if (fstat(fd, &st) < 0) return err_sys(e, errno, "mount %s", m->destination);
+	int r = m->rw ? 0 : mount_attr(fd, MOUNT_ATTR_RDONLY, 0, 0, false);
+	if (r < 0) return err_sys(e, -r, "mount %s", m->destination);
+	AUTO_FD int target = S_ISDIR(st.st_mode) ? path_make_dir(root, m->destination, 0755) : path_make_file(root, m->destination, 0644);
+	r = target < 0 ? target : mount_attach(fd, target);
+	return r < 0 ? err_sys(e, -r, "mount %s in container", m->destination) : 0;
+}
+
+static int open_stopped(Engine *g, const Record *c, int dir, bool mounts, Arena *a, Err *e)
+{
+	AUTO_FD int root = mount_root(g, c, dir, a, e);
+	if (root < 0) return root;
+	int r = mounts && c->mounts.n ? attach_root(g, c, root, e) : 0;
+	for (size_t i = 0; r >= 0 && mounts && i < c->mounts.n; i++)
+		r = attach_mount(&c->mounts.items[i], root, a, e);
+	if (r >= 0 && c->host.readonly_rootfs) {
+		r = mount_attr(root, MOUNT_ATTR_RDONLY, 0, 0, false);
+		if (r < 0) err_sys(e, -r, "mount the root of container %s", c->name);
+	}
+	return r < 0 ? r : take_fd(root);
+}
+
+/* Whether it runs is asked again under the lock; a monitor that holds the lock has started it, or soon will. */
+int container_root_open(Engine *g, const Record *c, bool mounts, ContainerRoot *ret, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(ROOT_ARENA);
+	AUTO_CONTAINER_ROOT x = CONTAINER_ROOT_NONE;
+	RunState s;
+	int r = engine_state(g, c, &a, &s, e);
+	if (r < 0) return r;
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	if (dir < 0) return dir;
+	x.running = s.status == RUN_RUNNING;
+	if (!x.running) {
+		if ((x.lock = run_lock_wait(dir, LOCK_MS, e)) < 0) return err_wrap(e, "container %s", c->name);
+		x.fd = open_stopped(g, c, dir, mounts, &a, e);
+	} else {
+		x.fd = open_running(c, &s, e);
+	}
+	if (x.fd < 0) return x.fd;
+	*ret = x;
+	x = CONTAINER_ROOT_NONE;
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* root.h: the file system of a container, for reading and changing it from outside.
+ *
+ * Invariants
+ *  - It is one descriptor; everything below is resolved from it (sys/path.h), once.
+ *  - Of a running container it is what the container itself sees, mounts included; the process was checked to be that of the container after its root had
+ *    been opened. Of one that does not run it is its overlay, mounted for us alone, with its volumes and binds (but no tmpfs: there is
+ *    none), and the container cannot be started or removed meanwhile.
+ */
+#pragma once
+
+#include "engine/record.h"
+
+typedef struct ContainerRoot {
+	int fd;   /* O_PATH or more */
+	int lock; /* -1: it runs */
+	bool running;
+} ContainerRoot;
+#define CONTAINER_ROOT_NONE ((ContainerRoot){ .fd = -1, .lock = -1 })
+
+/* container_root_open: mounts: those of a container that does not run are attached, too; the process gets a mount namespace of its own for it. */
+int container_root_open(Engine *g, const Record *c, bool mounts, ContainerRoot *ret, Err *e) MUST_USE;
+void container_root_close(ContainerRoot *r);
+#define AUTO_CONTAINER_ROOT AUTO(container_root_close) ContainerRoot
