@@ -427,7 +427,8 @@ static int apply(Change *c, Err *e)
 		if (begins_with_word(line, instructions[i].name))
 			return instructions[i].run(c, str_trim((Str){ line.p + n, line.n - n }), e);
 	}
-	return bad(c, e, "expected CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR");
+	int word = (int)strcspn(line.p, " \t");
+	return err_set(e, ERR_USAGE, EINVAL, "%.*s is not a valid change command", word < 200 ? word : 200, line.p);
 }
 
 int image_change(ImageConfig *c, const StrList *texts, Arena *a, Err *e)

@@ -107,7 +107,7 @@ def test_deep_directories(skep):
     """1,024 levels are the most that a name may have; they are mounted and exported."""
     skep.takes("import", "-", "x", stdin=tar(member("f", b"x", long="d/" * 1023 + "f")))
     assert len(skep.view("x", "erofs")) == 1025
-    with tarfile.open(fileobj=io.BytesIO(skep.measured("export", "x").out)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(skep.measured("image", "export", "x").out)) as archive:
         assert len(archive.getnames()) == 1025
 
 
@@ -118,7 +118,7 @@ def test_a_hole_of_terabytes(skep):
     for kind in "erofs", "tree":
         out = shell('at=$1; shift; "$@" x "$at" >&2; stat -c "%s %b" "$at/s"', skep.top, *skep.command("image", "mount", "--kind", kind))
         assert out.split()[0] == str(size) and int(out.split()[1]) < 100 or kind == "erofs"
-    with subprocess.Popen(skep.command("export", "x"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=skep.env) as export:
+    with subprocess.Popen(skep.command("image", "export", "x"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=skep.env) as export:
         assert export.stdout.read(MIB).count(0) > MIB - 1000
         export.stdout.close()
         assert export.stderr.read().count(b"\n") <= 1 and export.wait(20) != 0

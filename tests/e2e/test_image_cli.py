@@ -467,10 +467,10 @@ def test_import_and_export(skep, tmp_path):
     with open(path, "rb") as f:
         skep.run("import", "-", stdin=f.read())
     assert "cannot import digest reference" in skep.fails("import", path, "a@sha256:" + "0" * 64)
-    exported = skep.run("export", "imported:1", binary=True)
+    exported = skep.run("image", "export", "imported:1", binary=True)
     with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
         assert tar.extractfile("etc/hello").read() == b"world"
-    skep.run("export", "-o", str(tmp_path / "out.tar"), "imported:1")
+    skep.run("image", "export", "-o", str(tmp_path / "out.tar"), "imported:1")
     with open(tmp_path / "out.tar", "rb") as f:
         assert f.read() == exported
 

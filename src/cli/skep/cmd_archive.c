@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/skep/containers.h"
 #include "cli/skep/endpoints.h"
 #include "cli/skep/store.h"
+#include "engine/commit.h"
 #include "image/archive_load.h"
 #include "image/archive_save.h"
 #include "image/flatten.h"
@@ -278,5 +280,31 @@ int export_run(Invocation *in, Err *e)
 	if (r < 0 || (r = image_find(store, in->args.items[0], in->arena, &image, e)) < 0 || (r = output_open(in, &out, e)) < 0) return r;
 	to.fd = out.fd;
 	if ((r = image_flatten(store, &image.manifest, pipe_write, &to, e)) < 0 || (r = pipe_flush(&to, e)) < 0) return r;
+	return output_finish(&out, e);
+}
+
+/* In docker's words. */
+static int check_output(const Invocation *in, Err *e)
+{
+	struct stat st;
+	const char *path = option_value(in, "output");
+	if (!path || !*path) return 0;
+	const char *slash = strrchr(path, '/');
+	char *dir = slash ? arena_str(in->arena, (Str){ path, slash == path ? 1 : (size_t)(slash - path) }) : arena_strdup(in->arena, ".");
+	if (!dir) return err_sys(e, ENOMEM, "export");
+	return stat(dir, &st) < 0 ? err_sys(e, errno, "failed to export container: invalid output path: stat %s", dir) : 0;
+}
+
+int container_export_run(Invocation *in, Err *e)
+{
+	AUTO_ENGINE g = { .root_dir = -1 };
+	AUTO(output_done) Output out = { .fd = -1 };
+	AUTO(pipe_done) Pipe to = { .pending = BUF_INIT(SINK_BUFFER) };
+	Record c;
+	int r = check_output(in, e);
+	if (r < 0 || (r = skep_engine(in, &g, e)) < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0) return r;
+	if ((r = output_open(in, &out, e)) < 0) return r;
+	to.fd = out.fd;
+	if ((r = container_export(&g, &c, pipe_write, &to, e)) < 0 || (r = pipe_flush(&to, e)) < 0) return r;
 	return output_finish(&out, e);
 }
