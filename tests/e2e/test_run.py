@@ -179,8 +179,12 @@ def test_execs_leave_nothing_behind(engine):
     for t in threads:
         t.join()
     eventually(lambda: len(os.listdir(f"/proc/{monitor}/fd")) == fds)
-    with open(f"/proc/{monitor}/task/{monitor}/children", encoding="ascii") as f:
-        assert len(f.read().split()) == 1
+
+    def children():
+        with open(f"/proc/{monitor}/task/{monitor}/children", encoding="ascii") as f:
+            return len(f.read().split())
+
+    eventually(lambda: children() == 1)
 
 
 # ---- stop, kill, pause, wait ----
