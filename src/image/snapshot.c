@@ -116,12 +116,27 @@ static bool in_user_namespace(void)
 	return stat("/proc/self/ns/user", &st) < 0 || st.st_ino != INITIAL_USER_NAMESPACE;
 }
 
+enum { FRESH_MODE = 0755 };
+
+/* The root of an overlay is that of its upper directory: one as it was made becomes like the image's. */
+static int dress_upper(const Mounting *m, int top, Err *e)
+{
+	struct stat image, own;
+	AUTO_FD int upper = openat(m->o->writable, "upper", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (upper < 0 || fstat(upper, &own) < 0 || fstat(top, &image) < 0) return err_sys(e, errno, "look at the image's root");
+	if ((own.st_mode & 07777) != FRESH_MODE || own.st_uid || own.st_gid) return 0;
+	if (fchown(upper, image.st_uid, image.st_gid) < 0 || fchmod(upper, image.st_mode & 07777) < 0)
+		return err_sys(e, errno, "give the writable root the image's owner and mode");
+	return 0;
+}
+
 static int mount_as(const Mounting *m, SnapshotKind kind, Err *e)
 {
 	AUTO(fds_done) Fds lower = { 0 };
 	int r = kind == SNAPSHOT_TREE ? mount_tree(m, &lower, e) : mount_layers(m, kind, &lower, e);
 	if (r < 0) return r;
 	if (lower.n == 1 && m->o->writable < 0) return take_fd(lower.items[0]);
+	if (m->o->writable >= 0 && (r = dress_upper(m, lower.items[lower.n - 1], e)) < 0) return r;
 	const OverlayOptions o = { .lower = lower.items,
 				   .n = lower.n,
 				   .writable = m->o->writable,

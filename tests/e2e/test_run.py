@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -368,3 +369,21 @@ def test_a_run_root_that_was_cleared(engine):
     os.unlink(os.path.join(engine.run_root, "monitors", engine.inspect("cleared")["Id"]))
     assert engine.ok("rm", "-f", "cleared") == "cleared\n"
     assert engine.ok("ps", "-aq") == ""
+
+
+def test_the_root_is_as_the_image_has_it(engine, tmp_path):
+    root = tmp_path / "root"
+    os.makedirs(root / "bin")
+    with open("/bin/busybox", "rb") as f:
+        (root / "bin" / "sh").write_bytes(f.read())
+    os.chmod(root / "bin" / "sh", 0o755)
+    os.chmod(root, 0o711)
+    os.chown(root, 7, 8)
+    archive = str(tmp_path / "root.tar")
+    subprocess.run(["tar", "-C", str(root), "-cf", archive, "."], check=True)
+    engine.ok("import", archive, "rooted:1")
+    engine.ok("run", "--name", "rooted", "rooted:1", "/bin/sh", "-c", "echo >/made")
+    st = os.stat(os.path.join(engine.directory(engine.inspect("rooted")["Id"]), "upper"))
+    assert (st.st_mode & 0o7777, st.st_uid, st.st_gid) == (0o711, 7, 8)
+    engine.ok("rm", "rooted")
+    engine.ok("rmi", "rooted:1")
