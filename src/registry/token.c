@@ -174,13 +174,14 @@ static void take_access(const Claims *c, Token *t)
 static int read_claims(Str encoded, const char *issuer, const char *audience, int64_t now, int64_t leeway, Arena *a, Token *ret)
 {
 	Claims c;
+	JsonValue tree; /* what is left raw in the claims points into it */
 	Err e = ERR_INIT;
 	AUTO_BUF json = BUF_INIT(TOKEN_MAX);
 	int r = base64url_decode(encoded, &json);
 	if (r < 0) return r == -ENOMEM ? r : -EBADMSG;
 	char *copy = arena_str(a, (Str){ json.p, json.n });
 	if (!copy) return -ENOMEM;
-	if (bind_parse(&claims_table, copy, json.n, &c, "token", a, &e) < 0) return -EBADMSG;
+	if (json_parse(copy, json.n, a, &tree, &e) < 0 || bind_decode(&claims_table, &tree, &c, "token", a, &e) < 0) return -EBADMSG;
 	if (!c.issuer || !streq(c.issuer, issuer) || !is_for(c.audience, audience)) return -EACCES;
 	if (c.expires <= now - leeway || c.not_before > now + leeway) return -ETIME;
 	*ret = (Token){

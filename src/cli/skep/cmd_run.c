@@ -128,9 +128,9 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	if (o.streams) record_event(g, &c, "attach", NULL, NULL);
 	if (q->detach && dprintf(1, "%s\n", c.id) < 0) return err_sys(e, errno, "write to standard output");
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
-	AUTO_FD int closing = sock;
+	AUTO_FD int own = sock;
 	if (q->detach) return 0;
-	return foreground_run(in, g, &c, sock, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
+	return foreground_run(in, g, &c, own, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
 }
 
 int run_run(Invocation *in, Err *e)

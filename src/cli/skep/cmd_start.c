@@ -21,8 +21,8 @@ static int start_attached(Invocation *in, Engine *g, const Record *c, Err *e)
 	if (proxy && !c->config.tty) attach_block_signals();
 	int r = engine_start(g, c, &o, in->arena, &sock, e);
 	if (r < 0) return r;
-	AUTO_FD int closing = sock;
-	return foreground_run(in, g, c, sock, input, option_value(in, "detach-keys"), proxy, c->host.auto_remove, e);
+	AUTO_FD int own = sock;
+	return foreground_run(in, g, c, own, input, option_value(in, "detach-keys"), proxy, c->host.auto_remove, e);
 }
 
 static int start_one(Engine *g, const Record *c, void *arg, Err *e)

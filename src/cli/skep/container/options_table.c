@@ -66,7 +66,6 @@
 		VALUE("health-cmd", 0, NULL, "Command to run to check health"), \
 		VALUE("health-http", 0, "URL", \
 		      "Ask for this to check health (http://127.0.0.1:80/path, in the container's network), without a command"), \
-		VALUE("health-tcp", 0, "HOST:PORT", "Connect there to check health, in the container's network, without a command"), \
 		DURATION("health-interval", "Time between running the check (ms|s|m|h) (default 0s)"), \
 		OPTION(ENUM, "health-on-failure", 0, NULL, "What to do when the container is found to be unhealthy", \
 		       .choices = CHOICES("none", "kill", "restart", "stop")), \
@@ -75,6 +74,7 @@
 		DURATION("health-start-period", \
 			 "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) " \
 			 "(default 0s)"), \
+		VALUE("health-tcp", 0, "HOST:PORT", "Connect there to check health, in the container's network, without a command"), \
 		DURATION("health-timeout", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)"), \
 		VALUE("hostname", 'h', NULL, "Container host name"), \
 		SWITCH("init", 0, "Run an init inside the container that forwards signals and reaps processes"), INTERACTIVE, \
