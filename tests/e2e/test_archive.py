@@ -273,7 +273,7 @@ EVERYTHING = tar_of(info(".", tarfile.DIRTYPE, mode=0o750), info("a", tarfile.DI
 def test_import_and_export(store):
     image_id = store.run("import", "-", "flat:1", data=gzip.compress(EVERYTHING), env={"CREATED": "1700000000000000000"}).strip()
     store.verify()
-    out = store.run("image", "export", "flat:1", binary=True)
+    out = store.run("export", "flat:1", binary=True)
     assert tree(out) == tree(EVERYTHING)
     config = json.loads(store.run("show", "flat:1", "config"))
     assert config["history"] == [{"created": "2023-11-14T22:13:20Z", "comment": "Imported from -"}]
@@ -281,7 +281,7 @@ def test_import_and_export(store):
     # the same again, and its own export
     assert store.run("import", "-", "flat:1", data=EVERYTHING, env={"CREATED": "1700000000000000000"}).strip() == image_id
     store.run("import", "-", "flat:2", data=out)
-    assert store.run("image", "export", "flat:2", binary=True) == out
+    assert store.run("export", "flat:2", binary=True) == out
     store.verify()
 
 
@@ -291,7 +291,7 @@ def test_export_merges_layers(store):
     high = tar_of(info("d/.wh.gone"), info("o", tarfile.DIRTYPE), info("o/.wh..wh..opq"), info("o/new", data=b"4"), info("was", tarfile.DIRTYPE),
                   info("d/hole", data=bytes(10000)))
     store.load(one_layout(Made(layers=0, extra=[low, high])))
-    have = tree(store.run("image", "export", "test:1", binary=True))
+    have = tree(store.run("export", "test:1", binary=True))
     assert [(m[0], m[9]) for m in have] == [(".", None), ("d", None), ("d/hole", bytes(10000)), ("d/kept", b"2"), ("o", None), ("o/new", b"4"), ("was", None)]
 
 
@@ -532,7 +532,7 @@ def test_empty_layers(store, image):
     again.verify()
     assert again.list() == store.list()
     assert " found 0 " in again.run("check")
-    store.run("image", "export", "test:1", binary=True)
+    store.run("export", "test:1", binary=True)
 
 
 def test_many_layers(store):
@@ -540,5 +540,5 @@ def test_many_layers(store):
     image = Made(layers=400, files=1, size=10)
     subprocess.run(["prlimit", "--nofile=1024:4096", *store.command("load", "-")], input=make_tar(one_layout(image)), env=ENV, check=True)
     store.verify()
-    with tarfile.open(fileobj=io.BytesIO(store.run("image", "export", "test:1", binary=True))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(store.run("export", "test:1", binary=True))) as tar:
         assert len(tar.getmembers()) == 801

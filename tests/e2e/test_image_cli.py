@@ -163,7 +163,8 @@ def test_inspect_and_history(skep, registry):
     assert shown["Config"]["Cmd"] == ["/bin/sh"] and shown["RootFS"] == {"Type": "layers", "Layers": SMALL.diff_ids}
     assert shown["Size"] == 3006 and shown["Created"] == "2024-03-01T12:00:00Z"
     assert skep.run("image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", SMALL.id[7:19]) == "linux/amd64\n"
-    assert skep.fails("inspect", "nothing").endswith("No such image: nothing")
+    assert skep.fails("inspect", "nothing").endswith("Error: No such object: nothing")
+    assert skep.fails("image", "inspect", "nothing").endswith("No such image: nothing")
     lines = skep.run("history", name).splitlines()
     assert re.split(" {3,}", lines[0]) == ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]
     assert lines[1].startswith(SMALL.id[7:19]) and lines[1].endswith("the end") and lines[2].startswith("<missing>")
@@ -440,10 +441,10 @@ def test_a_platform_of_an_image(skep, registry):
         return json.loads(skep.run("image", "inspect", *options, name))[0]["Id"]
     assert shown() == shown("--platform", "linux/amd64") == SMALL.id and shown("--platform", "linux/arm64") == ARM.id
     assert skep.run("history", "-q", "--no-trunc", "--platform", "linux/arm64", name).splitlines()[0] == ARM.id
-    for command in ("inspect", "history"):
-        assert skep.fails(command, "--platform", "linux/s390x", name).endswith(
+    for command in ("image", "inspect"), ("history",):
+        assert skep.fails(*command, "--platform", "linux/s390x", name).endswith(
             f"image with reference {name} was found but does not provide the specified platform (linux/s390x)")
-        skep.fails(command, "--platform", "foo/bar/baz/x", name)
+        skep.fails(*command, "--platform", "foo/bar/baz/x", name)
 
 
 def test_save_and_load_say_what_is_wrong(skep, registry, tmp_path):

@@ -179,11 +179,11 @@ def test_a_manifest_of_another_digest(skep, double):
 
 def test_an_index_in_itself(skep, double):
     """Indexes that lead to each other cannot name their own digest: a registry that lies is caught, and depth has an end."""
-    name = digest_of(IMAGE.manifest)
+    name, size = digest_of(IMAGE.manifest), len(IMAGE.manifest)
     for depth in range(5):
         index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "annotations": {"depth": str(depth)}, "manifests": [
-            {"mediaType": OCI_INDEX if depth else OCI_MANIFEST, "digest": name, "size": 1, "platform": {"os": "linux", "architecture": "amd64"}}]}).encode()
-        name = double.add_manifest(index, "deep", media_type=OCI_INDEX)
+            {"mediaType": OCI_INDEX if depth else OCI_MANIFEST, "digest": name, "size": size, "platform": {"os": "linux", "architecture": "amd64"}}]}).encode()
+        name, size = double.add_manifest(index, "deep", media_type=OCI_INDEX), len(index)
     assert "levels" in skep.fails("pull", "-q", *TUNED, f"{double.host}/x:deep")
     nothing_but_parts(skep)
 
