@@ -7,10 +7,10 @@
 
 #include "base/time.h"
 #include "engine/config_check.h"
+#include "engine/log_fields.h"
 #include "engine/mounts.h"
 #include "engine/spec.h"
 #include "image/tree_remove.h"
-#include "monitor/log_driver.h"
 
 static const char *or_empty(const char *s)
 {
@@ -28,15 +28,6 @@ static void set_defaults(Record *c)
 	if (!h->runtime || !*h->runtime) h->runtime = "skep-runtime";
 	if (!h->shm_size) h->shm_size = INT64_C(64) << 20;
 	c->config.image = or_empty(c->config.image);
-}
-
-static int check_log(const HostConfig *h, Err *e)
-{
-	const LogDriverType *t = log_driver_find(h->log_config.type);
-	if (!t)
-		return err_set(e, ERR_CONFIG, EINVAL, "error looking up logging plugin %s: plugin \"%s\" not found", h->log_config.type,
-			       h->log_config.type);
-	return t->check(&h->log_config.options, e);
 }
 
 static bool is_default_network(const HostConfig *h)
@@ -154,7 +145,7 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	else if ((r = record_new_name(g, a, &c.name, e)) < 0)
 		return r;
 	set_defaults(&c);
-	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = check_log(&c.host, e)) < 0) return r;
+	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = log_config_check(&c, a, e)) < 0) return r;
 	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||
 	    (r = check_missing(&c.host, e)) < 0)
 		return r;

@@ -9,6 +9,7 @@
 
 #include "engine/control.h"
 #include "engine/etc_files.h"
+#include "engine/log_fields.h"
 #include "engine/mounts.h"
 #include "engine/spec.h"
 #include "image/snapshot.h"
@@ -140,6 +141,28 @@ static int write_spec(Start *s, Err *e)
 	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, REPLACE_LAZY, e);
 }
 
+/* "skep container log-pack", for the monitor to start. */
+static int pack_command(Start *s, StrList *ret, Err *e)
+{
+	char self[OWN_PATH_MAX];
+	int r = own_path(self, e);
+	if (r < 0) return r;
+	const char *words[] = { arena_strdup(s->a, self), "container", "log-pack" };
+	*ret = (StrList){ 0 };
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (str_list_add(ret, words[i], s->a) < 0) return err_sys(e, ENOMEM, "start a container");
+	return 0;
+}
+
+static int describe_log(Start *s, MonitorLog *ret, Err *e)
+{
+	const LogConfig *l = &s->c->host.log_config;
+	*ret = (MonitorLog){ .driver = l->type, .options = l->options };
+	int r = log_fields(s->c, s->a, &ret->fields, e);
+	if (r < 0 || (r = log_tag(s->c, s->a, &ret->tag, e)) < 0) return r;
+	return pack_command(s, &ret->packer, e);
+}
+
 /* "skep --root R --run-root N container COMMAND ID", for the monitor to become. */
 static int own_command(Start *s, const char *command, const char *option, StrList *ret, Err *e)
 {
@@ -175,7 +198,6 @@ static int write_monitor(Start *s, Err *e)
 			    .tty = c->tty,
 			    .open_stdin = c->open_stdin,
 			    .stdin_once = c->stdin_once,
-			    .log = { .driver = h->log_config.type, .options = h->log_config.options },
 			    .restart = h->restart_policy.name,
 			    .restart_max = h->restart_policy.maximum_retry_count,
 			    .stop_signal = c->stop_signal,
@@ -184,6 +206,7 @@ static int write_monitor(Start *s, Err *e)
 			    .health_on_failure = h->health_on_failure };
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = record_attributes(s->c, s->a, &m.attributes, e);
+	if (r >= 0) r = describe_log(s, &m.log, e);
 	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
 	if (r >= 0 && h->auto_remove) r = own_command(s, "rm", "--volumes", &m.remove, e);
 	return r < 0 ? r : monitor_config_write(s->dir, &m, e);

@@ -7,7 +7,8 @@
 	}
 
 BIND_TABLE(monitor_log_table, "log", MonitorLog, ROW(MonitorLog, "driver", BIND_STRING, driver),
-	   ROW(MonitorLog, "options", BIND_MAP, options));
+	   ROW(MonitorLog, "options", BIND_MAP, options), ROW(MonitorLog, "fields", BIND_MAP, fields),
+	   ROW(MonitorLog, "tag", BIND_STRING, tag), ROW(MonitorLog, "packer", BIND_STRINGS, packer));
 
 #define M(json_name, k, field, ...) ROW(MonitorConfig, json_name, k, field, ##__VA_ARGS__)
 BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, id, .flags = BIND_REQUIRED), M("name", BIND_STRING, name),

@@ -10,6 +10,9 @@
 typedef struct MonitorLog {
 	const char *driver; /* "json-file", "local", "journald", "syslog", "none" */
 	StrMap options;
+	StrMap fields;   /* that go with each line: what "labels" and "env" choose */
+	const char *tag; /* as the option makes it of this container; NULL: none */
+	StrList packer;  /* the command that compresses a file */
 } MonitorLog;
 
 typedef struct MonitorConfig {

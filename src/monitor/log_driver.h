@@ -1,35 +1,36 @@
 /* log_driver.h: where the output of a container goes.
  *
- * A driver is a row of functions over a private object. It gets output as it was read, in pieces of any size, with the time at which it was
- * read; it splits lines itself (log_lines.h helps). It never blocks for long: files are written, sockets are tried without waiting.
+ * A driver is a row of functions over a private object. It gets lines (log_lines.h). Those that write files are called by the monitor itself; those that
+ * may wait for somebody are called in a process of their own, and so is any driver with mode=non-blocking (log_sink.h).
  */
 #pragma once
 
-#include "base/bind.h"
-#include "sys/fd.h"
-
-typedef enum { LOG_STDOUT = 1, LOG_STDERR = 2 } LogStream;
+#include "monitor/log_line.h"
+#include "monitor/log_options.h"
 
 typedef struct LogTarget {
 	int dir; /* the container's directory, borrowed */
-	const char *id, *name;
-	const StrMap *options;    /* --log-opt */
-	const StrMap *attributes; /* of the container, for tags and fields */
-	bool resume;              /* the container runs on: after a lost monitor or in a restart */
+	const char *id, *name, *image;
+	const StrMap *options; /* --log-opt */
+	const StrMap *fields;  /* what "labels" and "env" choose, and for json-file the tag; sorted */
+	const char *tag;       /* made of the option or of the default {{.ID}} */
+	const StrList *packer; /* the command that compresses its standard input to its standard output */
 } LogTarget;
 
 typedef struct LogDriver LogDriver;
 typedef struct LogDriverType {
-	const char *name;
-	/* open: *ret is the driver's own. check: whether these options are good ones; called when the container is made. */
-	int (*check)(const StrMap *options, Err *e);
+	const LogKind *kind;
+	/* open: *ret is the driver's own. */
 	int (*open)(const LogTarget *t, LogDriver **ret, Err *e);
-	/* write: 0, or -errno when it could not be kept (the caller counts what was lost). n = 0: the stream has ended. */
-	int (*write)(LogDriver *d, LogStream stream, int64_t time, const char *p, size_t n);
+	/* put, flush: 0, or -errno when something since the last flush could not be kept (the caller counts what was lost). What was put is
+	 * written at the latest by flush. */
+	int (*put)(LogDriver *d, const LogLine *line);
+	int (*flush)(LogDriver *d);
 	void (*close)(LogDriver *d);
+	/* exited: a child has ended that may be the driver's. NULL: it has none. */
+	void (*exited)(LogDriver *d, pid_t pid, int status);
 } LogDriverType;
 
-/* log_driver_find: NULL when there is none of that name; "" is the default, json-file. */
-const LogDriverType *log_driver_find(const char *name);
+const LogDriverType *log_driver_find(const LogKind *kind);
 
-extern const LogDriverType log_json_file, log_none;
+extern const LogDriverType log_journald, log_json_file, log_local, log_none, log_syslog;

@@ -123,7 +123,8 @@ static void reap(Monitor *m)
 		siginfo_t info = { 0 };
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid) return;
 		if ((info.si_pid == m->process.pid && !m->ended) || info.si_pid == health_helper(m)) return; /* their pidfds tell */
-		(void)!waitpid(info.si_pid, NULL, WNOHANG);
+		int status = 0;
+		if (waitpid(info.si_pid, &status, WNOHANG) > 0 && m->sink) log_sink_exited(m->sink, info.si_pid, status);
 	}
 }
 

@@ -4,7 +4,7 @@
 #include <signal.h>
 
 #include "monitor/config.h"
-#include "monitor/log_driver.h"
+#include "monitor/log_sink.h"
 #include "monitor/run_state.h"
 #include "monitor/wire.h"
 #include "runtime/container.h"
@@ -67,8 +67,8 @@ struct Monitor {
 	LoopSignals signals;
 	Output output[2];
 	Input input;
-	const LogDriverType *log_type;
-	LogDriver *driver;
+	LogSink *sink;          /* NULL: closed */
+	int64_t log_loss_saved; /* CLOCK_MONOTONIC: when the state said last how much the log has lost */
 	int listen;
 	LoopFd listening;
 	Client *clients;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "base/time.h"
 #include "monitor/monitor_impl.h"
 #include "sys/pty.h"
@@ -12,9 +13,20 @@ static char chunk[WIRE_DATA_MAX]; /* touched only by containers that say somethi
 
 /* ---- output ---- */
 
+/* For those who look while it runs; not at each byte. */
+static void count_loss(Monitor *m, uint64_t n)
+{
+	if (!n) return;
+	m->state.log_dropped += n;
+	if (time_monotonic() - m->log_loss_saved < DURATION_SECOND) return;
+	m->log_loss_saved = time_monotonic();
+	(void)!monitor_save(m);
+}
+
 static void pass_on(Monitor *m, LogStream stream, const char *p, size_t n)
 {
-	if (m->log_type->write(m->driver, stream, time_now(), p, n) < 0) m->state.log_dropped += n;
+	log_sink_write(m->sink, stream, time_now(), p, n);
+	count_loss(m, log_sink_lost(m->sink));
 	if (n) clients_output(m, stream, p, n);
 }
 
@@ -43,7 +55,8 @@ static void resume_late(void *arg)
 	stdio_resume(arg);
 }
 
-/* Nothing is read until the slowest client has caught up; for GRACE_MS at most, then it loses output instead of the container time. */
+/* Nothing is read until the log has room again, and the slowest client has caught up; for him GRACE_MS at most, then he loses output instead of the
+ * container time. */
 static void pause_outputs(Monitor *m)
 {
 	for (size_t i = 0; i < ARRAY_LEN(m->output); i++) {
@@ -68,7 +81,7 @@ static void output_ready(void *arg, uint32_t events)
 {
 	Output *o = arg;
 	for (int i = 0; i < READS_A_TURN && o->fd >= 0; i++) {
-		if (clients_are_full(o->m)) {
+		if (clients_are_full(o->m) || log_sink_is_full(o->m->sink)) {
 			pause_outputs(o->m);
 			return;
 		}
@@ -144,20 +157,27 @@ static int make_pipe(int *ours, int *theirs, bool we_read, Err *e)
 	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, errno, "make a pipe") : 0;
 }
 
-int stdio_open(Monitor *m, int ret_child[static 3], Err *e)
+static int open_log(Monitor *m, Err *e)
 {
+	const MonitorLog *l = &m->config.log;
 	const LogTarget target = { .dir = m->dir,
 				   .id = m->config.id,
 				   .name = m->config.name,
-				   .options = &m->config.log.options,
-				   .attributes = &m->config.attributes };
-	m->log_type = log_driver_find(m->config.log.driver);
-	if (!m->log_type) return err_set(e, ERR_CONFIG, EINVAL, "unknown log driver \"%s\"", m->config.log.driver);
-	int r = m->log_type->open(&target, &m->driver, e);
-	if (r < 0) {
-		m->log_type = NULL;
-		return err_wrap(e, "failed to initialize logging driver");
-	}
+				   .image = str_map_get(&m->config.attributes, "image"),
+				   .options = &l->options,
+				   .fields = &l->fields,
+				   .tag = l->tag ? l->tag : "",
+				   .packer = &l->packer };
+	const LogKind *kind = log_kind_find(l->driver);
+	if (!kind) return err_set(e, ERR_CONFIG, EINVAL, "unknown log driver \"%s\"", l->driver);
+	int r = log_sink_open(&target, log_driver_find(kind), &m->loop, resume_late, m, &m->sink, e);
+	return r < 0 ? log_option_failure(e) : 0;
+}
+
+int stdio_open(Monitor *m, int ret_child[static 3], Err *e)
+{
+	int r = open_log(m, e);
+	if (r < 0) return r;
 	m->input = (Input){ .m = m, .fd = -1, .pending = BUF_INIT(INPUT_MAX + WIRE_DATA_MAX) };
 	for (int i = 0; i < 2; i++)
 		m->output[i] = (Output){ .m = m, .fd = -1, .stream = i ? LOG_STDERR : LOG_STDOUT };
@@ -186,7 +206,7 @@ int stdio_attend(Monitor *m, Err *e)
 
 void stdio_drain(Monitor *m)
 {
-	if (!m->log_type) return;
+	if (!m->sink) return;
 	loop_timer_cancel(&m->resume);
 	for (size_t i = 0; i < ARRAY_LEN(m->output); i++) {
 		Output *o = &m->output[i];
@@ -199,6 +219,6 @@ void stdio_drain(Monitor *m)
 	}
 	if (m->input.fd >= 0) close_input(&m->input);
 	m->process.pty = fd_close(m->process.pty);
-	m->log_type->close(m->driver);
-	m->log_type = NULL;
+	m->state.log_dropped += log_sink_close(m->sink);
+	m->sink = NULL;
 }
