@@ -259,8 +259,8 @@ static int launch(Monitor *m, Client *starter, Err *e)
 {
 	int child[3] = { -1, -1, -1 };
 	int r = stdio_open(m, child, e);
+	client_receive(starter); /* also when it has failed: a socket closed with something unread would swallow the reason */
 	if (r >= 0) {
-		client_receive(starter);
 		const CreateOptions o = { .id = m->config.id, .bundle = "", .root_mount = m->root, .stdio = m->config.tty ? NULL : child };
 		r = container_spawn(&m->rt, &o, &m->process, e);
 	}
