@@ -3,23 +3,24 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/time.h"
+#include "engine/box.h"
 #include "engine/mounts.h"
 #include "engine/start.h"
 #include "image/tree_remove.h"
-#include "runtime/container.h"
 #include "sys/proc.h"
 
 enum {
-	RUNTIME_ARENA = 8 << 20,
 	STATE_ARENA = 1 << 20,
 	CLEARED_MS = 20000,
 	GONE_POLL_NS = 20000000,
 	CONNECT_MS = 3000,
-	CONNECT_POLL_NS = 2000000
+	CONNECT_POLL_NS = 2000000,
+	KILLED_S = 10
 };
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
@@ -46,34 +47,12 @@ static int await_cleared(Engine *g, const Record *c, Err *e)
 	return lock < 0 ? lock : 0;
 }
 
-/* ---- the runtime's own view ---- */
-
-typedef struct Box {
-	Arena arena;
-	Log log;
-	Runtime rt;
-	Container container;
-} Box;
-
-static void box_done(Box *b)
-{
-	container_done(&b->container);
-	arena_done(&b->arena);
-}
-
-static int box_load(const Engine *g, const Record *c, Box *b, Err *e)
-{
-	*b = (Box){ .arena = ARENA_INIT(RUNTIME_ARENA), .log = { .fd = -1, .level = LOG_ERROR }, .container = { .dir = -1 } };
-	const char *root = arena_printf(&b->arena, "%s/runtime", g->run_root);
-	if (!root) return err_sys(e, ENOMEM, "container %s", c->name);
-	b->rt = (Runtime){ .root = root, .name = "skep", .cgroup_driver = CGROUP_FS, .rootless = runtime_is_rootless(), .log = &b->log };
-	return container_load(&b->rt, c->id, &b->arena, &b->container, e);
-}
+/* ---- pause ---- */
 
 int engine_is_paused(Engine *g, const Record *c)
 {
 	Err ignored = ERR_INIT;
-	AUTO(box_done) Box b;
+	AUTO_BOX b = BOX_INIT;
 	if (box_load(g, c, &b, &ignored) < 0) return 0;
 	return cgroup_is_frozen(&b.container.state.cgroup) == 1;
 }
@@ -81,7 +60,7 @@ int engine_is_paused(Engine *g, const Record *c)
 int engine_pause(Engine *g, const Record *c, bool pause, Err *e)
 {
 	RunState s;
-	AUTO(box_done) Box b = { .container = { .dir = -1 } };
+	AUTO_BOX b = BOX_INIT;
 	int r = state_of(g, c, &s, e);
 	if (r < 0) return r;
 	if (s.status == RUN_RESTARTING)
@@ -152,24 +131,6 @@ int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 	return 0;
 }
 
-int engine_kill(Engine *g, const Record *c, int signal, Err *e)
-{
-	RunState s;
-	char text[16];
-	int r = state_of(g, c, &s, e);
-	if (r < 0) return r;
-	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
-	if (signal == SIGKILL) thaw(g, c);
-	AUTO_FD int sock = connect_to(g, c, e);
-	if (sock < 0) return sock;
-	if ((r = monitor_ask(sock, WIRE_SIGNAL, signal, 0, NULL, e)) < 0) return r;
-	snprintf(text, sizeof text, "%d", signal);
-	record_event(g, c, "kill", "signal", text);
-	return 0;
-}
-
-/* ---- wait ---- */
-
 /* One connection's worth: 1 when the container has ended, 0 when the connection ended first. */
 static int hear_end(int sock, int *ret_status, Err *e)
 {
@@ -185,6 +146,37 @@ static int hear_end(int sock, int *ret_status, Err *e)
 		return 1;
 	}
 }
+
+/* It cannot but end, unless a device does not answer it. */
+static int await_killed(int sock, Err *e)
+{
+	const struct timeval patience = { .tv_sec = KILLED_S };
+	Err why = ERR_INIT;
+	int status;
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0) return err_sys(e, errno, "wait for the end");
+	if (wire_send(sock, WIRE_WAIT, 0, 0, NULL, 0, NULL, 0) < 0) return 0; /* it has ended */
+	return hear_end(sock, &status, &why) < 0
+		       ? err_set(e, ERR_INTERNAL, ETIMEDOUT, "tried to kill container, but did not receive an exit event")
+		       : 0;
+}
+
+int engine_kill(Engine *g, const Record *c, int signal, Err *e)
+{
+	RunState s;
+	char text[16];
+	int r = state_of(g, c, &s, e);
+	if (r < 0) return r;
+	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
+	if (signal == SIGKILL) thaw(g, c);
+	AUTO_FD int sock = connect_to(g, c, e);
+	if (sock < 0) return sock;
+	if ((r = monitor_ask(sock, WIRE_SIGNAL, signal, 0, NULL, e)) < 0) return r;
+	snprintf(text, sizeof text, "%d", signal);
+	record_event(g, c, "kill", "signal", text);
+	return signal == SIGKILL ? await_killed(sock, e) : 0;
+}
+
+/* ---- wait ---- */
 
 static int await_end(Engine *g, const Record *c, bool next, int *ret_status, Err *e)
 {

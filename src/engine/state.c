@@ -17,6 +17,8 @@ static int end_remains(const Engine *g, const Record *c, Err *e)
 	const Runtime rt = { .root = root, .name = "skep", .cgroup_driver = CGROUP_FS, .rootless = runtime_is_rootless(), .log = &none };
 	AUTO_CONTAINER box = { .dir = -1 };
 	Err unread = ERR_INIT;
+	const char *socket = arena_printf(&a, "%s/monitors/%s", g->run_root, c->id);
+	if (socket) (void)!unlink(socket); /* we hold the lock: no other monitor has made it */
 	int r = container_load(&rt, c->id, &a, &box, &unread);
 	return r < 0 ? container_delete_remains(&rt, c->id, e) : container_delete(&box, true, e);
 }
