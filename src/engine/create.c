@@ -22,6 +22,7 @@ static void set_defaults(Record *c)
 {
 	HostConfig *h = &c->host;
 	if (!h->log_config.type || !*h->log_config.type) h->log_config.type = "json-file";
+	str_map_sort(&h->log_config.options);
 	if (!h->network_mode || !*h->network_mode || streq(h->network_mode, "default")) h->network_mode = "none";
 	if (!h->restart_policy.name || !*h->restart_policy.name) h->restart_policy.name = "no";
 	if (!h->ipc_mode || !*h->ipc_mode) h->ipc_mode = "private";

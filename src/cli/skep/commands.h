@@ -55,6 +55,7 @@ int container_exec_run(Invocation *in, Err *e);
 int container_inspect_run(Invocation *in, Err *e);
 int inspect_run(Invocation *in, Err *e);
 int container_ls_run(Invocation *in, Err *e);
+int container_logs_run(Invocation *in, Err *e);
 int container_log_pack_run(Invocation *in, Err *e);
 int container_kill_run(Invocation *in, Err *e);
 int container_pause_run(Invocation *in, Err *e);
