@@ -9,11 +9,12 @@
 #include "engine/commit.h"
 #include "image/archive_load.h"
 #include "image/archive_save.h"
+#include "image/event.h"
 #include "image/flatten.h"
 #include "image/import.h"
 #include "oci/platform.h"
 
-enum { SINK_BUFFER = 256 << 10 };
+enum { SINK_BUFFER = 256 << 10, LOADED_ARENA = 16 << 20 };
 
 static int read_platform(const Invocation *in, Platform *p, const Platform **ret, Err *e)
 {
@@ -181,19 +182,43 @@ int save_run(Invocation *in, Err *e)
 	req.images = s.items;
 	req.n = s.n;
 	req.format = streq(format, "docker-archive") ? ARCHIVE_DOCKER : ARCHIVE_OCI;
-	if (dir) return archive_save_dir(store, &req, path, e);
-	if ((r = output_open(in, &out, e)) < 0 || (r = archive_save(store, &req, out.fd, e)) < 0) return r;
-	return output_finish(&out, e);
+	if (dir) {
+		r = archive_save_dir(store, &req, path, e);
+	} else {
+		if ((r = output_open(in, &out, e)) >= 0) r = archive_save(store, &req, out.fd, e);
+		if (r >= 0) r = output_finish(&out, e);
+	}
+	for (size_t i = 0; r >= 0 && i < s.n; i++) {
+		char id[DIGEST_TEXT_MAX];
+		digest_format(&s.images[i].id, id);
+		image_event(store, "save", id, id);
+	}
+	return r;
 }
 
 /* ---- load ---- */
+
+/* "Loaded image: debian:12", "Loaded image ID: sha256:…" */
+static void tell_loaded(void *arg, const char *line)
+{
+	AUTO_ARENA a = ARENA_INIT(LOADED_ARENA);
+	ImageStore *store = *(ImageStore **)arg;
+	const char *name = strstr(line, ": ");
+	char id[DIGEST_TEXT_MAX];
+	Err ignored = ERR_INIT;
+	Image i;
+	print_line(NULL, line);
+	if (!name || image_find(store, name + 2, &a, &i, &ignored) < 0) return;
+	digest_format(&i.id, id);
+	image_event(store, "load", id, id);
+}
 
 int load_run(Invocation *in, Err *e)
 {
 	AUTO_IMAGE_STORE *store = NULL;
 	AUTO_FD int file = -1;
 	Platform asked;
-	LoadRequest req = { .loaded = print_line };
+	LoadRequest req = { .loaded = tell_loaded, .arg = &store };
 	const char *path = option_value(in, "input");
 	bool from_stdin = !path || !*path || streq(path, "-");
 	int r = read_platform(in, &asked, &req.platform, e);
@@ -234,7 +259,9 @@ int import_run(Invocation *in, Err *e)
 	if (!url && (file = open_input(source, streq(source, "-"), e)) < 0) return file;
 	req.fd = file;
 	if ((r = skep_store(in, &store, e)) < 0 || (r = image_import(store, &req, &id, e)) < 0) return r;
-	buf_printf(&out, "%s\n", digest_format(&id, text));
+	digest_format(&id, text);
+	image_event(store, "import", text, text);
+	buf_printf(&out, "%s\n", text);
 	return print_buf(&out, e);
 }
 

@@ -3,6 +3,7 @@
 #include "cli/format.h"
 #include "cli/skep/confirm.h"
 #include "cli/skep/store.h"
+#include "image/event.h"
 
 enum { OUTPUT_MAX = 16 << 20 };
 
@@ -18,13 +19,19 @@ int image_tag_run(Invocation *in, Err *e)
 	if (ref.digest.algorithm) return err_set(e, ERR_USAGE, EINVAL, "refusing to create a tag with a digest reference");
 	reference_default_tag(&ref);
 	const char *name = reference_format(&ref, in->arena);
-	return name ? image_tag(s, &i.manifest, name, e) : err_sys(e, ENOMEM, "tag");
+	const char *familiar = name ? reference_familiar(&ref, in->arena) : NULL;
+	if (!familiar) return err_sys(e, ENOMEM, "tag");
+	if ((r = image_tag(s, &i.manifest, name, e)) < 0) return r;
+	char id[DIGEST_TEXT_MAX];
+	image_event(s, "tag", digest_format(&i.id, id), familiar);
+	return 0;
 }
 
 /* ---- rm ---- */
 
-static void put_removal(const Removal *r, Buf *out)
+static void put_removal(ImageStore *s, const Image *image, const Removal *r, Buf *out)
 {
+	image_event_removal(s, image, r);
 	for (size_t i = 0; i < r->untagged.n; i++)
 		buf_printf(out, "Untagged: %s\n", r->untagged.items[i]);
 	for (size_t i = 0; i < r->deleted.n; i++)
@@ -47,12 +54,12 @@ static int remove_one(ImageStore *s, const char *arg, bool force, Arena *a, Buf 
 		for (size_t k = 0; k < i.names.n; k++) {
 			if (!streq(i.names.items[k], name)) continue;
 			r = image_untag(s, name, force, a, &done, e);
-			if (r >= 0) put_removal(&done, out);
+			if (r >= 0) put_removal(s, &i, &done, out);
 			return r;
 		}
 	}
 	r = image_remove(s, &i, force, a, &done, e);
-	if (r >= 0) put_removal(&done, out);
+	if (r >= 0) put_removal(s, &i, &done, out);
 	return r;
 }
 
@@ -89,7 +96,7 @@ static int prune_images(ImageStore *s, bool all, Arena *a, Buf *out, int64_t *fr
 		if (!all && l.items[i].names.n) continue;
 		r = image_remove(s, &l.items[i], true, a, &done, e);
 		if (r < 0) break;
-		put_removal(&done, out);
+		put_removal(s, &l.items[i], &done, out);
 		*freed += done.freed;
 	}
 	return r < 0 ? r : 0;

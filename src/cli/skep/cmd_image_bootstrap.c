@@ -1,6 +1,7 @@
 /* cmd_image_bootstrap.c: image bootstrap: an image out of this machine's Debian packages. */
 #include "cli/skep/store.h"
 #include "image/bootstrap.h"
+#include "image/event.h"
 #include "image/snapshot.h"
 
 enum { OUTPUT_MAX = 4096, STEP_MAX = 65536 };
@@ -55,6 +56,8 @@ int image_bootstrap_run(Invocation *in, Err *e)
 	if ((r = skep_store(in, &s, e)) < 0) return r;
 	r = busybox ? bootstrap_busybox(s, &o, in->arena, &made, e) : bootstrap_debian(s, &o, in->arena, &made, e);
 	if (r < 0) return r;
-	buf_printf(&out, "%s\n", digest_format(&made.id, id));
+	digest_format(&made.id, id);
+	image_event(s, "import", id, id);
+	buf_printf(&out, "%s\n", id);
 	return print_buf(&out, e);
 }

@@ -7,6 +7,7 @@
 #include "cli/skep/endpoints.h"
 #include "cli/skep/store.h"
 #include "cli/skep/transfers.h"
+#include "image/event.h"
 #include "image/pull.h"
 #include "image/push.h"
 #include "oci/platform.h"
@@ -64,6 +65,12 @@ static void show_pull(void *arg, const PullEvent *event)
 	(void)!progress_update(&s->progress, id, status[event->step], (int64_t)event->bytes, (int64_t)event->total, NULL, time_monotonic());
 }
 
+static void tell_event(const Invocation *in, ImageStore *store, const char *action, const Reference *ref)
+{
+	const char *id = reference_familiar(ref, in->arena), *name = reference_familiar_name(ref, in->arena);
+	if (id && name) image_event(store, action, id, name);
+}
+
 /* more: what is not told by the other arguments. */
 static int pull_one(const Invocation *in, ImageStore *store, Show *show, const Reference *ref, const Endpoints *at, const PullOptions *more,
 		    Err *e)
@@ -86,6 +93,7 @@ static int pull_one(const Invocation *in, ImageStore *store, Show *show, const R
 	int r = image_pull(store, &o, in->arena, &got, e);
 	finish(show);
 	if (r < 0) return r;
+	tell_event(in, store, "pull", ref);
 	char *digest = arena_printf(in->arena, "Digest: %s", digest_format(&got.image.target, text));
 	char *status =
 		arena_printf(in->arena, "Status: %s %s", got.newer ? "Downloaded newer image for" : "Image is up to date for", familiar);
@@ -244,6 +252,7 @@ static int push_one(const Invocation *in, ImageStore *store, Show *show, const R
 	r = image_push(store, &o, in->arena, &done, e);
 	finish(show);
 	if (r < 0) return r;
+	tell_event(in, store, "push", ref);
 	char *line = arena_printf(in->arena, "digest: %s size: %ju", digest_format(&done.manifest, text), (uintmax_t)done.size);
 	if (!line) return err_sys(e, ENOMEM, "push");
 	say(show, ref->tag, line);

@@ -559,6 +559,16 @@ static const Command command_table[] = {
 			  OPTION(INT, "limit", 0, NULL, "Max number of search results"), SWITCH("no-trunc", 0, "Don't truncate output")),
 	  .run = search_run },
 	{ .name = "system", .summary = "Manage Skep" },
+	{ .name = "system events",
+	  .aliases = "events",
+	  .summary = "Get real time events from the server",
+	  .details =
+		  "--since also takes #NUMBER, the number of an event ({{.Number}} in a template): what came after that one is shown, so that a reader who "
+		  "was interrupted goes on where he was. The events of the last 24 to 32 MiB are kept.",
+	  .options = OPTIONS(LIST("filter", 'f', NULL, "Filter output based on conditions provided"), VALUE("format", 0, NULL, FORMAT_HELP),
+			     VALUE("since", 0, NULL, "Show all events created since timestamp"),
+			     VALUE("until", 0, NULL, "Stream events until this timestamp")),
+	  .run = events_run },
 	{ .name = "system info",
 	  .aliases = "info",
 	  .summary = "Display system-wide information",

@@ -53,6 +53,7 @@ int run_run(Invocation *in, Err *e);
 int container_attach_run(Invocation *in, Err *e);
 int container_exec_run(Invocation *in, Err *e);
 int container_inspect_run(Invocation *in, Err *e);
+int events_run(Invocation *in, Err *e);
 int inspect_run(Invocation *in, Err *e);
 int container_ls_run(Invocation *in, Err *e);
 int container_logs_run(Invocation *in, Err *e);
