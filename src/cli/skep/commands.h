@@ -77,6 +77,8 @@ int container_export_run(Invocation *in, Err *e);
 int container_restart_run(Invocation *in, Err *e);
 int container_rm_run(Invocation *in, Err *e);
 int container_start_run(Invocation *in, Err *e);
+int container_stats_run(Invocation *in, Err *e);
 int container_stop_run(Invocation *in, Err *e);
+int container_top_run(Invocation *in, Err *e);
 int container_unpause_run(Invocation *in, Err *e);
 int container_wait_run(Invocation *in, Err *e);
