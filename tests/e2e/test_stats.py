@@ -54,7 +54,7 @@ def test_who_works_and_who_sleeps(engine):
 
 
 def test_memory_is_counted(engine):
-    engine.run("--name", "m1", "-m", "256m", "busybox", "sh", "-c", "x=$(head -c 50000000 /dev/zero | tr '\\0' x); sleep 1000")
+    engine.run("--name", "m1", "-m", "256m", "busybox", "sh", "-c", "x=$(head -c 50000000 /dev/zero | tr '\\0' x); sleep 1000; echo $x")
 
     def used():
         usage, percent = engine.ok("stats", "--no-stream", "--format", "{{.MemUsage}} {{.MemPerc}}", "m1").rsplit(" ", 1)
