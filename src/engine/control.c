@@ -14,14 +14,7 @@
 #include "image/tree_remove.h"
 #include "sys/proc.h"
 
-enum {
-	STATE_ARENA = 1 << 20,
-	CLEARED_MS = 20000,
-	GONE_POLL_NS = 20000000,
-	CONNECT_MS = 3000,
-	CONNECT_POLL_NS = 2000000,
-	KILLED_S = 10
-};
+enum { STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 3000, CONNECT_POLL_NS = 2000000, KILLED_S = 10 };
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
 {
