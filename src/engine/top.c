@@ -265,8 +265,7 @@ static _Noreturn void become_ps(const char *const *argv, int out, int err)
 static int run_ps(const StrList *options, const char *more, Buf *out, Buf *err, int *ret_status, Err *e)
 {
 	AUTO_FD int out_fd = memfd_create("skep-ps", MFD_CLOEXEC), err_fd = memfd_create("skep-ps", MFD_CLOEXEC);
-	const char **argv = calloc(options->n + 3, sizeof *argv);
-	AUTO_FREE void *owned = argv;
+	AUTO_FREE const char **argv = calloc(options->n + 3, sizeof *argv);
 	size_t n = 0;
 	if (out_fd < 0 || err_fd < 0) return err_sys(e, errno, "ps");
 	if (!argv) return err_sys(e, ENOMEM, "ps");
