@@ -52,8 +52,9 @@ static int parse_address(const char *text, SyslogTarget *t, Err *e)
 		t->type = schemes[i].type;
 		t->local = schemes[i].local;
 		if (!t->local) return parse_host((Str){ rest, strcspn(rest, "/") }, t, e);
-		if (strlen(rest) >= sizeof t->host) return err_set(e, ERR_CONFIG, EINVAL, "the address is too long");
-		snprintf(t->host, sizeof t->host, "%s", rest);
+		size_t n = strlen(rest);
+		if (n >= sizeof t->host) return err_set(e, ERR_CONFIG, EINVAL, "the address is too long");
+		memcpy(t->host, rest, n + 1);
 		return stat(rest, &st) < 0 ? err_sys(e, errno, "stat %s", rest) : 0;
 	}
 	return err_set(e, ERR_CONFIG, EINVAL, "unsupported scheme: '%.*s'", (int)strcspn(text, ":"), text);
