@@ -79,7 +79,7 @@ def test_a_live_table(engine):
         engine.run("--name", "second", "busybox", "sleep", "1000")
         t.expect("second!")
         t.expect("\x1b[H")
-        t.process.send_signal(signal.SIGINT)
+        t.process.send_signal(signal.SIGTERM)
         t.process.wait(30)
 
 
