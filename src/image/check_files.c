@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "image/check_impl.h"
+#include "image/tree_remove.h"
 
 enum { STALE_SECONDS = 7 * 24 * 3600, PATH_ROOM = STORE_PATH_MAX + 260 };
 
@@ -103,19 +104,23 @@ static int check_form(Check *c, const char *dir, const char *name, Err *e)
 	return r ? r : stray(c, &d, path, e);
 }
 
-/* Files that are resumed by name keep a week; those of ingest_new nobody ever opens again. */
+/* What is resumed by name keeps a week; files of ingest_new, and trees that were to be removed, nobody ever opens again. */
 static int check_ingest(Check *c, const char *dir, const char *name, Err *e)
 {
 	char path[PATH_ROOM];
 	struct stat st;
 	AUTO_FD int fd = openat(c->store->ingest, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0) return 0; /* in the works, or gone */
-	if (!starts_with(name, "new-") && st.st_mtime > time(NULL) - STALE_SECONDS) return 0;
+	bool dropped = starts_with(name, "new-") || starts_with(name, INGEST_REMOVED);
+	if (!dropped && st.st_mtime > time(NULL) - STALE_SECONDS) return 0;
 	snprintf(path, sizeof path, "%s/%s", dir, name);
 	Err why = ERR_INIT;
 	Repair repair = REPAIR_NONE;
-	if (c->req->repair) repair = unlinkat(c->store->ingest, name, 0) == 0 ? REPAIR_DONE : REPAIR_FAILED;
-	if (repair == REPAIR_FAILED) err_sys(&why, errno, "remove");
+	if (c->req->repair) {
+		int r = S_ISDIR(st.st_mode) ? tree_remove(c->store->ingest, name) : unlinkat(c->store->ingest, name, 0) < 0 ? -errno : 0;
+		repair = r < 0 ? REPAIR_FAILED : REPAIR_DONE;
+		if (r < 0) err_sys(&why, -r, "remove");
+	}
 	check_report(c, FINDING_INGEST_STALE, NULL, path, repair, "nobody works on it", &why);
 	return 0;
 }

@@ -209,9 +209,17 @@ void ingest_drop(const ImageStore *s, Ingest *i)
 	i->fd = fd_close(i->fd);
 }
 
-int ingest_sweep(const ImageStore *s, Err *e)
+/* Nobody is removing it: its lock is to be had. */
+static bool is_left(const ImageStore *s, const char *name)
+{
+	AUTO_FD int fd = openat(s->ingest, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+int ingest_sweep_files(const ImageStore *s, bool *ret_trees, Err *e)
 {
 	int n = 0;
+	*ret_trees = false;
 	int dir = openat(s->root, "ingest", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = dir < 0 ? NULL : fdopendir(dir);
 	if (!d) {
@@ -219,10 +227,19 @@ int ingest_sweep(const ImageStore *s, Err *e)
 		return err_sys(e, errno, "read %s/ingest", s->path);
 	}
 	for (const struct dirent *i; (i = readdir(d));) {
+		if (starts_with(i->d_name, INGEST_REMOVED)) *ret_trees |= is_left(s, i->d_name);
 		if (!starts_with(i->d_name, "new-")) continue;
 		AUTO_FD int fd = openat(s->ingest, i->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(s->ingest, i->d_name, 0) == 0) n++;
 	}
 	closedir(d);
 	return n;
+}
+
+int ingest_sweep(ImageStore *s, Err *e)
+{
+	bool trees = false;
+	int r = ingest_sweep_files(s, &trees, e);
+	if (trees) sweep_trees(s);
+	return r;
 }

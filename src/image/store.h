@@ -70,8 +70,9 @@ int ingest_new(const ImageStore *s, Ingest *ret, Err *e) MUST_USE;
 /* ingest_keep: lets go of it, for somebody to go on with. ingest_drop: removes it. Both do nothing with one that was put in place. */
 void ingest_keep(Ingest *i);
 void ingest_drop(const ImageStore *s, Ingest *i);
-/* ingest_sweep: removes what killed processes have left under names of ingest_new: nobody goes on with it. Returns how many. */
-int ingest_sweep(const ImageStore *s, Err *e) MUST_USE;
+/* ingest_sweep: removes what killed processes have left: files under names of ingest_new, with which nobody goes on (returns how many), and, in the
+ * background, trees that they were about to remove. */
+int ingest_sweep(ImageStore *s, Err *e) MUST_USE;
 
 /* ---- leases ---- */
 

@@ -20,6 +20,13 @@ int store_tar_named(const ImageStore *s, const Digest *diff_id, Err *e) MUST_USE
 /* store_lock: LOCK_SH while files are put in place, LOCK_EX while they are taken away. Returns the descriptor that holds it. */
 int store_lock(const ImageStore *s, int how, Err *e) MUST_USE;
 
+#define INGEST_REMOVED "removed-" /* a tree in ingest/ that is to go; whoever removes it has the directory locked */
+
+/* ingest_sweep_files: ingest_sweep; and whether there are trees to be removed that nobody is at (left as they are). */
+int ingest_sweep_files(const ImageStore *s, bool *ret_trees, Err *e) MUST_USE;
+/* sweep_trees: leaves a process behind that removes them. */
+void sweep_trees(ImageStore *s);
+
 /* store_reserve_take: sets room on the disk aside, if there is any. store_reserve_give: gives it up: true when there was some. */
 void store_reserve_take(const ImageStore *s);
 bool store_reserve_give(const ImageStore *s);

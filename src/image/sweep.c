@@ -1,7 +1,8 @@
 /* sweep.c: taking away what is doomed.
  *
  * A file of a gigabyte takes the kernel half a second to free. Nobody waits for that: the names go at once, and a process that holds the files open is
- * left behind to let go of them. A directory tree moves to ingest/ and is removed by the same process; if that is killed, the next sweep goes on.
+ * left behind to let go of them. A directory tree moves to ingest/ and is removed by the same process; if that is killed, the next one who puts something into
+ * the store, or takes something away, leaves another process behind for it.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,8 +15,6 @@
 #include "image/tree_remove.h"
 
 enum { SWEEP_MAX = 4096, SWEEP_ARENA = 16 << 20, HELD_MAX = 128, LARGE = 4 << 20 };
-
-#define REMOVED "removed-" /* of a tree in ingest/ that is to go */
 
 typedef struct Sweep {
 	ImageStore *s;
@@ -65,7 +64,7 @@ static int move_tree(Sweep *w, const char *path)
 {
 	char name[STORE_PATH_MAX];
 	for (unsigned i = 0;; i++) {
-		snprintf(name, sizeof name, REMOVED "%s-%u", strrchr(path, '/') + 1, i);
+		snprintf(name, sizeof name, INGEST_REMOVED "%s-%u", strrchr(path, '/') + 1, i);
 		w->trees = true;
 		if (renameat2(w->s->root, path, w->s->ingest, name, RENAME_NOREPLACE) == 0) return 0;
 		if (errno != EEXIST) return errno == ENOENT ? 0 : -errno;
@@ -111,8 +110,12 @@ static void remove_trees(const ImageStore *s)
 	struct dirent *entry;
 	int fd = openat(s->ingest, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	while (d && (entry = readdir(d)))
-		if (starts_with(entry->d_name, REMOVED)) (void)!tree_remove(s->ingest, entry->d_name);
+	while (d && (entry = readdir(d))) {
+		if (!starts_with(entry->d_name, INGEST_REMOVED)) continue;
+		AUTO_FD int lock = openat(s->ingest, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		/* two at one tree would trip over each other */
+		if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) (void)!tree_remove(s->ingest, entry->d_name);
+	}
 }
 
 static void let_go(Sweep *w)
@@ -163,6 +166,12 @@ static void leave_behind(Sweep *w)
 	let_go(w);
 }
 
+void sweep_trees(ImageStore *s)
+{
+	Sweep w = { .s = s, .trees = true };
+	leave_behind(&w);
+}
+
 static int read_doomed(ImageStore *s, Arena *a, const char ***ret, size_t *ret_n, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
@@ -188,7 +197,9 @@ int store_sweep(ImageStore *s, Err *e)
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		r = sweep_one(&w, paths[i], e);
 	lock = fd_close(lock);
+	bool trees = false;
+	if (r >= 0) r = ingest_sweep_files(s, &trees, e);
+	w.trees |= trees;
 	leave_behind(&w);
-	if (r >= 0) r = ingest_sweep(s, e);
 	return r < 0 ? r : 0;
 }

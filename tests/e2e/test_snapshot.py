@@ -1,4 +1,5 @@
 """Images mounted: one merged index, a stack of layers, loop devices and an unpacked tree all show the same files; and the commands around them."""
+import fcntl
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import tempfile
 import pytest
 
 from container import HERE, RUNTIME
+from transferring import eventually
 from test_erofs import Layer, assert_same, debian, make_everything, of_files, parse, pax, random_layer, shell
 
 BUILD = os.path.dirname(os.path.abspath(RUNTIME))
@@ -342,6 +344,45 @@ def test_forms_go_with_their_last_image(store, tmp_path):
     assert [len(form) for form in forms()] == [1, 1] and store.view("again", "kind=tree")[0] == "tree"
     store.skep("rmi", "again")
     assert forms() == [[], []] and not os.listdir(os.path.join(store.root, "layers"))
+
+
+def left_tree(store, name):
+    """What a remover leaves that was killed in the middle."""
+    deep = os.path.join(store.root, "ingest", name, "root", *["d"] * 30)
+    os.makedirs(deep)
+    for n in range(50):
+        with open(os.path.join(deep, f"f{n}"), "w", encoding="utf-8") as f:
+            f.write("x")
+    return os.path.join(store.root, "ingest", name)
+
+
+@pytest.mark.parametrize("command", [["import", "-", "y"], ["rmi", "x"], ["image", "mount", "x", "MNT"], ["save", "-o", "OUT", "x"]])
+def test_the_next_command_removes_what_a_killed_one_was_removing(store, tmp_path, command):
+    store.add("x", *made_of_whiteouts(tmp_path))
+    left, held = left_tree(store, "removed-abc-0"), left_tree(store, "removed-abc-1")
+    (tmp_path / "mnt").mkdir()
+    words = [{"MNT": str(tmp_path / "mnt"), "OUT": str(tmp_path / "out")}.get(word, word) for word in command]
+    lock = os.open(held, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # another remover is at this one
+    with open(tmp_path / "1.tar", "rb") as tar:
+        subprocess.run([SKEP, "--root", store.root, "--run-root", store.run_root, *words], stdin=tar, stdout=subprocess.DEVNULL, check=True)
+    eventually(lambda: not os.path.exists(left))
+    assert os.path.exists(os.path.join(held, "root"))
+    os.close(lock)
+    store.skep("image", "check", "--repair")  # by itself, or by who is left behind when it begins
+    eventually(lambda: not os.path.exists(held))
+    if "mount" in command:
+        store.skep("image", "unmount", "-a")
+
+
+def test_check_tells_of_trees_that_nobody_makes_or_removes(store, tmp_path):
+    store.add("x", *made_of_whiteouts(tmp_path))
+    fresh, old = left_tree(store, "0" * 64 + ".tree"), left_tree(store, "1" * 64 + ".tree")
+    os.utime(old, (0, 0))
+    check = subprocess.run([SKEP, "--root", store.root, "--run-root", store.run_root, "image", "check"], capture_output=True, text=True, check=False)
+    assert check.returncode == 1 and os.path.basename(old) in check.stdout and os.path.basename(fresh) not in check.stdout and os.path.exists(old)
+    store.skep("image", "check", "--repair")
+    assert not os.path.exists(old) and os.path.exists(fresh), "the next one who makes that tree begins with it"
 
 
 def test_what_is_not_there(store, tmp_path):
