@@ -1,6 +1,7 @@
 """A registry for tests: it does what OCI distribution says, until a test tells it to be slow, wrong or hostile."""
 import base64
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -78,7 +79,7 @@ class Registry:
         """tls: the arguments of load_cert_chain, or one file with all of it; client_ca: who has no certificate of it is turned away."""
         self.blobs, self.manifests, self.uploads = {}, {}, {}
         self.requests, self.faults, self.certificates = [], {}, []
-        self.users, self.realm, self.tokens = {}, None, set()
+        self.users, self.realm, self.tokens, self.sessions = {}, None, set(), itertools.count()
         self.page, self.has_referrers, self.redirect_blobs, self.ranges, self.filters = 1000, True, None, True, True
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.handle_error = lambda *args: None  # clients that hang up are what the tests are about
@@ -236,7 +237,7 @@ class Registry:
             mount = h.query.get("mount", [None])[0]
             if mount in self.blobs and h.query.get("from") == ["has/it"]:
                 return h.answer(201, Location=f"/v2/{repository}/blobs/{mount}")
-            ident = f"u{len(self.uploads)}"
+            ident = f"u{next(self.sessions)}"  # uploads run side by side
             self.uploads[ident] = bytearray()
             return h.answer(202, Location=f"{where}{ident}?_state=0", Range="0-0")
         if ident not in self.uploads:
