@@ -19,18 +19,18 @@ static const char environment_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr
 /* ---- processes ---- */
 
 /* A program from PATH with standard output into a pipe; with its messages dropped when quiet. */
-static pid_t start(char *const *args, char *const *env, bool quiet, int *ret_out, Err *e)
+static pid_t start(const char *program, char *const *args, char *const *env, bool quiet, int *ret_out, Err *e)
 {
 	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0) return err_sys(e, errno, "%s", args[0]);
+	if (pipe2(ends, O_CLOEXEC) < 0) return err_sys(e, errno, "%s", program);
 	AUTO_FD int out = ends[0], into = ends[1];
 	AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0) return err_sys(e, errno, "open /dev/null");
 	pid_t pid = fork();
-	if (pid < 0) return err_sys(e, errno, "%s: fork", args[0]);
+	if (pid < 0) return err_sys(e, errno, "%s: fork", program);
 	if (!pid) {
 		fd_limit_restore();
-		if (dup2(null, 0) == 0 && dup2(into, 1) == 1 && (!quiet || dup2(null, 2) == 2)) execvpe(args[0], args, env);
+		if (dup2(null, 0) == 0 && dup2(into, 1) == 1 && (!quiet || dup2(null, 2) == 2)) execvpe(program, args, env);
 		_exit(errno == ENOENT ? 127 : 126);
 	}
 	*ret_out = take_fd(out);
@@ -94,7 +94,7 @@ static int find_sources(Sources *s, const char *suite, Arena *a, Err *e)
 				      NULL };
 	AUTO_BUF text = BUF_INIT(TARGETS_MAX);
 	AUTO_FD int out = -1;
-	pid_t pid = start(args, environ, true, &out, e);
+	pid_t pid = start("apt-get", args, environ, true, &out, e);
 	if (pid < 0) return (int)pid;
 	int r = fd_read_all(out, &text);
 	out = fd_close(out);
@@ -217,7 +217,7 @@ int bootstrap_debian(ImageStore *s, const BootstrapOptions *o, Arena *a, Image *
 	if ((r = make_args(&b, o, a, e)) < 0 || (r = make_environment(&b, epoch, a, e)) < 0) return r;
 	time_format(epoch * 1000000000, TIME_SECONDS, created);
 	AUTO_FD int out = -1;
-	pid_t pid = start(b.args, b.env, false, &out, e);
+	pid_t pid = start("mmdebstrap", b.args, b.env, false, &out, e);
 	if (pid < 0) return (int)pid;
 	const TarImage t = { .input = out,
 			     .name = o->name,
