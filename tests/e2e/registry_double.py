@@ -20,6 +20,7 @@ def digest_of(data, algorithm="sha256"):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = DEADLINE
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait 40 ms for the client's delayed acknowledgement
 
     def log_message(self, *args):
         pass
@@ -96,7 +97,7 @@ class Registry:
             self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
             scheme = "https"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
         self.thread.start()
 
     def close(self):
