@@ -137,11 +137,6 @@ class Image:
                 **{f"blobs/sha256/{digest_of(data)[7:]}": data for data in (text, self.config, *self.blobs)}, **more}
 
 
-def serve_all(double, images):
-    for tag, image in images.items():
-        image.serve(double, tag)
-
-
 # ---- the victim ----
 
 

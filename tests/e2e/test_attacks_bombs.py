@@ -59,8 +59,8 @@ def test_a_ratio_beyond_all_files_from_a_registry(skep, double):
 
 def test_a_thousand_to_one(skep):
     """What gzip can do at most, real layers have, too: taken, in little memory; a disk that is full is told."""
-    with_file = gzip.compress(header("f", size=100 * MIB) + bytes(100 * MIB) + bytes(1024), 9)
-    assert len(with_file) * 900 < 100 * MIB
+    with_file = gzip.compress(header("f", size=70 * MIB) + bytes(70 * MIB) + bytes(1024), 9)
+    assert len(with_file) * 900 < 70 * MIB
     skep.takes("import", "-", "x", stdin=with_file)
     assert skep.faults() == []
 
@@ -75,7 +75,7 @@ def small_disk(skep):
 
 def test_a_bomb_on_a_small_disk(small_disk):
     skep = small_disk
-    done = skep.measured("import", "-", "x", stdin=gzip.compress(header("f", size=100 * MIB) + bytes(100 * MIB), 9))
+    done = skep.measured("import", "-", "x", stdin=gzip.compress(header("f", size=40 * MIB) + bytes(40 * MIB), 9))
     assert done.status == 1 and done.err.count(b"\n") == 1 and b"write the tar of the layer at byte" in done.err and b"no space left on device" in done.err
     assert skep.ingest() == [] and skep.query("SELECT * FROM layers") == []
     skep.takes("import", "-", "x", stdin=DATA)
@@ -92,14 +92,14 @@ def many_files(n):
 
 
 def test_many_members(skep):
-    """300,000 files: some hundred bytes of memory each."""
-    skep.takes("import", "-", "x", stdin=gzip.compress(many_files(300000), 1))
-    assert skep.query("SELECT entries FROM layers") == [(300001,)]
+    """200,000 files: some hundred bytes of memory each."""
+    skep.takes("import", "-", "x", stdin=gzip.compress(many_files(200000), 1))
+    assert skep.query("SELECT entries FROM layers") == [(200001,)]
 
 
 def test_a_member_again_and_again(skep):
-    """One name 300,000 times: what is replaced counts as well, and costs no more than another file would."""
-    skep.takes("import", "-", "x", stdin=gzip.compress(member("f") * 300000, 1))
+    """One name 200,000 times: what is replaced counts as well, and costs no more than another file would."""
+    skep.takes("import", "-", "x", stdin=gzip.compress(member("f") * 200000, 1))
     assert sorted(skep.view("x", "erofs")) == ["", "f"]
 
 
@@ -134,7 +134,7 @@ def test_attributes_without_end(skep):
 
 def test_zeros_behind_the_end(skep):
     """CVE-2017-14992: what stands behind the archive costs no memory."""
-    skep.takes("import", "-", "x", stdin=gzip.compress(DATA + bytes(150 * MIB), 1), memory=64 * MIB)
+    skep.takes("import", "-", "x", stdin=gzip.compress(DATA + bytes(100 * MIB), 1), memory=64 * MIB)
 
 
 # ---- 12: more in a compressed form than its tar ----
@@ -171,8 +171,8 @@ NOTES = {"io.github.containers.zstd-chunked.manifest-checksum": digest_of(b"evil
          "containerd.io/snapshot/stargz/toc.digest": digest_of(b"evil")}
 
 
-@pytest.mark.parametrize("announced", ["+gzip", "+zstd", ""])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form, announced", [*((form, "+gzip") for form in FORMS), ("gzip members", "+zstd"), ("zstd frames of nothing", ""),
+                                             ("none", "+zstd"), ("none", "")])
 def test_forms_that_are_the_tar(skep, double, form, announced):
     """Whatever they are announced as: the bytes tell what they are, the diffID what must come out."""
     image = Image(DATA, blobs=[FORMS[form]()], media_type=LAYER + announced)
@@ -180,8 +180,7 @@ def test_forms_that_are_the_tar(skep, double, form, announced):
     image.serve(double)
     skep.takes("pull", "-q", *TUNED, double.name)
     assert skep.faults() == [] and skep.ingest() == []
-    if not announced:
-        assert sorted(skep.view(double.name, "erofs")) == ["", "f", "g"]
+    assert sorted(skep.view(double.name, "erofs")) == ["", "f", "g"]
 
 
 BROKEN = {

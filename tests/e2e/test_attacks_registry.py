@@ -12,7 +12,7 @@ pytestmark = built
 
 PATIENCE = 15  # seconds that a refusal may take on a busy machine
 TUNED = [x for pair in ("attempts=2", "backoff-ms=1", "stall-ms=5000", "connect-ms=2000") for x in ("--tuning", pair)]
-IMPATIENT = [*TUNED, "--tuning", "stall-ms=300"]
+IMPATIENT = [x for pair in ("attempts=1", "backoff-ms=1", "stall-ms=300", "connect-ms=2000") for x in ("--tuning", pair)]
 DATA = tar(member("f", bytes(range(256)) * 40))
 IMAGE = Image(DATA)
 BLOB = IMAGE.blobs[0]
@@ -170,7 +170,7 @@ def test_an_answer_of_a_registry(skep, double, of, what):
     IMAGE.serve(double)
     double.on(f"GET .*/{of}/{'1' if of == 'manifests' else digest_of(BLOB)}", *[fault] * 100)
     begun = time.monotonic()
-    line = skep.refuses("pull", "-q", *IMPATIENT, double.name, parts=True)
+    line = skep.refuses("pull", "-q", *(IMPATIENT if words == "stalled" else TUNED), double.name, parts=True)
     assert line.startswith(f"pull {double.name}: " + ("" if of == "manifests" else f"layer {digest_of(BLOB)[:19]}: ")) and words in line, line
     assert time.monotonic() - begun < PATIENCE
     double.faults.clear()
@@ -181,8 +181,9 @@ def test_an_answer_of_a_registry(skep, double, of, what):
 @pytest.mark.parametrize("what", ANSWERS)
 def test_an_answer_to_an_import(skep, double, what):
     """The same of any web server that an import is asked to read."""
-    double.on("GET /fs.tar", *[ANSWERS[what][0]] * 100)
-    line = skep.refuses("import", *IMPATIENT, f"{double.url}/fs.tar", "x")
+    fault, words = ANSWERS[what]
+    double.on("GET /fs.tar", *[fault] * 100)
+    line = skep.refuses("import", *(IMPATIENT if words == "stalled" else TUNED), f"{double.url}/fs.tar", "x")
     assert line.startswith("import: "), line
 
 
