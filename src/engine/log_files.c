@@ -90,20 +90,44 @@ static int add(LogFiles *f, const LogPart *p, bool in_front)
 	return 1;
 }
 
-/* All that came before the first one. */
-static int open_older(LogFiles *f)
+/* The file before the first one, which was at place *at or below: 1, its place in *at; 0: there is none. What is found may be a newer one, which has been
+ * moved to here while ours was moved on: ours tells, by where it is afterwards. */
+static int grow_back(LogFiles *f, int64_t *at)
 {
-	int r = 1;
-	for (int64_t i = 0; r >= 0 && i <= f->max_file; i++) {
+	const LogPart *first = &f->parts[0];
+	int64_t place = place_of(f, first, *at);
+	for (int64_t i = place + 1; place >= 0 && i <= f->max_file; i++) {
 		LogPart p;
-		r = open_place(f, i, &p);
-		if (r <= 0) continue;
-		if (f->n && same(&p, &f->parts[0])) /* it was moved to here meanwhile */
-			part_close(&p);
-		else if ((r = add(f, &p, true)) < 0)
-			part_close(&p);
+		int r = open_place(f, i, &p);
+		if (r < 0) return r;
+		if (!r) continue;
+		place = place_of(f, first, place);
+		if (place >= 0 && place < i) {
+			*at = i;
+			if ((r = add(f, &p, true)) < 0) part_close(&p);
+			return r;
+		}
+		part_close(&p);
+		i = place;
 	}
-	return r < 0 ? r : 0;
+	return place < 0 && place != -ENOENT ? (int)place : 0; /* when ours is not kept any more, none before it is */
+}
+
+/* All that there are, whichever is found first. */
+static int open_all(LogFiles *f)
+{
+	int64_t at = 0;
+	int r = 0;
+	for (; !f->n && at <= f->max_file; at++) {
+		LogPart p;
+		if ((r = open_place(f, at, &p)) < 0) return r;
+		if (r && (r = add(f, &p, true)) < 0) part_close(&p);
+		if (r < 0) return r;
+	}
+	if (!f->n) return 0;
+	for (at--, r = 1; r > 0;)
+		r = grow_back(f, &at);
+	return r;
 }
 
 /* The first file below place i that there is: 1, its place in *at; 0: none. */
@@ -127,18 +151,32 @@ static bool is_empty(const LogFiles *f, int64_t from, int64_t to)
 	return true;
 }
 
+/* The last one is not kept any more: all that there are came after it. */
+static int take_all(LogFiles *f)
+{
+	LogFiles all;
+	int r = log_files_open(&all, f->dir, f->name, f->max_file);
+	bool any = all.n > 0;
+	while (r >= 0 && all.n) {
+		if ((r = add(f, &all.parts[0], false)) < 0) break;
+		all.parts[0] = (LogPart){ .fd = -1 }; /* is ours now */
+		log_files_drop(&all);
+	}
+	log_files_done(&all);
+	return r < 0 ? r : any;
+}
+
 /* 1: added; 0: there is none; -EAGAIN: the files were moved meanwhile. */
 static int try_grow(LogFiles *f)
 {
 	LogPart *last = &f->parts[f->n - 1], next;
-	int64_t below, i = place_of(f, last, 0), moved;
+	int64_t below, i = place_of(f, last, 0);
 	if (i == 0) return 0;
-	if (i < 0 && i != -ENOENT) return (int)i;
-	int r = open_below(f, i < 0 ? f->max_file + 1 : i, &below, &next);
+	if (i < 0) return i == -ENOENT ? take_all(f) : (int)i;
+	int r = open_below(f, i, &below, &next);
 	if (r <= 0) return r;
-	if (i < 0) return add(f, &next, false); /* ours is gone: the oldest follows */
-	moved = place_of(f, last, i);
-	r = moved != i || !is_empty(f, below + 1, i) ? -EAGAIN : add(f, &next, false);
+	/* in this order: as long as ours is where it was, what follows it is below */
+	r = !is_empty(f, below + 1, i) || place_of(f, last, i) != i ? -EAGAIN : add(f, &next, false);
 	if (r < 0) part_close(&next);
 	return r;
 }
@@ -155,7 +193,7 @@ int log_files_grow(LogFiles *f)
 {
 	int r = -EAGAIN;
 	if (!f->n) {
-		r = open_older(f);
+		r = open_all(f);
 		return r < 0 ? r : f->n > 0;
 	}
 	if (is_current(f, &f->parts[f->n - 1])) return 0;
@@ -168,7 +206,7 @@ int log_files_open(LogFiles *f, int dir, const char *name, int64_t max_file)
 {
 	*f = (LogFiles){ .dir = dir, .max_file = max_file };
 	snprintf(f->name, sizeof f->name, "%s", name);
-	return open_older(f);
+	return open_all(f);
 }
 
 void log_files_drop(LogFiles *f)

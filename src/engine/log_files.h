@@ -2,8 +2,8 @@
  *
  * A file is known by its inode and the time of its last change, which the compressed form of it names in its comment; names only say where it is at the
  * moment. Files are renamed from the highest number down, and a file once opened stays readable, so that without any lock
- *  - the file before ours is the first other one found at our place or above it, looking upwards;
- *  - the file after ours is the first one below our place, when afterwards we are still there and the gap between, if any, is still one.
+ *  - the file before ours is the first one found above our place, looking upwards, when we are still below it afterwards;
+ *  - the file after ours is the first one below our place, when afterwards the gap between, if any, is still one, and then we are still there.
  */
 #pragma once
 

@@ -1,10 +1,12 @@
 /* test_logs.c: logs as they are written and read back: lines, frames, JSON, files that are rotated, compressed and torn while they are read. */
 #include "check.h"
 
+#include <dirent.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/log_json.h"
@@ -31,15 +33,12 @@ static void place_make(Place *p)
 
 static void place_remove(Place *p)
 {
-	fd_close(p->dir);
-	pid_t pid = fork();
-	if (!pid) {
-		execlp("rm", "rm", "-rf", p->path, (char *)NULL);
-		_exit(127);
-	}
-	assert_true(pid > 0);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(access(p->path, F_OK), -1);
+	DIR *d = fdopendir(p->dir);
+	assert_non_null(d);
+	for (const struct dirent *entry; (entry = readdir(d));)
+		if (entry->d_name[0] != '.') assert_int_equal(unlinkat(p->dir, entry->d_name, 0), 0);
+	closedir(d);
+	assert_int_equal(rmdir(p->path), 0);
 }
 
 static LogDriver *open_log(const Place *p, const LogDriverType *t, StrMap options, StrMap fields)
@@ -458,6 +457,156 @@ static void other_drivers_keep_nothing(void **state)
 	assert_string_equal(e.msg, "configured logging driver does not support reading");
 }
 
+/* ---- races ---- */
+
+/* The writer is a thread that goes on by steps, from one change of a name to the next, when the reader is about to open a file: at a certain call by so many
+ * steps, then at each so-and-so-manieth by one. */
+static struct {
+	const LogDriverType *type;
+	LogDriver *log;
+	const Place *place;
+	sem_t writer, reader; /* whose turn it is */
+	int written;          /* lines */
+	int at, every, lead;  /* of the reader's calls; of the writer, at the first of them */
+	int calls, left;      /* of the reader so far; steps that are left */
+	bool packs, ending, on;
+} race;
+static __thread bool is_writer;
+
+int __real_openat(int dir, const char *path, int flags, ...);
+int __real_openat64(int dir, const char *path, int flags, ...);
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __real_unlinkat(int dir, const char *path, int flags);
+int __wrap_openat(int dir, const char *path, int flags, ...);
+int __wrap_openat64(int dir, const char *path, int flags, ...);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_unlinkat(int dir, const char *path, int flags);
+
+static void wait_for(sem_t *s)
+{
+	while (sem_wait(s) < 0)
+		;
+}
+
+/* Of the writer: a name is about to change. */
+static void yield_turn(void)
+{
+	if (!is_writer || race.ending) return;
+	sem_post(&race.reader);
+	wait_for(&race.writer);
+}
+
+/* Of the reader. */
+static void give_turn(void)
+{
+	if (is_writer || !race.on || race.calls++ < race.at || (race.calls - 1 - race.at) % race.every) return;
+	for (int i = race.calls - 1 > race.at ? race.lead - 1 : 0; i < race.lead && race.left > 0; i++, race.left--) {
+		sem_post(&race.writer);
+		wait_for(&race.reader);
+	}
+}
+
+int __wrap_openat(int dir, const char *path, int flags, ...)
+{
+	give_turn();
+	return __real_openat(dir, path, flags, 0640);
+}
+
+int __wrap_openat64(int dir, const char *path, int flags, ...)
+{
+	give_turn();
+	return __real_openat64(dir, path, flags, 0640);
+}
+
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	yield_turn();
+	return __real_renameat(from_dir, from, to_dir, to);
+}
+
+int __wrap_unlinkat(int dir, const char *path, int flags)
+{
+	yield_turn();
+	return __real_unlinkat(dir, path, flags);
+}
+
+static ino_t current_file(void)
+{
+	struct stat st;
+	const char *name = race.type == &log_local ? "container.log" : "0123456789abcdef-json.log";
+	return fstatat(race.place->dir, name, &st, 0) < 0 ? 0 : st.st_ino;
+}
+
+static void rotate_now(void)
+{
+	char older[64];
+	snprintf(older, sizeof older, "%s.1", race.type == &log_local ? "container.log" : "0123456789abcdef-json.log");
+	for (ino_t before = current_file(); current_file() == before;)
+		put_number(race.type, race.log, race.written++);
+	if (!race.packs) return;
+	pack(race.place, older);
+	assert_int_equal(unlinkat(race.place->dir, older, 0), 0);
+}
+
+static void *write_on(void *arg)
+{
+	is_writer = true;
+	wait_for(&race.writer);
+	while (!race.ending)
+		rotate_now();
+	sem_post(&race.reader);
+	return NULL;
+}
+
+static StrPair many_items[] = { { "compress", "false" }, { "max-file", "9" }, { "max-size", "300" } };
+static const StrMap many = { many_items, 3 };
+enum { MANY_STEPS = 60 }; /* three or four rotations: nothing is rotated away */
+
+/* While it opens the files, or while it looks for the next one. True: the call that was meant did come. */
+static bool race_once(const LogDriverType *t, bool opening, bool packs, int at, int every, int lead)
+{
+	Place p;
+	pthread_t thread;
+	place_make(&p);
+	race = (__typeof__(race)){ .type = t, .log = open_log(&p, t, many, (StrMap){ 0 }), .place = &p, .packs = packs };
+	race.left = MANY_STEPS;
+	race.at = at;
+	race.every = every;
+	race.lead = lead;
+	for (int i = 0; i < 3; i++)
+		rotate_now();
+	LogReader *r = opening ? NULL : open_reader(&p, t, many, -1);
+	int seen = opening ? 0 : expect_numbers(r, 0);
+	if (!opening) rotate_now();
+	sem_init(&race.writer, 0, 0);
+	sem_init(&race.reader, 0, 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_on, NULL), 0);
+	race.on = true;
+	if (opening) r = open_reader(&p, t, many, -1);
+	seen = expect_numbers(r, seen);
+	bool came = race.calls > at;
+	race.on = false;
+	race.ending = true;
+	sem_post(&race.writer);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(expect_numbers(r, seen), race.written);
+	log_reader_free(&r);
+	t->close(race.log);
+	place_remove(&p);
+	return came;
+}
+
+static void files_may_move_at_any_moment(void **state)
+{
+	for (int how = 0; how < 8; how++) {
+		int stride = how & 6 ? 2 : 1; /* all of it for plain JSON */
+		for (int every = 1; every < 6; every += stride)
+			for (int lead = 1; lead < 21; lead += stride)
+				for (int at = 0; at < 12 && race_once(kept[how >> 2], how & 1, how & 2, at, every, lead); at += stride)
+					;
+	}
+}
+
 /* ---- options ---- */
 
 static void options_are_checked_in_dockers_words(void **state)
@@ -510,6 +659,7 @@ int main(void)
 		cmocka_unit_test(the_last_lines_are_found),
 		cmocka_unit_test(compressed_files_are_read),
 		cmocka_unit_test(torn_lines_are_not_seen_and_cut_off),
+		cmocka_unit_test(files_may_move_at_any_moment),
 		cmocka_unit_test(times_choose_lines),
 		cmocka_unit_test(other_drivers_keep_nothing),
 		cmocka_unit_test(options_are_checked_in_dockers_words),
