@@ -12,12 +12,18 @@ enum { LINES_MAX = 100000 };
 
 static volatile uint64_t seen; /* so that everything is looked at */
 
+static char path[] = "/tmp/fuzz_log.XXXXXX";
+
+static void remove_place(void)
+{
+	(void)!rmdir(path);
+}
+
 static int place(void)
 {
 	static int dir = -1;
-	static char path[] = "/tmp/fuzz_log.XXXXXX";
 	if (dir >= 0) return dir;
-	assert(mkdtemp(path));
+	assert(mkdtemp(path) && atexit(remove_place) == 0);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert(dir >= 0);
 	return dir;
