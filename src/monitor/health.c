@@ -351,7 +351,7 @@ static bool is_wanted(const Healthcheck *c)
 	return c && c->test.n > 1 && !streq(c->test.items[0], "NONE");
 }
 
-int health_start(Monitor *m, Err *e)
+int health_open(Monitor *m, Err *e)
 {
 	if (!is_wanted(m->config.health)) return 0;
 	Health *h = calloc(1, sizeof *h);
@@ -359,9 +359,12 @@ int health_start(Monitor *m, Err *e)
 	*h = (Health){ .m = m, .pidfd = -1, .output = -1, .state = { .status = "starting" } };
 	m->health = h;
 	m->state.health = &h->state;
-	(void)!monitor_save(m);
-	plan_next(h);
 	return 0;
+}
+
+void health_start(Monitor *m)
+{
+	if (m->health) plan_next(m->health);
 }
 
 void health_stop(Monitor *m)

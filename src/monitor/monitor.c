@@ -304,7 +304,8 @@ static int attend(Monitor *m, Err *e)
 	if (r >= 0 && (r = loop_exit_add(&m->loop, &m->exit, m->process.pidfd, init_exited, m)) < 0)
 		r = err_sys(e, -r, "attend the container");
 	if (r < 0 || (r = watch_oom(m, e)) < 0) return r;
-	return health_start(m, e);
+	health_start(m);
+	return 0;
 }
 
 /* It could not be started. The exit status is what docker gives: 127 for a program that is not there, 126 for one that is none. */
@@ -334,7 +335,8 @@ static void become(const Monitor *m, const StrList *command)
 
 static int live(Monitor *m, Client *starter, Err *e)
 {
-	int r = launch(m, starter, e);
+	int r = health_open(m, e); /* who is told that the container runs reads how it is, too */
+	if (r >= 0) r = launch(m, starter, e);
 	if (r < 0) {
 		tell_failure(m, starter, e);
 		return r;

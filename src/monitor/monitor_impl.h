@@ -119,6 +119,7 @@ void monitor_event(Monitor *m, const char *action, const char *key, const char *
 int monitor_save(Monitor *m);
 
 /* health.c */
-int health_start(Monitor *m, Err *e) MUST_USE;
+int health_open(Monitor *m, Err *e) MUST_USE; /* "starting", before anybody is told that the container runs */
+void health_start(Monitor *m);
 void health_stop(Monitor *m);
 pid_t health_helper(const Monitor *m); /* the child that health.c waits for itself; 0: none */
