@@ -87,7 +87,7 @@ int hash_file(int fd, uint8_t algorithm, Digest *ret, uint64_t *ret_size)
 	if (!block) return -ENOMEM;
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	for (;;) {
-		ssize_t n = TEMP_FAILURE_RETRY(pread(fd, block, READ_SIZE, (off_t)at));
+		ssize_t n = retry_eintr(pread(fd, block, READ_SIZE, (off_t)at));
 		if (n < 0) return -errno;
 		if (n == 0) break;
 		hash_update(h, block, (size_t)n);

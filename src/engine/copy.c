@@ -11,6 +11,7 @@
 #include "engine/tree_tar.h"
 #include "engine/tree_untar.h"
 #include "oci/passwd.h"
+#include "sys/mount_id.h"
 #include "sys/path.h"
 
 enum { LINKS_MAX = 10, TARGET_MAX = 4096, PIECE = 256 << 10 };
@@ -256,19 +257,13 @@ int container_copy_from(Engine *g, const Record *c, CopyRequest *q, Arena *a, Er
 
 /* ---- to a container ---- */
 
-static uint64_t mount_of(int fd)
-{
-	struct statx st;
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
-}
-
 static int check_writable(int root, int dir, Err *e)
 {
 	struct statvfs fs;
 	if (fstatvfs(dir, &fs) < 0) return err_sys(e, errno, "look at the destination");
 	if (!(fs.f_flag & ST_RDONLY)) return 0;
 	return err_set(e, ERR_PERMISSION, EROFS, "%s",
-		       mount_of(root) == mount_of(dir) ? "container rootfs is marked read-only" : "mounted volume is marked read-only");
+		       mount_id_of(root) == mount_id_of(dir) ? "container rootfs is marked read-only" : "mounted volume is marked read-only");
 }
 
 static int open_source(const CopyRequest *q, const char *path, Err *e)

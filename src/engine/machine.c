@@ -190,7 +190,7 @@ uint64_t machine_rlimit(const Machine *m, int resource)
 	    str_to_u64(str_of(text), &most) < 0)
 		most = UINT64_MAX;
 	if (m->capabilities & CAP_BIT(CAP_SYS_RESOURCE)) return most;
-	return getrlimit((__rlimit_resource_t)resource, &l) == 0 ? l.rlim_max : UINT64_MAX;
+	return getrlimit(resource, &l) == 0 ? l.rlim_max : UINT64_MAX;
 }
 
 unsigned machine_possible_cpus(void)

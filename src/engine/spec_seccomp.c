@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 
+#include "base/errno_name.h"
 #include "sys/cap.h"
 
 enum { PROFILE_MAX = 1 << 20 };
@@ -274,16 +275,12 @@ static int applies(const Judge *j, const UserRule *r)
 	return in && in->min_kernel ? kernel_reaches(j, in->min_kernel) : 1;
 }
 
-static int errno_by_name(const char *name, OptUint *ret, Err *e)
+static int take_errno(const char *name, OptUint *ret, Err *e)
 {
-	enum { ERRNO_MAX = 4095 };
-	for (int i = 1; i <= ERRNO_MAX; i++) {
-		const char *known = strerrorname_np(i);
-		if (!known || !streq(known, name)) continue;
-		*ret = (OptUint){ true, (uint64_t)i };
-		return 0;
-	}
-	return err_set(e, ERR_CONFIG, EINVAL, "unknown error \"%.64s\"", name);
+	int number = errno_by_name(name);
+	if (!number) return err_set(e, ERR_CONFIG, EINVAL, "unknown error \"%.64s\"", name);
+	*ret = (OptUint){ true, (uint64_t)number };
+	return 0;
 }
 
 static int take_rule(const Judge *j, UserRule *r, SeccompProfile *to)
@@ -301,7 +298,7 @@ static int take_rule(const Judge *j, UserRule *r, SeccompProfile *to)
 	}
 	bool has_errno = r->rule.action == SECCOMP_ERRNO || r->rule.action == SECCOMP_TRACE;
 	if (has_errno && !r->rule.errno_ret.set && r->errno_name && *r->errno_name &&
-	    (x = errno_by_name(r->errno_name, &r->rule.errno_ret, j->e)) < 0)
+	    (x = take_errno(r->errno_name, &r->rule.errno_ret, j->e)) < 0)
 		return x;
 	if (r->rule.names.n) to->syscalls.items[to->syscalls.n++] = r->rule;
 	return 0;
@@ -347,7 +344,7 @@ static int convert(const Judge *j, const char *text, SeccompProfile **ret)
 	if (!p->syscalls.items) return err_sys(j->e, ENOMEM, "seccomp profile");
 	bool has_errno = p->default_action == SECCOMP_ERRNO || p->default_action == SECCOMP_TRACE;
 	if (has_errno && !p->default_errno_ret.set && u.default_errno &&
-	    (r = errno_by_name(u.default_errno, &p->default_errno_ret, j->e)) < 0)
+	    (r = take_errno(u.default_errno, &p->default_errno_ret, j->e)) < 0)
 		return r;
 	if ((r = map_architectures(j, &u, p)) < 0) return r;
 	for (size_t i = 0; i < u.rules.n; i++)

@@ -2,9 +2,11 @@
 #include "engine/start.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/control.h"
@@ -228,8 +230,8 @@ static _Noreturn void become_monitor(int program, const int fds[static 3], const
 		if (dup2(fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
 	setsid();
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (close_range(MONITOR_LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > MONITOR_LOCK) close(null);
-	execveat(program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
+	if (syscall(SYS_close_range, MONITOR_LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > MONITOR_LOCK) close(null);
+	syscall(SYS_execveat, program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
 	_exit(127);
 }
 

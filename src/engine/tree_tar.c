@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sys/fd.h"
+#include "sys/mount_id.h"
 
 enum { PIECE = 256 << 10, DEPTH_MAX = 900, LIST_MAX = 65536, NAMES_ARENA = 256 << 20, ENTRY_ARENA = 4 << 20, LINKS_FIRST = 256 };
 
@@ -211,12 +212,6 @@ static int put_opaque(TreeTar *t, Err *e)
 	return tar_writer_entry(t->writer, &(TarEntry){ .type = TAR_FILE, .path = text }, e);
 }
 
-static uint64_t mount_of(int fd)
-{
-	struct statx st;
-	return statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
-}
-
 static int put_node(TreeTar *t, int fd, unsigned depth, Err *e);
 
 static int put_children(TreeTar *t, int fd, unsigned depth, Err *e)
@@ -225,7 +220,7 @@ static int put_children(TreeTar *t, int fd, unsigned depth, Err *e)
 	const char **names = NULL;
 	size_t n = 0, length = t->path.n;
 	if (depth > DEPTH_MAX) return fail(t, ENAMETOOLONG, e);
-	if (t->one_fs && mount_of(fd) != t->mount) return 0;
+	if (t->one_fs && mount_id_of(fd) != t->mount) return 0;
 	int r = tree_names(fd, &a, &names, &n, e);
 	if (r < 0) return err_wrap(e, "%s", buf_str(&t->path));
 	for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -295,6 +290,6 @@ int tree_tar_add(TreeTar *t, int fd, const char *name, Err *e)
 	buf_reset(&t->path);
 	buf_puts(&t->path, name);
 	if (buf_failed(&t->path)) return no_memory(e);
-	t->mount = mount_of(fd);
+	t->mount = mount_id_of(fd);
 	return put_node(t, fd, 0, e);
 }

@@ -91,7 +91,7 @@ static int run(const char *name, const char *action, Str question, int timeout_m
 	if (r < 0) return err_sys(e, r, "%s", program);
 	r = ask(ours, question, timeout_ms, answer);
 	if (r < 0) kill(pid, SIGKILL);
-	if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0 && r >= 0) r = -errno;
+	if (retry_eintr(waitpid(pid, &status, 0)) < 0 && r >= 0) r = -errno;
 	if (r == -ETIMEDOUT) return err_set(e, ERR_TIMEOUT, ETIMEDOUT, "%s %s: no answer within %d ms", program, action, timeout_ms);
 	if (r < 0) return err_sys(e, r, "%s %s", program, action);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127 && !answer->n)

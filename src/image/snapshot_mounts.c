@@ -6,25 +6,9 @@
 #include <unistd.h>
 
 #include "image/snapshot_impl.h"
+#include "sys/mount_id.h"
 
 enum { MOUNTS_MAX = 65536 };
-
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U /* Linux 6.8 */
-#endif
-
-/* The mount that path is on: never the same number again on kernels that know unique ones. -ENOTSUP before Linux 5.8. */
-static int mount_id(const char *path, int64_t *ret)
-{
-	struct statx st;
-	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID_UNIQUE, &st) < 0) return -errno;
-	if (!(st.stx_mask & STATX_MNT_ID_UNIQUE)) {
-		if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0) return -errno;
-		if (!(st.stx_mask & STATX_MNT_ID)) return -ENOTSUP;
-	}
-	*ret = (int64_t)st.stx_mnt_id;
-	return 0;
-}
 
 static int my_namespace(int64_t *ret)
 {
@@ -57,11 +41,12 @@ static bool namespace_lives(int64_t inode)
 int mount_add(ImageStore *s, const Digest *manifest, const char *path, Err *e)
 {
 	char boot[BOOT_ID_MAX];
-	int64_t id = 0, ns = 0;
+	int64_t ns = 0;
+	uint64_t id = 0;
 	int r = store_boot_id(boot);
-	if (r < 0 || (r = mount_id(path, &id)) < 0 || (r = my_namespace(&ns)) < 0) return err_sys(e, r, "look at the mount %s", path);
+	if (r < 0 || (r = mount_id(AT_FDCWD, path, true, &id)) < 0 || (r = my_namespace(&ns)) < 0) return err_sys(e, r, "look at the mount %s", path);
 	r = db_run(s->db, "INSERT OR REPLACE INTO mounts(path, namespace, boot, mount_id, manifest) VALUES(?, ?, ?, ?, ?)",
-		   DB_ARGS(db_text(path), db_int(ns), db_text(boot), db_int(id), DB_DIGEST(manifest)), e);
+		   DB_ARGS(db_text(path), db_int(ns), db_text(boot), db_int((int64_t)id), DB_DIGEST(manifest)), e);
 	return r == -EBUSY ? err_set(e, ERR_NOT_FOUND, ENOENT, "mount at %s: the image is gone", path) : r < 0 ? r : 0;
 }
 
@@ -107,9 +92,9 @@ static int read_rows(ImageStore *s, Arena *a, Row **ret, size_t *ret_n, Err *e)
 
 static void judge(Row *row, int64_t ns)
 {
-	int64_t id = 0;
+	uint64_t id = 0;
 	row->mount.here = row->ns == ns;
-	row->alive = row->mount.here ? mount_id(row->mount.path, &id) == 0 && id == row->id : namespace_lives(row->ns);
+	row->alive = row->mount.here ? mount_id(AT_FDCWD, row->mount.path, true, &id) == 0 && (int64_t)id == row->id : namespace_lives(row->ns);
 }
 
 int mount_list(ImageStore *s, Arena *a, ImageMountList *ret, Err *e)

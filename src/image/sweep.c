@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,8 +67,8 @@ static int move_tree(Sweep *w, const char *path)
 	for (unsigned i = 0;; i++) {
 		snprintf(name, sizeof name, INGEST_REMOVED "%s-%u", strrchr(path, '/') + 1, i);
 		w->trees = true;
-		if (renameat2(w->s->root, path, w->s->ingest, name, RENAME_NOREPLACE) == 0) return 0;
-		if (errno != EEXIST) return errno == ENOENT ? 0 : -errno;
+		int r = fd_rename_new(w->s->root, path, w->s->ingest, name);
+		if (r != -EEXIST) return r == -ENOENT ? 0 : r;
 	}
 }
 
@@ -138,10 +139,10 @@ static void close_others(Sweep *w)
 	keep[w->n] = w->s->ingest;
 	qsort(keep, w->n + 1, sizeof *keep, compare);
 	for (size_t i = 0; i <= w->n; i++) {
-		if ((unsigned)keep[i] > from) (void)!close_range(from, (unsigned)keep[i] - 1, 0);
+		if ((unsigned)keep[i] > from) (void)!syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0);
 		from = (unsigned)keep[i] + 1;
 	}
-	(void)!close_range(from, ~0U, 0);
+	(void)!syscall(SYS_close_range, from, ~0U, 0);
 }
 
 /* Of a child that ends at once: the caller has nothing to reap. */

@@ -100,7 +100,7 @@ static NORETURN void worker_exec(int program, int sock, char *const argv[], char
 	if (program == WORKER_FD) program = fcntl(program, F_DUPFD_CLOEXEC, WORKER_FD + 1); /* its number is wanted */
 	if (sock == WORKER_FD ? fcntl(sock, F_SETFD, 0) < 0 : dup2(sock, WORKER_FD) < 0) _exit(126);
 	(void)syscall(SYS_close_range, (unsigned)WORKER_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC); /* ours are close-on-exec from birth */
-	execveat(program, "", argv, env, AT_EMPTY_PATH);
+	(void)syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
 	_exit(127);
 }
 
@@ -314,7 +314,7 @@ static int take_event(TransferClient *c, Err *e)
 	TransferEvent ev;
 	size_t n_fds = 0;
 	struct pollfd p = { .fd = c->sock, .events = POLLIN };
-	int r = (int)TEMP_FAILURE_RETRY(poll(&p, 1, 0));
+	int r = (int)retry_eintr(poll(&p, 1, 0));
 	if (r < 0) return err_sys(e, errno, "wait for skep-transfer");
 	if (r == 0) return 0;
 	ssize_t n = fd_recv(c->sock, c->text, TRANSFER_MESSAGE_MAX, NULL, 0, &n_fds);

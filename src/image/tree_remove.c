@@ -22,8 +22,8 @@ static int move_up(int from, const char *name, int top, uint64_t *counter)
 	char to[MOVED_NAME];
 	for (;;) {
 		snprintf(to, sizeof to, ".moved-%ju", (uintmax_t)(*counter)++);
-		if (renameat2(from, name, top, to, RENAME_NOREPLACE) == 0) return 0;
-		if (errno != EEXIST) return -errno;
+		int r = fd_rename_new(from, name, top, to);
+		if (r != -EEXIST) return r;
 	}
 }
 

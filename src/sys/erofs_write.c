@@ -366,7 +366,7 @@ int erofs_write(ErofsTree *t, int fd, const ErofsWriteOptions *options, ErofsWri
 int erofs_is_marked(int fd)
 {
 	uint8_t super[EROFS_SUPER_SIZE];
-	ssize_t n = TEMP_FAILURE_RETRY(pread(fd, super, sizeof super, EROFS_SUPER_OFFSET));
+	ssize_t n = retry_eintr(pread(fd, super, sizeof super, EROFS_SUPER_OFFSET));
 	if (n < 0) return -errno;
 	if (n != sizeof super || le_get32(super + SB_MAGIC) != EROFS_MAGIC) return -EBADMSG;
 	return memcmp(super + SB_LABEL, EROFS_MARKED, sizeof EROFS_MARKED) == 0;

@@ -138,6 +138,13 @@ static int before_rename(int fd, FdReplace how)
 	return fdatasync(fd);
 }
 
+enum { RENAME_NEW = 1 }; /* RENAME_NOREPLACE of linux/fs.h, which defines too much */
+
+int fd_rename_new(int from, const char *name, int to, const char *new_name)
+{
+	return syscall(SYS_renameat2, from, name, to, new_name, RENAME_NEW) < 0 ? -errno : 0;
+}
+
 int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, FdReplace how, Err *e)
 {
 	char tmp[256];

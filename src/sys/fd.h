@@ -40,6 +40,9 @@ int fd_write_file(int dirfd, const char *path, const char *text) MUST_USE;
 /* What a power cut may leave of a file that was replaced. LAZY: anything, an empty file of that name too. ORDERED: the old file or the new one; on
  * ext4 and XFS that takes a write that is waited for, and no flush. DURABLE: the same, and the new one when the directory is synced besides. */
 typedef enum { REPLACE_LAZY, REPLACE_ORDERED, REPLACE_DURABLE } FdReplace;
+/* fd_rename_new: to a name that does not exist yet: -EEXIST. -errno of renameat2(2). */
+int fd_rename_new(int from, const char *name, int to, const char *new_name) MUST_USE;
+
 /* fd_replace_file: makes or replaces the file atomically (temporary name, rename) with mode less the umask. On failure the old file is as
  * it was and nothing new is left. */
 int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, FdReplace how, Err *e) MUST_USE;

@@ -195,7 +195,7 @@ class Skep(Side):
     def copied(program, to):
         """Skep and the programs beside it: they can be built anew meanwhile."""
         os.mkdir(to)
-        for name in ("skep", "skep-runtime", "skep-transfer"):
+        for name in ("skep", "skep-runtime", "skep-serve", "skep-transfer"):
             shutil.copy(os.path.join(os.path.dirname(program), name), to)
         return f"{to}/skep"
 

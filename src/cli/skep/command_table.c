@@ -1,19 +1,8 @@
 /* command_table.c: every command and option of skep, once. */
 #include "cli/skep/commands.h"
 #include "cli/skep/container_options.h"
-
-static const Option global_options[] = {
-	VALUE("config", 0, NULL, "Location of client config files (default: $DOCKER_CONFIG, else ~/.docker)"),
-	SWITCH("debug", 'D', "Enable debug mode"),
-	OPTION(ENUM, "log-format", 0, NULL, "Set the format of log messages", .choices = CHOICES("text", "json"), .fallback = "text"),
-	VALUE("log-level", 'l', NULL, "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")", .fallback = "info"),
-	VALUE("root", 0, NULL,
-	      "Keep images and containers below this directory (default: /var/lib/skep; $XDG_DATA_HOME/skep without privileges)"),
-	VALUE("run-root", 0, NULL,
-	      "Keep what need not survive a boot below this directory (default: /run/skep; $XDG_RUNTIME_DIR/skep without privileges)"),
-	SWITCH("version", 'v', "Print version information and quit"),
-	{ 0 },
-};
+#include "cli/skep/program.h"
+#include "cli/skep/registry_options.h"
 
 #define FORMAT_HELP \
 	"Format output using a custom template:\n" \
@@ -26,9 +15,6 @@ static const Option global_options[] = {
 		OPTION(ENUM, "progress", 0, NULL, "Set type of progress output", \
 		       .choices = CHOICES("auto", "tty", "plain", "json", "quiet"), .fallback = "auto")
 
-#define REGISTRY_OPTIONS \
-	VALUE("config-file", 0, "FILE", "Read the configuration from this JSON file"), \
-		VALUE("root", 0, "DIR", "Keep the registry's data there (default: registry below the state directory)")
 #define INSECURE SWITCH("insecure", 0, "Allow communication with an insecure registry")
 
 #define RUNNING_CONTAINERS "ps --format {{.Names}}"
@@ -428,38 +414,16 @@ static const Command command_table[] = {
 	  .details =
 		  "Options come from --config-file (a JSON file) and from the command line, which counts more. SIGHUP reads passwords and certificates again, "
 		  "SIGUSR1 starts a collection, SIGTERM ends it after what is under way.",
-	  .options = OPTIONS(
-		  REGISTRY_OPTIONS,
-		  LIST("listen", 0, "ADDRESS", "Listen there: HOST:PORT, [IPv6]:PORT, :PORT or unix:/path (default: 127.0.0.1:5000)"),
-		  VALUE("metrics-listen", 0, "ADDRESS", "Serve /metrics and /healthz there instead"),
-		  LIST("tls-cert", 0, "FILE",
-		       "Serve TLS with this certificate chain (PEM); of several, each with its key, the one for the name asked for"),
-		  LIST("tls-key", 0, "FILE", "The certificate's key (PEM)"),
-		  VALUE("tls-client-ca", 0, "FILE", "Ask clients for certificates of this authority; they name the user"),
-		  SWITCH("tls-client-required", 0, "Refuse clients without one"),
-		  VALUE("htpasswd", 0, "FILE", "Users and their passwords (bcrypt), as htpasswd -B writes them"),
-		  VALUE("token-keys", 0, "FILE",
-			"Take the tokens of another server that has these keys (JSON Web Key Set, or PEM certificates), and no others"),
-		  VALUE("token-realm", 0, "URL", "Send clients there for a token"),
-		  VALUE("token-service", 0, "NAME", "Who the tokens are for (default: skep-registry)"),
-		  VALUE("token-issuer", 0, "NAME", "Who has to have issued them"),
-		  SWITCH("token", 0, "Hand out bearer tokens instead of asking for the password each time"),
-		  SWITCH("anonymous-pull", 0, "Everybody may pull"), SWITCH("read-only", 0, "Refuse pushes and deletions"),
-		  SWITCH("no-delete", 0, "Refuse deletions"), SWITCH("sparse", 0, "Accept manifests whose blobs are not here"),
-		  LIST("proxy", 0, "PREFIX=URL",
-		       "Repositories below PREFIX are copies of those at URL, fetched when they are asked for (=URL: all repositories)"),
-		  SWITCH("access-log", 0, "Print a JSON line for each request"),
-		  OPTION(UINT, "threads", 0, NULL, "Threads that hash and write (default: one for each processor)", .max = 64)),
-	  .run = registry_serve_run },
+	  .options = registry_serve_options,
+	  .run = serve_run },
 	{ .name = "registry gc",
 	  .summary = "Remove from a stopped registry what nothing refers to",
-	  .options = OPTIONS(REGISTRY_OPTIONS),
-	  .run = registry_gc_run },
+	  .options = registry_gc_options,
+	  .run = serve_run },
 	{ .name = "registry check",
 	  .summary = "Check the data of a stopped registry",
-	  .options = OPTIONS(REGISTRY_OPTIONS, SWITCH("quick", 0, "Do not read the blobs"),
-			     SWITCH("repair", 0, "Forget lost and damaged blobs, so that they are pushed again")),
-	  .run = registry_check_run },
+	  .options = registry_check_options,
+	  .run = serve_run },
 	{ .name = "image check",
 	  .summary = "Check whether the store holds what it says",
 	  .details =
@@ -653,7 +617,7 @@ static const Command command_table[] = {
 const Program skep_program = {
 	.name = "skep",
 	.summary = "Build, ship, run and orchestrate containers",
-	.options = global_options,
+	.options = skep_global_options,
 	.commands = command_table,
 	.n_commands = ARRAY_LEN(command_table),
 	.parse = parse_docker,

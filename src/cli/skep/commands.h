@@ -10,6 +10,7 @@ typedef struct Skep {
 	const char *root;     /* --root: images, containers, everything that stays */
 	const char *run_root; /* --run-root: what need not survive a boot */
 	const char *config;   /* --config: the client's files; NULL: not given */
+	char **argv;          /* the command line as it came */
 } Skep;
 
 static inline const Skep *skep_of(const Invocation *in)
@@ -31,9 +32,7 @@ int image_mount_run(Invocation *in, Err *e);
 int image_unmount_run(Invocation *in, Err *e);
 int pull_run(Invocation *in, Err *e);
 int push_run(Invocation *in, Err *e);
-int registry_serve_run(Invocation *in, Err *e);
-int registry_gc_run(Invocation *in, Err *e);
-int registry_check_run(Invocation *in, Err *e);
+int serve_run(Invocation *in, Err *e);
 int image_check_run(Invocation *in, Err *e);
 int save_run(Invocation *in, Err *e);
 int load_run(Invocation *in, Err *e);

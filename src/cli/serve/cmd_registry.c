@@ -1,4 +1,5 @@
 /* cmd_registry.c: registry serve, gc, check. */
+#include "cli/serve/commands.h"
 #include "cli/skep/commands.h"
 #include "registry/registry.h"
 
