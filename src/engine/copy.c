@@ -263,7 +263,8 @@ static int check_writable(int root, int dir, Err *e)
 	if (fstatvfs(dir, &fs) < 0) return err_sys(e, errno, "look at the destination");
 	if (!(fs.f_flag & ST_RDONLY)) return 0;
 	return err_set(e, ERR_PERMISSION, EROFS, "%s",
-		       mount_id_of(root) == mount_id_of(dir) ? "container rootfs is marked read-only" : "mounted volume is marked read-only");
+		       mount_id_of(root) == mount_id_of(dir) ? "container rootfs is marked read-only"
+							     : "mounted volume is marked read-only");
 }
 
 static int open_source(const CopyRequest *q, const char *path, Err *e)

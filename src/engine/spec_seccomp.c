@@ -343,8 +343,7 @@ static int convert(const Judge *j, const char *text, SeccompProfile **ret)
 	p->syscalls.items = arena_array(j->a, u.rules.n + 1, sizeof *p->syscalls.items);
 	if (!p->syscalls.items) return err_sys(j->e, ENOMEM, "seccomp profile");
 	bool has_errno = p->default_action == SECCOMP_ERRNO || p->default_action == SECCOMP_TRACE;
-	if (has_errno && !p->default_errno_ret.set && u.default_errno &&
-	    (r = take_errno(u.default_errno, &p->default_errno_ret, j->e)) < 0)
+	if (has_errno && !p->default_errno_ret.set && u.default_errno && (r = take_errno(u.default_errno, &p->default_errno_ret, j->e)) < 0)
 		return r;
 	if ((r = map_architectures(j, &u, p)) < 0) return r;
 	for (size_t i = 0; i < u.rules.n; i++)

@@ -19,10 +19,7 @@
 #include "monitor/monitor.h"
 #include "sys/mount.h"
 #include "sys/own_program.h"
-
-#ifndef SKEP_LIBEXEC_DIR
-#define SKEP_LIBEXEC_DIR "/usr/local/libexec/skep" /* the build says where it really is */
-#endif
+#include "sys/proc.h"
 
 enum { MOVED = 100, PATH_ROOM = 4096 };
 
@@ -216,10 +213,15 @@ static int write_monitor(Start *s, Err *e)
 
 /* ---- the monitor ---- */
 
-/* In the child, which shares our memory until it executes. */
-static _Noreturn void become_monitor(int program, const int fds[static 3], const char *path)
+typedef struct Spawn {
+	int program, fds[3];
+	const char *path;
+} Spawn;
+
+static int become_monitor(void *arg)
 {
-	const char *const argv[] = { "skep-runtime", "monitor", path, NULL };
+	const Spawn *s = arg;
+	const char *const argv[] = { "skep-runtime", "monitor", s->path, NULL };
 	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	sigset_t none;
 	sigemptyset(&none);
@@ -227,12 +229,12 @@ static _Noreturn void become_monitor(int program, const int fds[static 3], const
 	for (int i = 0; i < 3; i++)
 		if (null < 0 || dup2(null, i) < 0) _exit(126);
 	for (int i = 0; i < 3; i++)
-		if (dup2(fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
+		if (dup2(s->fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
 	setsid();
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (syscall(SYS_close_range, MONITOR_LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > MONITOR_LOCK) close(null);
-	syscall(SYS_execveat, program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
-	_exit(127);
+	syscall(SYS_execveat, s->program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
+	return 127;
 }
 
 static int spawn(Start *s, int theirs, Err *e)
@@ -247,11 +249,9 @@ static int spawn(Start *s, int theirs, Err *e)
 	l = fcntl(lock, F_DUPFD_CLOEXEC, MOVED);
 	p = fcntl(program, F_DUPFD_CLOEXEC, MOVED);
 	if (c < 0 || r < 0 || l < 0 || p < 0) return err_sys(e, errno, "start a monitor");
-	const int fds[3] = { c, r, l };
-	pid_t pid = vfork();
-	if (pid < 0) return err_sys(e, errno, "start a monitor: fork");
-	if (!pid) become_monitor(p, fds, s->path);
-	return 0;
+	Spawn spawn = { p, { c, r, l }, s->path };
+	pid_t pid = proc_spawn(become_monitor, &spawn);
+	return pid < 0 ? err_sys(e, pid, "start a monitor: clone") : 0;
 }
 
 /* All requests are on their way before the monitor looks: it hears them before it starts anything. */

@@ -44,7 +44,8 @@ int mount_add(ImageStore *s, const Digest *manifest, const char *path, Err *e)
 	int64_t ns = 0;
 	uint64_t id = 0;
 	int r = store_boot_id(boot);
-	if (r < 0 || (r = mount_id(AT_FDCWD, path, true, &id)) < 0 || (r = my_namespace(&ns)) < 0) return err_sys(e, r, "look at the mount %s", path);
+	if (r < 0 || (r = mount_id(AT_FDCWD, path, true, &id)) < 0 || (r = my_namespace(&ns)) < 0)
+		return err_sys(e, r, "look at the mount %s", path);
 	r = db_run(s->db, "INSERT OR REPLACE INTO mounts(path, namespace, boot, mount_id, manifest) VALUES(?, ?, ?, ?, ?)",
 		   DB_ARGS(db_text(path), db_int(ns), db_text(boot), db_int((int64_t)id), DB_DIGEST(manifest)), e);
 	return r == -EBUSY ? err_set(e, ERR_NOT_FOUND, ENOENT, "mount at %s: the image is gone", path) : r < 0 ? r : 0;
@@ -94,7 +95,8 @@ static void judge(Row *row, int64_t ns)
 {
 	uint64_t id = 0;
 	row->mount.here = row->ns == ns;
-	row->alive = row->mount.here ? mount_id(AT_FDCWD, row->mount.path, true, &id) == 0 && (int64_t)id == row->id : namespace_lives(row->ns);
+	row->alive =
+		row->mount.here ? mount_id(AT_FDCWD, row->mount.path, true, &id) == 0 && (int64_t)id == row->id : namespace_lives(row->ns);
 }
 
 int mount_list(ImageStore *s, Arena *a, ImageMountList *ret, Err *e)

@@ -14,10 +14,6 @@
 #include "sys/fd.h"
 #include "sys/proc.h"
 
-#ifndef SKEP_LIBEXEC_DIR
-#define SKEP_LIBEXEC_DIR "/usr/local/libexec/skep" /* the build says where it really is */
-#endif
-
 enum { WORKER_FD = 3, PATH_ROOM = 4096, WHAT_MAX = 240, ARENA_MAX_BYTES = 1 << 20, STOP_MS = 2000 };
 
 /* Pending: a request under way. */

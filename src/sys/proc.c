@@ -4,7 +4,9 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,6 +122,15 @@ int pid_wait(int pidfd, int *ret_status)
 	else
 		*ret_status = info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
 	return 0;
+}
+
+/* ---- processes of our own ---- */
+
+pid_t proc_spawn(int (*fn)(void *), void *arg)
+{
+	static alignas(16) char stack[32 << 10];
+	pid_t pid = clone(fn, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, arg);
+	return pid < 0 ? -errno : pid;
 }
 
 /* ---- signals ---- */

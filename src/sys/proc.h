@@ -33,6 +33,10 @@ int pid_wait_exit(int pidfd, int timeout_ms) MUST_USE;
 /* pid_wait: reaps our child; *ret_status as from waitpid(2), for WIFEXITED and so on. -ECHILD when it is not ours. */
 int pid_wait(int pidfd, int *ret_status) MUST_USE;
 
+/* proc_spawn: fn(arg) in a child that shares our memory and keeps us waiting until it executes a program or ends, with fn's result as its
+ * status: a fork without a copy of the address space, for single-threaded callers. Its pid, or -errno. */
+pid_t proc_spawn(int (*fn)(void *), void *arg) MUST_USE;
+
 /* signal_by_name: "TERM", "SIGTERM", "sigterm", "15", "RTMIN", "RTMIN+3", "SIGRTMAX-1"; 0 to 64 ("0" only asks whether the
  * process is there). RTMIN is 34, as the C library and docker count. -EINVAL otherwise. */
 int signal_by_name(const char *name) MUST_USE;
