@@ -28,7 +28,7 @@ typedef struct Attach {
 	char in[IN_MAX]; /* read, not sent yet */
 	size_t in_at, in_n;
 	size_t matched; /* of the detach keys */
-	bool input, input_ended, exited, gone, detached;
+	bool input, input_ended, exited, detached;
 	int status;
 } Attach;
 
@@ -157,9 +157,6 @@ static int take_message(Attach *x, const WireHead *h, const char *data, size_t n
 		x->exited = true;
 		x->status = h->value;
 		return 0;
-	case WIRE_GONE:
-		x->gone = true;
-		return 0;
 	case WIRE_DROPPED:
 		dprintf(2, "skep: %d bytes of output were dropped: this client was stopped or too slow; the log has them\n", h->value);
 		return 0;
@@ -259,7 +256,7 @@ static int watch_signals(Attach *x, Err *e)
 static bool is_done(const Attach *x)
 {
 	if (x->detached) return true;
-	if (x->exited && x->master < 0 && x->from[0] < 0 && x->from[1] < 0) return !x->o->wait_gone || x->gone || x->sock < 0;
+	if (x->exited && x->master < 0 && x->from[0] < 0 && x->from[1] < 0) return true;
 	return x->sock < 0 && x->master < 0 && x->from[0] < 0 && x->from[1] < 0;
 }
 

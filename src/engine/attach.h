@@ -17,7 +17,6 @@ typedef struct AttachOptions {
 	bool tty;   /* the container has a terminal: ours becomes raw when it is one */
 	bool input; /* ours goes to the container */
 	bool forward_signals;
-	bool wait_gone;  /* until its monitor has cleared everything */
 	DetachKeys keys; /* heard where there is a terminal */
 } AttachOptions;
 

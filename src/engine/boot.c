@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "image/tree_remove.h"
+#include "sys/tree_remove.h"
 
 /* What ran when the machine went down runs again; "always" also what its user had stopped, as docker has it. */
 bool engine_should_boot(const Record *c, const RunState *before)

@@ -11,8 +11,8 @@
 #include "engine/box.h"
 #include "engine/mounts.h"
 #include "engine/start.h"
-#include "image/tree_remove.h"
 #include "sys/proc.h"
+#include "sys/tree_remove.h"
 
 enum { STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 3000, CONNECT_POLL_NS = 2000000, KILLED_S = 10 };
 
@@ -267,10 +267,31 @@ int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 	if (dir < 0 && dir != -ENOENT) return dir;
 	AUTO_FD int lock = dir < 0 ? -1 : run_lock_wait(dir, CLEARED_MS, e);
 	if (dir >= 0 && lock < 0) return err_wrap(e, "remove container %s", c->name);
-	if ((r = record_delete(g, c->id, e)) < 0) return r;
+	if ((r = record_delete(g, c->id, true, e)) < 0) return r;
 	record_event(g, c, "destroy", NULL, NULL);
 	if ((r = remove_files(g, c, e)) < 0 || !o->volumes || !has_anonymous(c)) return r;
 	return remove_volumes(g, c, e);
+}
+
+/* Of a monitor that is not there any more, the files are ours to remove. */
+static int hand_over(Engine *g, const Record *c, int sock, const char *name, Err *e)
+{
+	if (wire_send(sock, WIRE_REMOVED, 0, 0, name, strlen(name), NULL, 0) >= 0) return 0;
+	AUTO_FD int aside = openat(g->root_dir, STORE_ASIDE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = aside < 0 ? -errno : tree_remove(aside, name);
+	return r < 0 && r != -ENOENT ? err_sys(e, -r, "remove the files of container %s", c->name) : 0;
+}
+
+int engine_discard(Engine *g, const Record *c, int sock, Err *e)
+{
+	char path[RECORD_ID_LENGTH + 16], name[SET_ASIDE_MAX];
+	snprintf(path, sizeof path, "containers/%s", c->id);
+	int r = store_set_aside(g->store, path, name);
+	if (r < 0) return engine_remove(g, c, &(RemoveOptions){ .volumes = true }, e);
+	r = record_delete(g, c->id, false, e);
+	if (r >= 0) record_event(g, c, "destroy", NULL, NULL);
+	if (r >= 0 || r == -ENOENT) r = hand_over(g, c, sock, name, e);
+	return r < 0 || !has_anonymous(c) ? r : remove_volumes(g, c, e);
 }
 
 int engine_rename(Engine *g, const Record *c, const char *name, Err *e)

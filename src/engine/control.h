@@ -21,5 +21,8 @@ typedef struct RemoveOptions {
 	bool force;   /* kills a running one */
 	bool volumes; /* its anonymous volumes, too */
 } RemoveOptions;
+/* engine_discard: removes a container whose end its monitor (sock) has just told: the record goes now, the files and what is left of the run are
+ * taken away by the monitor, whom promise_remove told to wait for that. -ENOENT: somebody else has removed it. */
+int engine_discard(Engine *g, const Record *c, int sock, Err *e) MUST_USE;
 int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e) MUST_USE;
 int engine_rename(Engine *g, const Record *c, const char *name, Err *e) MUST_USE;

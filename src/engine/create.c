@@ -10,7 +10,7 @@
 #include "engine/log_fields.h"
 #include "engine/mounts.h"
 #include "engine/spec.h"
-#include "image/tree_remove.h"
+#include "sys/tree_remove.h"
 
 static const char *or_empty(const char *s)
 {

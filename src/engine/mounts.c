@@ -359,6 +359,8 @@ int engine_mounts(Engine *g, const ContainerConfig *config, const HostConfig *ho
 {
 	Resolve x = { .g = g, .host = host, .a = a, .volumes = engine_volumes(g), .e = e };
 	int r = 0;
+	*ret = (MountPointList){ 0 };
+	if (!host->binds.n && !host->mounts.n && !host->volumes_from.n && !config->volumes.n) return 0;
 	x.list.items = arena_array(a, POINTS_MAX, sizeof *x.list.items);
 	if (!x.list.items) return no_memory(&x);
 	for (size_t i = 0; r >= 0 && i < host->binds.n; i++)

@@ -229,13 +229,14 @@ int record_insert(Engine *g, const Record *c, Err *e)
 	return db_commit(&tx, e);
 }
 
-int record_delete(Engine *g, const char *id, Err *e)
+int record_delete(Engine *g, const char *id, bool has_files, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	char path[RECORD_ID_LENGTH + 16];
 	snprintf(path, sizeof path, "containers/%s", id);
 	int r = db_begin(g->db, DB_WRITE, &tx, e);
-	if (r < 0 || (r = db_run(g->db, "INSERT OR IGNORE INTO doomed(path) VALUES(?)", DB_ARGS(db_text(path)), e)) < 0) return r;
+	if (r >= 0 && has_files) r = db_run(g->db, "INSERT OR IGNORE INTO doomed(path) VALUES(?)", DB_ARGS(db_text(path)), e);
+	if (r < 0) return r;
 	if ((r = db_run(g->db, "DELETE FROM containers WHERE id = ?", DB_ARGS(db_text(id)), e)) < 0) return r;
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such container: %s", id);
 	return db_commit(&tx, e);

@@ -32,8 +32,8 @@ int record_list(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
 
 /* record_insert: -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone. The ids are those of volumes it uses. */
 int record_insert(Engine *g, const Record *c, Err *e) MUST_USE;
-/* record_delete: the row; its directory becomes doomed. */
-int record_delete(Engine *g, const char *id, Err *e) MUST_USE;
+/* record_delete: the row; its directory, when it has files, becomes doomed. -ENOENT. */
+int record_delete(Engine *g, const char *id, bool has_files, Err *e) MUST_USE;
 int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;
 /* record_set_host, record_set_mounts: replace the document. */
 int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) MUST_USE;

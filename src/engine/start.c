@@ -61,6 +61,7 @@ static int mount_root(Start *s, Err *e)
 	if (r < 0) return r;
 	o.writable = s->dir;
 	o.is_volatile = s->c->host.auto_remove;
+	o.held = true;
 	s->root = snapshot_mount(s->g->store, &image, &o, NULL, e);
 	return s->root < 0 ? s->root : 0;
 }

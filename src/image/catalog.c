@@ -199,18 +199,28 @@ int image_list(ImageStore *s, Arena *a, ImageList *ret, Err *e)
 	return 0;
 }
 
+static ImageLayer *more_layers(const ImageLayer *items, size_t *room, Arena *a)
+{
+	size_t n = *room;
+	*room = n ? 2 * n : 16;
+	ImageLayer *more = arena_array(a, *room, sizeof *more);
+	if (more && n) memcpy(more, items, n * sizeof *more);
+	return more;
+}
+
 int image_layers(ImageStore *s, const Digest *manifest, Arena *a, ImageLayerList *ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
-	ImageLayer *items = arena_array(a, LAYERS_MAX, sizeof *items);
-	size_t n = 0;
-	if (!items) return err_sys(e, ENOMEM, "read the layers");
+	ImageLayer *items = NULL;
+	size_t n = 0, room = 0;
 	int r = db_query(s->db,
 			 "SELECT image_layers.diff_id, image_layers.blob, tar_size, index_size, size, entries, opaque FROM image_layers "
 			 "LEFT JOIN layers USING (diff_id) WHERE manifest = ? ORDER BY position",
 			 DB_ARGS(DB_DIGEST(manifest)), &rows, e);
 	while (r >= 0 && (r = db_next(&rows, e)) > 0 && n < LAYERS_MAX) {
+		if (n == room && !(items = more_layers(items, &room, a))) return err_sys(e, ENOMEM, "read the layers");
 		ImageLayer *l = &items[n++];
+		l->there = !db_row_null(&rows, 2);
 		if ((r = store_row_digest(&rows, 0, &l->diff_id, e)) < 0 || (r = store_row_digest(&rows, 1, &l->blob, e)) < 0) return r;
 		l->tar_size = (uint64_t)db_row_int(&rows, 2);
 		l->index_size = (uint64_t)db_row_int(&rows, 3);

@@ -20,7 +20,7 @@ typedef LIST_OF(Image) ImageList;
 typedef struct ImageLayer {
 	Digest diff_id, blob; /* blob: algorithm 0 when it is not known */
 	uint64_t tar_size, index_size, size, entries;
-	bool opaque;
+	bool opaque, there; /* there: in the store */
 } ImageLayer;
 typedef LIST_OF(ImageLayer) ImageLayerList;
 

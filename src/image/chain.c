@@ -7,8 +7,8 @@
 #include "base/hash.h"
 #include "image/snapshot_impl.h"
 #include "image/tree_extract.h"
-#include "image/tree_remove.h"
 #include "sys/erofs.h"
+#include "sys/tree_remove.h"
 
 enum { FORM_NAME = INGEST_NAME_MAX, WAIT_MS = 20, WAIT_MAX_MS = 600000 };
 
@@ -27,20 +27,24 @@ int chain_id(const Digest *diff_ids, size_t n, Digest *ret)
 	return 0;
 }
 
-static int lease_all(ImageStore *s, const Digest *diff_ids, size_t n, Arena *a, Err *e)
+static int lost_layer(const ImageStore *s, const Digest *diff_id, Err *e)
 {
 	char text[DIGEST_TEXT_MAX];
+	return err_set(e, ERR_NOT_FOUND, ENOENT, "layer %s is not in the store %s: pull the image again", digest_format(diff_id, text),
+		       s->path);
+}
+
+static int lease_all(ImageStore *s, const Digest *diff_ids, size_t n, Arena *a, Err *e)
+{
 	bool *there = arena_array(a, n + 1, sizeof *there);
 	if (!there) return err_sys(e, ENOMEM, "read the layers");
 	int r = lease_layers(s, diff_ids, n, there, e);
 	for (size_t i = 0; r >= 0 && i < n; i++)
-		if (!there[i])
-			return err_set(e, ERR_NOT_FOUND, ENOENT, "layer %s is not in the store %s: pull the image again",
-				       digest_format(&diff_ids[i], text), s->path);
+		if (!there[i]) return lost_layer(s, &diff_ids[i], e);
 	return r;
 }
 
-int chain_read(ImageStore *s, const Digest *manifest, Arena *a, Chain *ret, Err *e)
+int chain_read(ImageStore *s, const Digest *manifest, bool held, Arena *a, Chain *ret, Err *e)
 {
 	ImageLayerList l;
 	int r = image_layers(s, manifest, a, &l, e);
@@ -52,8 +56,9 @@ int chain_read(ImageStore *s, const Digest *manifest, Arena *a, Chain *ret, Err 
 	for (size_t i = 0; i < l.n; i++) {
 		diff_ids[i] = l.items[i].diff_id;
 		if (l.items[i].opaque) first = i;
+		if (held && !l.items[i].there) return lost_layer(s, &diff_ids[i], e);
 	}
-	if ((r = lease_all(s, diff_ids, l.n, a, e)) < 0) return r;
+	if (!held && (r = lease_all(s, diff_ids, l.n, a, e)) < 0) return r;
 	if ((r = chain_id(diff_ids, l.n, &ret->id)) < 0) return err_sys(e, r, "hash the layers' names");
 	ret->layers = l.items + first;
 	ret->n = l.n - first;
@@ -233,7 +238,7 @@ int snapshot_prepare(ImageStore *s, const Image *i, Err *e)
 	AUTO_ARENA a = ARENA_INIT(4 << 20);
 	Chain c;
 	Err why = ERR_INIT;
-	int r = chain_read(s, &i->manifest, &a, &c, &why);
+	int r = chain_read(s, &i->manifest, false, &a, &c, &why);
 	if (r >= 0) r = chain_merge(s, i, &c, false, &why);
 	if (r >= 0 || r == -EWOULDBLOCK) return 0; /* another process is at it */
 	*e = why;

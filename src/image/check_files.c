@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "image/check_impl.h"
-#include "image/tree_remove.h"
+#include "sys/tree_remove.h"
 
 enum { STALE_SECONDS = 7 * 24 * 3600, PATH_ROOM = STORE_PATH_MAX + 260 };
 

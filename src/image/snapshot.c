@@ -174,7 +174,7 @@ int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, Snap
 	digest_hex(&i->id, hex);
 	snprintf(source, sizeof source, "skep:%.12s", hex);
 	Mounting m = { .s = s, .image = i, .o = o, .source = source };
-	int r = chain_read(s, &i->manifest, &a, &m.chain, e);
+	int r = chain_read(s, &i->manifest, o->held, &a, &m.chain, e);
 	if (r >= 0) r = mount_any(&m, &kind, e);
 	if (r < 0) return err_wrap(e, "mount image %.12s", hex);
 	if (ret_kind) *ret_kind = kind;

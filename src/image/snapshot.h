@@ -28,7 +28,8 @@ typedef struct SnapshotOptions {
 	int writable;     /* a directory with "upper" and "work" in it, which takes what is changed; -1: read-only */
 	bool is_volatile; /* what is changed need not survive a crash: nothing waits for the disk; after the unmount, overlay_settle */
 	int userns;       /* the user namespace whose ids the files get (an idmapped mount); -1: none */
-	bool no_merged;   /* layers one by one even where they could be one mount: for measurements and tests */
+	bool held;      /* the caller sees to it that the image stays, by a container of it that it has locked: the layers need no lease */
+	bool no_merged; /* layers one by one even where they could be one mount: for measurements and tests */
 } SnapshotOptions;
 #define SNAPSHOT_OPTIONS ((SnapshotOptions){ .writable = -1, .userns = -1 })
 

@@ -11,8 +11,8 @@ typedef struct Chain {
 	size_t n;
 } Chain;
 
-/* chain_read: leases the layers. -ENOENT when one of them is not there. */
-int chain_read(ImageStore *s, const Digest *manifest, Arena *a, Chain *ret, Err *e) MUST_USE;
+/* chain_read: leases the layers, unless they are held in another way. -ENOENT when one of them is not there. */
+int chain_read(ImageStore *s, const Digest *manifest, bool held, Arena *a, Chain *ret, Err *e) MUST_USE;
 /* chain_id: the chainID of n layers, n > 0. */
 int chain_id(const Digest *diff_ids, size_t n, Digest *ret) MUST_USE;
 

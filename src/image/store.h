@@ -82,6 +82,11 @@ int lease_contents(ImageStore *s, const Digest *d, size_t n, bool *ret, Err *e) 
 int lease_layers(ImageStore *s, const Digest *diff_ids, size_t n, bool *ret, Err *e) MUST_USE;
 
 /* store_sweep: takes away what is doomed. Run by image_store_open and by whoever removes. */
+/* store_set_aside: moves the directory path (below the root) to where trees wait for their removal; its name there is in name. Who was killed before the
+ * removal leaves it to the next who works on contents. -ENOENT: there is none. */
+enum { SET_ASIDE_MAX = 128 };
+#define STORE_ASIDE "ingest" /* below the root */
+int store_set_aside(ImageStore *s, const char *path, char name[static SET_ASIDE_MAX]) MUST_USE;
 int store_sweep(ImageStore *s, Err *e) MUST_USE;
 /* store_write_index: index.json from the names. */
 int store_write_index(ImageStore *s, Err *e) MUST_USE;

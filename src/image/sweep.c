@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "image/store_impl.h"
-#include "image/tree_remove.h"
+#include "sys/tree_remove.h"
 
 enum { SWEEP_MAX = 4096, SWEEP_ARENA = 16 << 20, HELD_MAX = 128, LARGE = 4 << 20 };
 
@@ -61,15 +61,21 @@ static int unlink_layer(Sweep *w, const char *path)
 }
 
 /* No name is taken: what has been moved there is on its way out, and a chain's tree is made again only after it. */
+int store_set_aside(ImageStore *s, const char *path, char name[static SET_ASIDE_MAX])
+{
+	for (unsigned i = 0;; i++) {
+		snprintf(name, SET_ASIDE_MAX, INGEST_REMOVED "%s-%u", strrchr(path, '/') + 1, i);
+		int r = fd_rename_new(s->root, path, s->ingest, name);
+		if (r != -EEXIST) return r;
+	}
+}
+
 static int move_tree(Sweep *w, const char *path)
 {
-	char name[STORE_PATH_MAX];
-	for (unsigned i = 0;; i++) {
-		snprintf(name, sizeof name, INGEST_REMOVED "%s-%u", strrchr(path, '/') + 1, i);
-		w->trees = true;
-		int r = fd_rename_new(w->s->root, path, w->s->ingest, name);
-		if (r != -EEXIST) return r == -ENOENT ? 0 : r;
-	}
+	char name[SET_ASIDE_MAX];
+	w->trees = true;
+	int r = store_set_aside(w->s, path, name);
+	return r == -ENOENT ? 0 : r;
 }
 
 /* A path of ours is "blobs/<algorithm>/<hex>", "layers/<hex>", "merged/<hex>", "trees/<hex>", "containers/<id>" or "volumes/<name>". */

@@ -16,6 +16,7 @@ static void client_close(Client *c)
 {
 	if (c->gone) return;
 	c->gone = true;
+	if (c->m->promiser == c) monitor_promise(c->m, NULL, NULL);
 	loop_fd_remove(&c->watch);
 	c->fd = fd_close(c->fd);
 	buf_done(&c->out);
@@ -139,7 +140,7 @@ static void answer(Client *c, int r, const Err *e)
 static void attach(Client *c, int streams)
 {
 	c->streams = (unsigned)streams & (WIRE_OUT | WIRE_ERR);
-	if (streams & WIRE_PROMISE_REMOVE) c->m->removal_promised = true;
+	if (streams & WIRE_PROMISE_REMOVE) monitor_promise(c->m, c, NULL);
 	client_tell(c, WIRE_OK, 0, 0, NULL, 0);
 }
 
@@ -212,6 +213,9 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 		break;
 	case WIRE_RENAME:
 		rename_container(c, data, n);
+		break;
+	case WIRE_REMOVED:
+		monitor_promise(m, NULL, arena_str(&m->arena, (Str){ data, n }));
 		break;
 	default:
 		err_set(&e, ERR_UNSUPPORTED, ENOSYS, "the monitor does not know request %u: it is of another version", h->kind);
@@ -311,6 +315,7 @@ void clients_tell_all(Monitor *m, WireKind kind, int value, int more, bool for_g
 {
 	for (Client *c = m->clients; c; c = c->next) {
 		tell_dropped(c);
+		if (kind == WIRE_GONE && c == m->promiser) continue; /* may have gone: what it said before is not read yet */
 		if (c->stops && kind == WIRE_GONE) client_tell(c, WIRE_OK, 0, 0, NULL, 0);
 		if (c->waits && !(kind == WIRE_EXITED && c->waits_for_good && !for_good)) client_tell(c, kind, value, more, NULL, 0);
 	}

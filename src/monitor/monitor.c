@@ -2,6 +2,7 @@
 #include "monitor/monitor.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,8 +12,9 @@
 #include "monitor/event_log.h"
 #include "monitor/monitor_impl.h"
 #include "sys/proc.h"
+#include "sys/tree_remove.h"
 
-enum { ARENA_MAX = 8 << 20, STOP_TIMEOUT = 10, OOM_SCORE_ARENA = 65536 };
+enum { ARENA_MAX = 8 << 20, STOP_TIMEOUT = 10, OOM_SCORE_ARENA = 65536, PROMISE_SECONDS = 30 };
 #define BACKOFF_FIRST (100 * DURATION_MILLISECOND)
 #define BACKOFF_MAX DURATION_MINUTE
 #define BACKOFF_FORGOTTEN (10 * DURATION_SECOND) /* a container that ran so long starts anew */
@@ -333,6 +335,38 @@ static void become(const Monitor *m, const StrList *command)
 	execve(command->items[0], (char *const *)(uintptr_t)command->items, environ);
 }
 
+/* ---- removal ---- */
+
+void monitor_promise(Monitor *m, const Client *promiser, const char *set_aside)
+{
+	m->promiser = promiser;
+	m->set_aside = set_aside;
+	if (m->awaits_promise && !promiser) loop_stop(&m->loop, 0);
+}
+
+static void too_late(void *arg)
+{
+	Monitor *m = arg;
+	loop_stop(&m->loop, 0);
+}
+
+/* Who has promised to remove the container does it now, or is killed before. */
+static void await_promise(Monitor *m)
+{
+	LoopTimer patience = { 0 };
+	m->awaits_promise = true;
+	loop_timer_set(&m->loop, &patience, time_monotonic() + PROMISE_SECONDS * DURATION_SECOND, too_late, m);
+	if (m->promiser) (void)!loop_run(&m->loop);
+	loop_timer_cancel(&patience);
+}
+
+static void remove_files(const Monitor *m)
+{
+	AUTO_FD int aside = openat(m->root_dir, "ingest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* two at one tree would trip over each other: who sweeps locks it, too */
+	if (aside >= 0 && flock(m->dir, LOCK_EX | LOCK_NB) == 0) (void)!tree_remove(aside, m->set_aside);
+}
+
 static int live(Monitor *m, Client *starter, Err *e)
 {
 	int r = health_open(m, e); /* who is told that the container runs reads how it is, too */
@@ -392,10 +426,14 @@ int monitor_run(const MonitorStart *start, Err *e)
 		clients_tell_all(&m, WIRE_GONE, 0, 0, true);
 	}
 	if (!again) m.lock = fd_close(m.lock);
+	if (!again && r >= 0 && m.promiser) await_promise(&m);
+	const char *set_aside = m.set_aside;
 	clients_close(&m);
 	if (again && fcntl(m.lock, F_SETFD, 0) >= 0)
 		become(&m, &m.config.again); /* which has the lock from us: nobody must think that the monitor was lost */
-	else if (r >= 0 && !m.removal_promised)
+	else if (r >= 0 && set_aside)
+		remove_files(&m);
+	else if (r >= 0)
 		become(&m, &m.config.remove);
 	return r < 0 ? r : 0;
 }

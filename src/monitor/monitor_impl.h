@@ -79,7 +79,10 @@ struct Monitor {
 	LoopFd oom_watch;
 	Container container; /* its Cgroup is what oom watches */
 	Arena container_arena;
-	bool ended, killed_by_user, removal_promised;
+	bool ended, killed_by_user;
+	const Client *promiser; /* who removes the container after its end; NULL: nobody, or it is done */
+	const char *set_aside;  /* below ingest/: our directory, after that */
+	bool awaits_promise;
 	int status; /* exit status */
 	Health *health;
 	bool restart_once; /* the health check wants it, whatever the policy is */
@@ -117,6 +120,8 @@ int monitor_signal(Monitor *m, int signal, Err *e) MUST_USE;
 int monitor_stop(Monitor *m, int timeout, int signal, Err *e) MUST_USE;
 void monitor_event(Monitor *m, const char *action, const char *key, const char *value);
 int monitor_save(Monitor *m);
+/* monitor_promise: who removes the container: somebody; NULL: nobody any more, as it is done when set_aside says where the directory is. */
+void monitor_promise(Monitor *m, const Client *promiser, const char *set_aside);
 
 /* health.c */
 int health_open(Monitor *m, Err *e) MUST_USE; /* "starting", before anybody is told that the container runs */

@@ -20,6 +20,7 @@ typedef enum {
 			  * WIRE_STARTED, with the terminal's master, then WIRE_EXITED. The connection is that exec's from then on */
 	WIRE_RESTART, /* data: the restart policy's name; value: its maximum. Answered */
 	WIRE_RENAME,  /* data: the name. Answered */
+	WIRE_REMOVED, /* from who has promised to: the container is removed; data: the name below ingest/ to which its directory was moved, which goes last. No answer */
 	/* from the monitor */
 	WIRE_OK = 64,
 	WIRE_ERROR,  /* value: ErrCode; more: errno; data: text */

@@ -80,8 +80,15 @@ class Engine:
         return found
 
     def remains(self):
-        """What is left outside the containers' own directories."""
-        return {kind: os.listdir(os.path.join(self.run_root, kind)) for kind in ("runtime", "monitors")}
+        """What is left outside the containers' own directories, once those have ended who tidy up behind a command."""
+        until = time.monotonic() + 5
+        while True:
+            left = {kind: os.listdir(os.path.join(self.run_root, kind)) for kind in ("runtime", "monitors")}
+            aside = os.listdir(os.path.join(self.root, "ingest"))
+            if not (any(left.values()) or aside) or time.monotonic() > until:
+                assert not aside, aside
+                return left
+            time.sleep(0.005)
 
     def close(self):
         ids = self.call("ps", "-aq", "--no-trunc").stdout.decode().split()

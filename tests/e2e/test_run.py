@@ -286,6 +286,19 @@ def test_events_in_order(engine):
     assert mine == ["create", "attach", "start", "die", "destroy"]
 
 
+def test_rm_of_a_killed_command(engine):
+    """Who has promised to remove the container is killed, or goes away from it: its monitor does it."""
+    for name in ("killed", "not"):
+        with engine.start("run", "--rm", "--name", name, "busybox", "sh", "-c", "trap 'exit 0' USR1; echo up; while :; do sleep 0.05; done") as p:
+            assert p.stdout.readline() == b"up\n"
+            if name == "killed":
+                p.kill()
+                p.wait()
+            engine.ok("kill", "-s", "USR1", name)
+        eventually(lambda: not engine.ok("ps", "-aq"))
+        assert engine.remains() == {"runtime": [], "monitors": []}
+
+
 # ---- health ----
 
 HEALTH = ["--health-interval", "50ms", "--health-retries", "2", "--health-timeout", "2s"]

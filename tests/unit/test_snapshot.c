@@ -9,10 +9,10 @@
 
 #include "child.h"
 #include "image/snapshot_impl.h"
-#include "image/tree_remove.h"
 #include "sys/loop_device.h"
 #include "sys/mount.h"
 #include "sys/overlay.h"
+#include "sys/tree_remove.h"
 
 static char top[] = "/tmp/test-snapshot-XXXXXX";
 

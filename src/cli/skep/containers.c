@@ -58,7 +58,7 @@ int each_container(Invocation *in, const EachContainer *each, Err *e)
 int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
 		   bool remove, Err *e)
 {
-	AttachOptions o = { .tty = c->config.tty, .input = input, .forward_signals = sig_proxy && !c->config.tty, .wait_gone = remove };
+	AttachOptions o = { .tty = c->config.tty, .input = input, .forward_signals = sig_proxy && !c->config.tty };
 	AttachEnd end = ATTACH_LOST;
 	int status = 0, r = detach_keys_parse(detach_keys, &o.keys, e);
 	if (r >= 0) r = attach_run(sock, &o, &status, &end, e);
@@ -67,6 +67,10 @@ int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, b
 		if (!o.input) return 0;
 		dprintf(2, "read escape sequence\n");
 		return 0;
+	}
+	if (end == ATTACH_EXITED && remove) {
+		r = engine_discard(g, c, sock, e);
+		return r < 0 && r != -ENOENT ? r : status;
 	}
 	if (end == ATTACH_LOST) {
 		AUTO_ARENA a = ARENA_INIT(1 << 20);

@@ -1,5 +1,5 @@
 /* tree_remove.c: see tree_remove.h. */
-#include "image/tree_remove.h"
+#include "sys/tree_remove.h"
 
 #include <dirent.h>
 #include <fcntl.h>
