@@ -34,12 +34,12 @@ static bool is_absent(const BindRow *row, const void *p)
 }
 
 /* A struct by value is left out when nothing in it would be written. */
-static bool is_absent_object(const BindTable *t, const char *obj)
+static bool is_absent_object(const BindTable *t, const char *obj, bool brief)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const BindRow *row = &t->rows[i];
-		if (row->flags & BIND_ALWAYS) return false;
-		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, obj + row->offset) : is_absent(row, obj + row->offset);
+		if (row->flags & BIND_ALWAYS && !brief) return false;
+		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, obj + row->offset, brief) : is_absent(row, obj + row->offset);
 		if (!absent) return false;
 	}
 	return true;
@@ -95,9 +95,9 @@ static void encode_maps(const BindRow *row, const void *p, JsonWriter *w)
 
 /* Written although absent: on request, and where a reader would refuse the document without it. A zero is such a
  * value; an empty string or list is refused all the same. */
-static bool is_owed(const BindRow *row)
+static bool is_owed(const BindRow *row, bool brief)
 {
-	if (row->flags & BIND_ALWAYS) return true;
+	if (row->flags & BIND_ALWAYS && !brief) return true;
 	if (!(row->flags & BIND_REQUIRED)) return false;
 	switch (row->kind) {
 	case BIND_BOOL:
@@ -197,8 +197,8 @@ void bind_encode(const BindTable *t, const void *obj, JsonWriter *w)
 	for (size_t i = 0; i < t->n; i++) {
 		const BindRow *row = &t->rows[i];
 		const char *p = (const char *)obj + row->offset;
-		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, p) : is_absent(row, p);
-		if (absent && !is_owed(row)) continue;
+		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, p, w->brief) : is_absent(row, p);
+		if (absent && !is_owed(row, w->brief)) continue;
 		json_key(w, row->name);
 		encode_field(row, p, w);
 	}

@@ -70,6 +70,7 @@ typedef struct JsonWriter {
 	int indent;
 	int depth;
 	bool first, after_key;
+	bool brief; /* for bind_encode: what is absent is left out even where the table says that it is always written */
 } JsonWriter;
 
 #define JSON_WRITER(buf) ((JsonWriter){ .out = (buf), .first = true })

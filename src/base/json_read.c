@@ -212,6 +212,28 @@ static int push(Reader *r, const JsonMember *m)
 	return 0;
 }
 
+/* Of a key: equal ones have equal hashes. */
+static uint32_t hash_key(const char *key)
+{
+	uint32_t h = 2166136261;
+	for (; *key; key++)
+		h = (h ^ (uint8_t)*key) * 16777619;
+	return h;
+}
+
+enum { PAIRS_MAX = 96 };
+
+static const JsonMember *find_twice(const JsonMember *m, size_t n)
+{
+	uint32_t hashes[PAIRS_MAX];
+	for (size_t i = 0; i < n; i++) {
+		hashes[i] = hash_key(m[i].key);
+		for (size_t k = 0; k < i; k++)
+			if (hashes[k] == hashes[i] && streq(m[k].key, m[i].key)) return &m[i];
+	}
+	return NULL;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
 	const JsonMember *x = *(JsonMember *const *)a, *y = *(JsonMember *const *)b;
@@ -223,10 +245,8 @@ static int compare_keys(const void *a, const void *b)
 static int check_duplicates(Reader *r, const JsonMember *m, size_t n)
 {
 	const JsonMember *twice = NULL;
-	if (n <= 16) {
-		for (size_t i = 1; i < n && !twice; i++)
-			for (size_t k = 0; k < i && !twice; k++)
-				if (streq(m[i].key, m[k].key)) twice = &m[i];
+	if (n <= PAIRS_MAX) {
+		twice = find_twice(m, n);
 	} else {
 		AUTO_FREE const JsonMember **p = malloc(n * sizeof(*p));
 		if (!p) return fail_memory(r);

@@ -173,6 +173,7 @@ int record_list(Engine *g, Arena *a, RecordList *ret, Err *e)
 static int encode(const BindTable *t, const void *obj, Buf *b, Err *e)
 {
 	JsonWriter w = JSON_WRITER(b);
+	w.brief = true;
 	bind_encode(t, obj, &w);
 	return buf_failed(b) ? err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is larger than %d bytes", DOCUMENT_MAX) : 0;
 }
