@@ -192,13 +192,11 @@ static void challenge(Request *q, unsigned needed, const char *error)
 	if (!buf_failed(&value)) http_reply_header(q->x, "WWW-Authenticate", value.p);
 }
 
-static void refuse_with(Request *q, int status, unsigned needed, const char *error, const char *code, const char *message)
+static void refuse_with(Request *q, unsigned needed, const char *error, ApiCode code, const char *message)
 {
-	char body[512];
-	reply_start(q, status);
-	if (status == 401) challenge(q, needed, error);
-	int n = snprintf(body, sizeof body, "{\"errors\":[{\"code\":\"%s\",\"message\":\"%s\"}]}\n", code, message);
-	reply_body(q, "application/json", body, n < 0 ? 0 : (size_t)n);
+	reply_start(q, 401);
+	challenge(q, needed, error);
+	reply_error_body(q, code, message);
 }
 
 /* A push asks to read as well: one token then does for all that a client will do. */
@@ -211,10 +209,10 @@ void auth_refuse(Request *q, unsigned needed)
 {
 	needed = to_ask_for(needed);
 	if (!auth_logged_in(q))
-		refuse_with(q, 401, needed, NULL, "UNAUTHORIZED", "authentication required");
+		refuse_with(q, needed, NULL, CODE_UNAUTHORIZED, "authentication required");
 	else if ((q->reg->o->auth.token || q->reg->auth.keys) && http_header(q->x, "Authorization") &&
 		 starts_with(http_header(q->x, "Authorization"), "Bearer "))
-		refuse_with(q, 401, needed, "insufficient_scope", "DENIED", "requested access to the resource is denied");
+		refuse_with(q, needed, "insufficient_scope", CODE_DENIED, "requested access to the resource is denied");
 	else
 		reply_error(q, CODE_DENIED, NULL);
 }
@@ -225,7 +223,7 @@ static void password_answer(Request *q, bool right)
 	if (right)
 		settle(q, b->user, b->go);
 	else
-		refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "wrong user or password");
+		refuse_with(q, 0, NULL, CODE_UNAUTHORIZED, "wrong user or password");
 }
 
 static void begin_basic(Request *q, Str encoded, void (*go)(Request *q))
@@ -238,7 +236,7 @@ static void begin_basic(Request *q, Str encoded, void (*go)(Request *q))
 	good = good && str_cut((Str){ plain.p, plain.n }, ':', &user, &password) && user.n;
 	char *user_text = good ? arena_str(a, user) : NULL, *password_text = good ? arena_str(a, password) : NULL;
 	if (!user_text || !password_text) {
-		refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "credentials cannot be read");
+		refuse_with(q, 0, NULL, CODE_UNAUTHORIZED, "credentials cannot be read");
 		return;
 	}
 	*b = (Begin){ go, user_text };
@@ -263,7 +261,7 @@ static void begin_bearer(Request *q, Str text, void (*go)(Request *q))
 	int r = t ? verify(q, str_trim(text), t) : -ENOMEM;
 	if (r < 0) {
 		q->reg->metrics.logins_refused++;
-		refuse_with(q, 401, to_ask_for(service_needed_rights(q)), "invalid_token", "UNAUTHORIZED",
+		refuse_with(q, to_ask_for(service_needed_rights(q)), "invalid_token", CODE_UNAUTHORIZED,
 			    r == -ETIME ? "the token has expired" : "the token is not valid here");
 		return;
 	}
@@ -282,7 +280,7 @@ void auth_begin(Request *q, void (*go)(Request *q))
 	} else if (header && (o->auth.token || o->auth.keys) && strncasecmp(header, "Bearer ", 7) == 0) {
 		begin_bearer(q, str_of(header + 7), go);
 	} else if (header) {
-		refuse_with(q, 401, 0, NULL, "UNAUTHORIZED", "this kind of credentials is not taken here");
+		refuse_with(q, 0, NULL, CODE_UNAUTHORIZED, "this kind of credentials is not taken here");
 	} else {
 		settle(q, o->tls.client_ca && !o->auth.keys ? http_peer_cert_name(q->x) : NULL, go);
 	}

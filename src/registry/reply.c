@@ -67,7 +67,7 @@ void reply_body(Request *q, const char *type, const void *p, size_t n)
 	http_finish(q->x);
 }
 
-static void send_error(Request *q, ApiCode code, const char *message)
+void reply_error_body(Request *q, ApiCode code, const char *message)
 {
 	AUTO_BUF body = BUF_INIT(8192);
 	JsonWriter w = JSON_WRITER(&body);
@@ -77,6 +77,10 @@ static void send_error(Request *q, ApiCode code, const char *message)
 	json_begin_object(&w);
 	json_put_string(&w, "code", codes[code].name);
 	json_put_string(&w, "message", message);
+	json_key(&w, "detail");
+	json_begin_object(&w);
+	if (q->name && name_valid(str_of(q->name))) json_put_string(&w, "name", q->name);
+	json_end_object(&w);
 	json_end_object(&w);
 	json_end_array(&w);
 	json_end_object(&w);
@@ -92,7 +96,7 @@ void reply_error(Request *q, ApiCode code, const char *fmt, ...)
 	if (fmt) vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	reply_start(q, codes[code].status);
-	send_error(q, code, fmt ? text : codes[code].text);
+	reply_error_body(q, code, fmt ? text : codes[code].text);
 }
 
 void reply_error_status(Request *q, int status, ApiCode code, const char *fmt, ...)
@@ -103,7 +107,7 @@ void reply_error_status(Request *q, int status, ApiCode code, const char *fmt, .
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	reply_start(q, status);
-	send_error(q, code, text);
+	reply_error_body(q, code, text);
 }
 
 void reply_failure(Request *q, const Err *e)
@@ -118,7 +122,7 @@ void reply_method(Request *q, const char *allowed)
 {
 	reply_start(q, 405);
 	http_reply_header(q->x, "Allow", allowed);
-	send_error(q, CODE_UNSUPPORTED, "the endpoint does not know this method");
+	reply_error_body(q, CODE_UNSUPPORTED, "the endpoint does not know this method");
 }
 
 bool request_digest(Request *q, Digest *ret)

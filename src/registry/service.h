@@ -79,6 +79,8 @@ void reply_body(Request *q, const char *type, const void *p, size_t n);
 /* reply_error: the JSON of distribution-spec "Error Codes". fmt NULL: the code's own text. reply_error_status: with another status than the code's. */
 void reply_error(Request *q, ApiCode code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void reply_error_status(Request *q, int status, ApiCode code, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* reply_error_body: the same JSON, after reply_start. There always is a "detail": what has none docker tries again and again, for a minute. */
+void reply_error_body(Request *q, ApiCode code, const char *message);
 /* reply_failure: an internal failure (-errno, reason) as 500, 503 or 507; the reason goes to the log. */
 void reply_failure(Request *q, const Err *e);
 /* reply_method: 405 with Allow. */

@@ -59,6 +59,15 @@ def test_login(guarded):
         assert Client(guarded.port, {"Authorization": header})("GET", "/v2/").status == 401
 
 
+@pytest.mark.parametrize("who, path, code, detail", [
+    ((), "/v2/", "UNAUTHORIZED", {}), (("alice", "wrong"), "/v2/", "UNAUTHORIZED", {}), (("alice", "secret"), "/v2/private/x/tags/list", "DENIED", {"name": "private/x"}),
+    (("alice", "secret"), "/v2/team/x/tags/list", "NAME_UNKNOWN", {"name": "team/x"}), (("alice", "secret"), "/v2/A/tags/list", "NAME_INVALID", {})])
+def test_errors_have_a_detail(guarded, who, path, code, detail):
+    """Docker tries again and again what has none: a push without a login ended after a minute."""
+    (error,) = guarded.client(*who)("GET", path).json()["errors"]
+    assert (error["code"], error["detail"]) == (code, detail)
+
+
 def test_rights(guarded):
     alice, bob, anyone = guarded.client("alice", "secret"), guarded.client("bob", "hidden"), guarded.client()
     it = alice.image("team/app", "x")
