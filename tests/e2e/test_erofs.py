@@ -415,8 +415,7 @@ def test_directories_without_entries_stay_as_they_are(tmp_path):
                        "a/b": ("0o40755", 6, 1000), "gone": ("0o40755", 0, 0), "gone/x": ("0o100644", 0, 1000), "new": ("0o40700", 0, 1000), "new/x": ("0o100644", 0, 1000)}
 
 
-def random_layer(path, dice, number, described=False):
-    """described: each directory has an entry, and nothing comes twice, as engines write it."""
+def random_layer(path, dice, number):
     names = ["a", "b", "c", "d", "longer-name"]
     layer, kinds = Layer(path), {}
     if dice.random() < .7:
@@ -428,14 +427,10 @@ def random_layer(path, dice, number, described=False):
             continue
         name, what = "/".join(parts), dice.choice(["file", "file", "dir", "dir", "whiteout", "opaque", "link", "hard"])
         targets = [n for n, kind in kinds.items() if kind in ("file", "link") and not n.startswith(name + "/") and n != name]
-        if what == "hard" and not targets or described and name in kinds:
+        if what == "hard" and not targets:
             continue
         for up in above:
-            if described and up not in kinds:
-                layer.dir(up, mode=0o700 + dice.randrange(64), uid=dice.randrange(3))
             kinds.setdefault(up, "dir")
-        if described and what in ("whiteout", "opaque"):
-            kinds[name] = what  # no entry below it, and none of its name
         if what == "whiteout":
             layer.file("/".join(parts[:-1] + [".wh." + parts[-1]]))
             continue
