@@ -129,6 +129,7 @@ def furnish(data, layout):
         mount("cgroup", at, kind, NOSUID | NODEV | NOEXEC, options if kind == "cgroup" else None)
     mount("tmpfs", "/run", "tmpfs", NOSUID | NODEV, "mode=755")
     os.makedirs("/run/lock")
+    mount("tmpfs", "/dev/shm", "tmpfs", NOSUID | NODEV, "mode=1777") # the locks of all podmans lie there
     for path in ("/etc/containers", "/etc/cni", "/etc/docker", "/etc/containerd", "/var/lib/containers", "/var/lib/containerd", "/var/lib/docker",
                  "/var/lib/cni", "/var/tmp"):
         if os.path.isdir(path):
