@@ -152,7 +152,8 @@ def be_init(child):
 
 def enter():
     """Returns in the world, as an ordinary process of it, with the directory of its storage."""
-    data = tempfile.mkdtemp(prefix="skep-engines-")
+    data = f"{tempfile.gettempdir()}/skep-engines-{os.urandom(6).hex()}" # podman makes names of images of paths in it: none with "-_"
+    os.mkdir(data, 0o700)
     cgroups = Cgroups(os.path.basename(data))
     layout = hierarchies()
     outside = os.fork()
