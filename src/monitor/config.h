@@ -29,6 +29,8 @@ typedef struct MonitorConfig {
 	int32_t stop_timeout; /* s; -1: for ever */
 	const Healthcheck *health;
 	const char *health_on_failure;
+	StrList sources;   /* destinations of mounts whose sources are descriptors, the first MONITOR_SOURCES (monitor.h) */
+	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */
 	StrMap attributes; /* of the container's events */
 	StrList again;     /* the command that starts the container again; executed in place of the monitor */
 	StrList remove;    /* the command that removes it (--rm), when no client has promised to; empty: it stays */

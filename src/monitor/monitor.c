@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "monitor/event_log.h"
 #include "monitor/monitor_impl.h"
+#include "monitor/volume_hold.h"
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
 
@@ -175,6 +176,14 @@ static void start_again(void *arg)
 	loop_stop(&m->loop, 1);
 }
 
+static void release_volumes(Monitor *m)
+{
+	Err e = ERR_INIT;
+	for (size_t i = 0; i < m->config.volumes.n; i++)
+		if (volume_release(m->root_dir, m->config.volumes.items[i], m->config.id, &e) < 0)
+			log_write(&m->log, LOG_WARN, "%s", e.msg);
+}
+
 /* What the run has left in the kernel and in the runtime's directory. */
 static void clean_up(Monitor *m)
 {
@@ -190,6 +199,7 @@ static void clean_up(Monitor *m)
 		container_done(&c);
 	}
 	m->root = fd_close(m->root);
+	release_volumes(m);
 }
 
 /* The container has ended: first what somebody waits for, then the cleaning. */
@@ -260,12 +270,25 @@ static int watch_signals(Monitor *m, Err *e)
 static int launch(Monitor *m, Client *starter, Err *e)
 {
 	int child[3] = { -1, -1, -1 };
+	MountSource *sources = arena_array(&m->arena, m->config.sources.n + 1, sizeof *sources);
+	if (!sources) return err_sys(e, ENOMEM, "start a container");
+	for (size_t i = 0; i < m->config.sources.n; i++) {
+		sources[i] = (MountSource){ m->config.sources.items[i], MONITOR_SOURCES + (int)i };
+		if (fcntl(sources[i].fd, F_SETFD, FD_CLOEXEC) < 0) return err_sys(e, errno, "mount %s: its source", sources[i].destination);
+	}
 	int r = stdio_open(m, child, e);
 	client_receive(starter); /* also when it has failed: a socket closed with something unread would swallow the reason */
 	if (r >= 0) {
-		const CreateOptions o = { .id = m->config.id, .bundle = "", .root_mount = m->root, .stdio = m->config.tty ? NULL : child };
+		const CreateOptions o = { .id = m->config.id,
+					  .bundle = "",
+					  .root_mount = m->root,
+					  .sources = sources,
+					  .n_sources = m->config.sources.n,
+					  .stdio = m->config.tty ? NULL : child };
 		r = container_spawn(&m->rt, &o, &m->process, e);
 	}
+	for (size_t i = 0; i < m->config.sources.n; i++) /* the container has them now */
+		fd_close(sources[i].fd);
 	for (size_t i = 0; i < ARRAY_LEN(child); i++)
 		fd_close(child[i]);
 	return r;
@@ -372,6 +395,7 @@ static int live(Monitor *m, Client *starter, Err *e)
 	int r = health_open(m, e); /* who is told that the container runs reads how it is, too */
 	if (r >= 0) r = launch(m, starter, e);
 	if (r < 0) {
+		release_volumes(m);
 		tell_failure(m, starter, e);
 		return r;
 	}

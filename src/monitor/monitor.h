@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 
-/* Descriptors that a monitor is started with; the lock is also that of the command which it becomes to start its container again. */
-enum { MONITOR_CONTROL = 3, MONITOR_ROOT, MONITOR_LOCK };
+/* Descriptors that a monitor is started with, the last ones the mounts of monitor.json's "sources"; the lock is also that of the command which it becomes to start its container again. */
+enum { MONITOR_CONTROL = 3, MONITOR_ROOT, MONITOR_LOCK, MONITOR_SOURCES };
 
 typedef struct MonitorStart {
 	const char *dir; /* the container's directory */

@@ -78,6 +78,12 @@ void container_state_write(const Container *c, ContainerStatus status, bool deta
 /* container_list: ids of the containers below root, sorted. A root that does not exist has none unless must_exist. */
 int container_list(const Runtime *rt, bool must_exist, Arena *a, StrList *ret, Err *e) MUST_USE;
 
+/* MountSource: a mount that the caller has made: the bind at destination is this one, whatever the configuration calls its source. */
+typedef struct MountSource {
+	const char *destination; /* as the configuration has it */
+	int fd;                  /* detached; borrowed */
+} MountSource;
+
 typedef struct CreateOptions {
 	const char *id, *bundle;
 	const char *pid_file, *console_socket, *pidfd_socket; /* NULL: none */
@@ -86,7 +92,9 @@ typedef struct CreateOptions {
 	unsigned listen_fds;   /* as many more, told the program as LISTEN_FDS (sd_listen_fds(3)) */
 	bool detach, keep;     /* of run */
 	int root_mount;        /* a detached mount that becomes the root, borrowed; 0: the directory that the configuration names */
-	const int *stdio;      /* three descriptors for the program's standard streams, borrowed; NULL: our own */
+	const MountSource *sources;
+	size_t n_sources;
+	const int *stdio; /* three descriptors for the program's standard streams, borrowed; NULL: our own */
 } CreateOptions;
 
 /* container_create: makes it and leaves its init waiting for container_start. */

@@ -207,6 +207,8 @@ static int plan_launch(Creation *c, Err *e)
 	if ((r = launch_set_process(l, c->spec.process, e)) < 0) return r;
 	l->no_pivot = c->o->no_pivot;
 	l->root_mount = c->o->root_mount;
+	l->sources = c->o->sources;
+	l->n_sources = c->o->n_sources;
 	l->stdio = c->o->stdio;
 	l->new_keyring = !c->o->no_new_keyring;
 	if ((r = launch_preserve(l, c->o->preserve_fds + c->o->listen_fds, e)) < 0) return r;

@@ -25,7 +25,7 @@ typedef struct LaunchMount {
 	MountOptions options;
 	const char *destination; /* inside the root, cleaned */
 	const char *source_path; /* of a bind: absolute */
-	int source;              /* of a bind: detached tree made by the command, or -1: the init makes it */
+	int source;              /* of a bind: detached tree made by the command or its caller, or -1: the init makes it */
 	bool mapped;             /* an id mapped mount */
 } LaunchMount;
 
@@ -40,9 +40,11 @@ typedef struct Launch {
 	bool exec;                 /* another process, not the init */
 	bool wait_start;           /* create: wait for container_start */
 	bool detach, no_pivot, new_keyring;
-	bool spawned;     /* the terminal's master goes to somebody who copies to terminals in raw mode */
-	const int *stdio; /* the program's standard streams; NULL: ours */
-	int root_mount;   /* a detached mount to be the root; 0: the directory rootfs is */
+	bool spawned;               /* the terminal's master goes to somebody who copies to terminals in raw mode */
+	const int *stdio;           /* the program's standard streams; NULL: ours */
+	int root_mount;             /* a detached mount to be the root; 0: the directory rootfs is */
+	const MountSource *sources; /* of binds */
+	size_t n_sources;
 	unsigned preserve_fds;
 
 	/* Namespaces: what the clone makes, what the init makes by unshare, what is entered, by whom. */

@@ -43,10 +43,22 @@ static const char *source_path(const Launch *l, const char *source)
 	return source[0] == '/' ? source : arena_printf(l->arena, "%s/%s", l->container->state.bundle, source);
 }
 
+/* What the caller has made for that destination, for ourselves; -1: nothing. */
+static int given_source(const Launch *l, const char *destination, Err *e)
+{
+	for (size_t i = 0; i < l->n_sources; i++) {
+		if (!streq(l->sources[i].destination, destination)) continue;
+		int fd = fcntl(l->sources[i].fd, F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? err_sys(e, errno, "mount %s: its source", destination) : fd;
+	}
+	return -1;
+}
+
 int launch_plan_mounts(Launch *l, Err *e)
 {
 	LaunchMount *items = arena_array(l->arena, l->spec->mounts.n + 1, sizeof *items);
 	if (!items) return err_sys(e, ENOMEM, "mounts");
+	l->mounts.items = items;
 	for (size_t i = 0; i < l->spec->mounts.n; i++) {
 		LaunchMount *m = &items[i];
 		m->mount = &l->spec->mounts.items[i];
@@ -64,9 +76,9 @@ int launch_plan_mounts(Launch *l, Err *e)
 		if (m->options.idmap && !m->mount->uid_mappings.n && !oci_namespace(l->spec, CLONE_NEWUSER))
 			return err_set(e, ERR_CONFIG, EINVAL, "config.json: mounts[%zu]: idmap without mappings needs a user namespace", i);
 		if (is_bind(m) && !(m->source_path = source_path(l, m->mount->source))) return err_sys(e, ENOMEM, "mounts");
+		l->mounts.n = i + 1;
+		if (is_bind(m) && (m->source = given_source(l, m->mount->destination, e)) < -1) return m->source;
 	}
-	l->mounts.items = items;
-	l->mounts.n = l->spec->mounts.n;
 	return 0;
 }
 
@@ -123,7 +135,7 @@ int mounts_open_sources(Launch *l, Err *e)
 {
 	for (size_t i = 0; i < l->mounts.n; i++) {
 		LaunchMount *m = &l->mounts.items[i];
-		if (!is_bind(m) || !is_needed_early(l, m)) continue;
+		if (!is_bind(m) || m->source >= 0 || !is_needed_early(l, m)) continue;
 		m->source = open_source(m, e);
 		if (m->source == -EPERM && l->rt->rootless) m->source = -1; /* the init may, in its user namespace */
 		if (m->source < -1) return m->source;
