@@ -48,7 +48,7 @@ BIND_TABLE(ulimit_table, "ulimit", Ulimit, ROW(Ulimit, "Name", BIND_STRING, name
 BIND_TABLE(bind_options_table, "bind options", BindOptions, B("Propagation", BIND_STRING, propagation),
 	   B("NonRecursive", BIND_BOOL, non_recursive), B("CreateMountpoint", BIND_BOOL, create_mountpoint),
 	   B("ReadOnlyNonRecursive", BIND_BOOL, read_only_non_recursive), B("ReadOnlyForceRecursive", BIND_BOOL, read_only_force_recursive),
-	   B("Relabel", BIND_STRING, relabel), B("IDMap", BIND_BOOL, idmap));
+	   B("Relabel", BIND_STRING, relabel), B("IDMap", BIND_STRING, idmap));
 #undef B
 BIND_TABLE(volume_driver_table, "volume driver", VolumeDriverConfig, ROW(VolumeDriverConfig, "Name", BIND_STRING, name),
 	   ROW(VolumeDriverConfig, "Options", BIND_MAP, options));
@@ -58,7 +58,8 @@ BIND_TABLE(volume_options_table, "volume options", VolumeOptions, ROW(VolumeOpti
 	   ROW(VolumeOptions, "Subpath", BIND_STRING, subpath));
 BIND_TABLE(tmpfs_options_table, "tmpfs options", TmpfsOptions, ROW(TmpfsOptions, "SizeBytes", BIND_I64, size_bytes),
 	   ROW(TmpfsOptions, "Mode", BIND_U32, mode), ROW(TmpfsOptions, "Options", BIND_RAW, options));
-BIND_TABLE(image_mount_options_table, "image options", ImageMountOptions, ROW(ImageMountOptions, "Subpath", BIND_STRING, subpath));
+BIND_TABLE(image_mount_options_table, "image options", ImageMountOptions, ROW(ImageMountOptions, "Subpath", BIND_STRING, subpath),
+	   ROW(ImageMountOptions, "Writable", BIND_BOOL, writable));
 
 #define M(json_name, k, field, ...) ROW(MountRequest, json_name, k, field, ##__VA_ARGS__)
 BIND_TABLE(mount_request_table, "mount", MountRequest, M("Type", BIND_STRING, type, TEXT), M("Source", BIND_STRING, source),
@@ -66,7 +67,8 @@ BIND_TABLE(mount_request_table, "mount", MountRequest, M("Type", BIND_STRING, ty
 	   M("BindOptions", BIND_POINTER, bind, .sub = &bind_options_table),
 	   M("VolumeOptions", BIND_POINTER, volume, .sub = &volume_options_table),
 	   M("TmpfsOptions", BIND_POINTER, tmpfs, .sub = &tmpfs_options_table),
-	   M("ImageOptions", BIND_POINTER, image, .sub = &image_mount_options_table));
+	   M("ImageOptions", BIND_POINTER, image, .sub = &image_mount_options_table), M("Flags", BIND_STRINGS, flags),
+	   M("Chown", BIND_BOOL, chown));
 #undef M
 
 #define H(json_name, k, field, ...) ROW(HostConfig, json_name, k, field, ##__VA_ARGS__)
@@ -114,6 +116,8 @@ BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS
 BIND_TABLE(mount_point_table, "mount point", MountPoint, P("Type", BIND_STRING, type, TEXT), P("Name", BIND_STRING, name),
 	   P("Source", BIND_STRING, source, TEXT), P("Destination", BIND_STRING, destination, TEXT), P("Driver", BIND_STRING, driver),
 	   P("Mode", BIND_STRING, mode, TEXT), P("RW", BIND_BOOL, rw, KEPT), P("Propagation", BIND_STRING, propagation, TEXT),
-	   P("fsType", BIND_STRING, fs_type), P("options", BIND_STRINGS, options), P("subpath", BIND_STRING, subpath),
-	   P("copyUp", BIND_BOOL, copy_up), P("anonymous", BIND_BOOL, anonymous), P("createSource", BIND_BOOL, create_source));
+	   P("options", BIND_STRINGS, options), P("subpath", BIND_STRING, subpath), P("manifest", BIND_STRING, manifest),
+	   P("idmap", BIND_STRING, idmap), P("held", BIND_BOOL, held), P("copyUp", BIND_BOOL, copy_up),
+	   P("anonymous", BIND_BOOL, anonymous), P("createSource", BIND_BOOL, create_source), P("chown", BIND_BOOL, chown),
+	   P("overlay", BIND_BOOL, overlay));
 #undef P

@@ -73,7 +73,7 @@ typedef struct BindOptions {
 	bool non_recursive, create_mountpoint, read_only_non_recursive, read_only_force_recursive;
 	/* podman's, not in docker's API */
 	const char *relabel; /* "shared", "private" */
-	bool idmap;
+	const char *idmap;   /* see MountPoint.idmap */
 } BindOptions;
 typedef struct VolumeDriverConfig {
 	const char *name;
@@ -92,6 +92,7 @@ typedef struct TmpfsOptions {
 } TmpfsOptions;
 typedef struct ImageMountOptions {
 	const char *subpath;
+	bool writable; /* podman's */
 } ImageMountOptions;
 typedef struct MountRequest {
 	const char *type; /* "bind", "volume", "tmpfs", "image" */
@@ -102,6 +103,9 @@ typedef struct MountRequest {
 	const VolumeOptions *volume;
 	const TmpfsOptions *tmpfs;
 	const ImageMountOptions *image;
+	/* podman's */
+	StrList flags; /* "noexec", "suid", …; "tmpcopyup" */
+	bool chown;    /* U */
 } MountRequest;
 
 /* HostConfig: what the container gets of this machine. */

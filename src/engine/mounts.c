@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/mount_idmap.h"
 #include "monitor/event_log.h"
 #include "runtime/tree_copy.h"
 #include "sys/path.h"
@@ -69,8 +70,50 @@ static int bad_mode(const Resolve *x, const char *mode)
 
 /* Counts of each kind: one of them at most, as docker has it. */
 typedef struct ModeCounts {
-	int access, label, propagation, copy, consistency;
+	int access, label, propagation, copy, consistency, recursion, chown, overlay, idmap;
+	int exec, suid, dev;
 } ModeCounts;
+
+/* podman's flags: of what is mounted, and of all below it. Naming one of them says nothing of the others. */
+static const struct {
+	const char *name, *option;
+	size_t count; /* in ModeCounts */
+} flag_words[] = {
+	{ "exec", "rexec", offsetof(ModeCounts, exec) },     { "noexec", "rnoexec", offsetof(ModeCounts, exec) },
+	{ "suid", "rsuid", offsetof(ModeCounts, suid) },     { "nosuid", "rnosuid", offsetof(ModeCounts, suid) },
+	{ "dev", "rdev", offsetof(ModeCounts, dev) },        { "nodev", "rnodev", offsetof(ModeCounts, dev) },
+	{ "bind", "bind", offsetof(ModeCounts, recursion) }, { "rbind", "rbind", offsetof(ModeCounts, recursion) },
+};
+
+/* 0: it is no such word. */
+static int take_flag(const Resolve *x, Str word, MountPoint *p, ModeCounts *n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(flag_words); i++) {
+		if (!str_eq(word, flag_words[i].name)) continue;
+		int *count = (int *)(void *)((char *)n + flag_words[i].count);
+		if ((*count)++) return -EINVAL;
+		return str_list_add(&p->options, flag_words[i].option, x->a) < 0 ? -ENOMEM : 1;
+	}
+	return 0;
+}
+
+/* podman's other words: U, O, idmap, idmap=uids=…;gids=…. */
+static int take_podman_word(const Resolve *x, Str word, MountPoint *p, ModeCounts *n)
+{
+	Str key, value;
+	if (str_eq(word, "U")) {
+		p->chown = true;
+		return n->chown++;
+	}
+	if (str_eq(word, "O")) {
+		p->overlay = true;
+		return n->overlay++;
+	}
+	bool pair = str_cut(word, '=', &key, &value);
+	if (!str_eq(pair ? key : word, "idmap")) return -EINVAL;
+	p->idmap = pair ? arena_str(x->a, value) : "";
+	return p->idmap ? n->idmap++ : -ENOMEM;
+}
 
 static int take_mode_word(const Resolve *x, Str word, MountPoint *p, ModeCounts *n)
 {
@@ -79,8 +122,8 @@ static int take_mode_word(const Resolve *x, Str word, MountPoint *p, ModeCounts 
 		return n->access++;
 	}
 	if (str_eq(word, "z") || str_eq(word, "Z")) return n->label++;
-	if (str_eq(word, "nocopy")) {
-		p->copy_up = false;
+	if (str_eq(word, "nocopy") || str_eq(word, "copy")) {
+		p->copy_up = str_eq(word, "copy");
 		return n->copy++;
 	}
 	if (str_eq(word, "cached") || str_eq(word, "delegated") || str_eq(word, "consistent")) return n->consistency++;
@@ -88,7 +131,23 @@ static int take_mode_word(const Resolve *x, Str word, MountPoint *p, ModeCounts 
 		p->propagation = arena_str(x->a, word);
 		return p->propagation ? n->propagation++ : -ENOMEM;
 	}
-	return -EINVAL;
+	int r = take_flag(x, word, p, n);
+	return r != 0 ? (r > 0 ? 0 : r) : take_podman_word(x, word, p, n);
+}
+
+/* Mappings of its own, or those of a user namespace that the container has. */
+static int check_idmap(const Resolve *x, const MountPoint *p)
+{
+	IdMappings uids, gids;
+	const char *mode = x->host->userns_mode;
+	bool mapped = x->host->uid_map.n || x->host->gid_map.n || (mode && *mode && !streq(mode, "host"));
+	if (!p->idmap || (!*p->idmap && mapped)) return 0;
+	if (!*p->idmap)
+		return err_set(
+			x->e, ERR_CONFIG, EINVAL,
+			"mount %s: idmap needs a user namespace of the container's own, or mappings: idmap=uids=0-1000-1;gids=0-1000-1",
+			p->destination);
+	return mount_idmap_parse(p->idmap, x->a, &uids, &gids, x->e);
 }
 
 /* "ro,z,rslave": into p, which has its defaults already. */
@@ -102,7 +161,7 @@ static int take_mode(const Resolve *x, const char *mode, bool bind, MountPoint *
 	}
 	if ((n.copy && bind) || (n.propagation && !bind)) return bad_mode(x, mode);
 	p->mode = mode;
-	return 0;
+	return check_idmap(x, p);
 }
 
 /* ---- volumes ---- */
@@ -113,23 +172,6 @@ static void volume_event(const Engine *g, const char *action, const char *name)
 	Err ignored = ERR_INIT;
 	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL,
 			    &ignored);
-}
-
-/* The options of a local volume that is mounted from elsewhere. */
-static int take_device(const Resolve *x, const Volume *v, MountPoint *p)
-{
-	const char *type = str_map_get(&v->options, "type"), *o = str_map_get(&v->options, "o");
-	Str rest = str_of(o ? o : ""), word;
-	const char **items = arena_array(x->a, strlen(o ? o : "") + 2, sizeof *items);
-	size_t n = 0;
-	if (!items) return no_memory(x);
-	while (o && str_next(&rest, ',', &word))
-		if (word.n && !(items[n++] = arena_str(x->a, word))) return no_memory(x);
-	p->options = (StrList){ items, n };
-	p->source = str_map_get(&v->options, "device");
-	p->fs_type = streq(type, "none") || streq(type, "bind") ? NULL : type;
-	p->copy_up = false;
-	return 0;
 }
 
 static int take_volume(Resolve *x, const Volume *want, MountPoint *p)
@@ -145,15 +187,17 @@ static int take_volume(Resolve *x, const Volume *want, MountPoint *p)
 	p->anonymous = v.anonymous;
 	p->source = volume_path(&x->volumes, v.name, x->a);
 	if (!p->source) return no_memory(x);
-	return v.options.n ? take_device(x, &v, p) : 0;
+	p->held = str_map_get(&v.options, "type") != NULL;
+	return 0;
 }
 
-static int take_anonymous(Resolve *x, const StrMap *labels, MountPoint *p)
+static int take_anonymous(Resolve *x, Volume want, MountPoint *p)
 {
 	char name[VOLUME_ANONYMOUS_NAME + 1];
 	int r = volume_new_name(name, x->e);
 	if (r < 0) return r;
-	const Volume want = { .name = arena_strdup(x->a, name), .driver = x->host->volume_driver, .anonymous = true, .labels = *labels };
+	want.name = arena_strdup(x->a, name);
+	want.anonymous = true;
 	return want.name ? take_volume(x, &want, p) : no_memory(x);
 }
 
@@ -216,6 +260,31 @@ static int bad_mount(const Resolve *x, const MountRequest *m, const char *why)
 	return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"%s\": %s", m->type, why);
 }
 
+/* Relative, and it never leads above where it begins. NULL: nothing was asked for. */
+static bool is_local_path(const char *path)
+{
+	Str rest = str_of(path ? path : ""), part;
+	int depth = 0;
+	if (path && *path == '/') return false;
+	while (depth >= 0 && rest.n && str_next(&rest, '/', &part)) {
+		if (str_eq(part, ".."))
+			depth--;
+		else if (part.n && !str_eq(part, "."))
+			depth++;
+	}
+	return depth >= 0;
+}
+
+static int take_bind_options(const Resolve *x, const MountRequest *m, MountPoint *p)
+{
+	const BindOptions *o = m->bind;
+	const char *option = o->non_recursive ? "bind" : o->read_only_non_recursive && m->read_only ? "ro" : NULL;
+	if (option && str_list_add(&p->options, option, x->a) < 0) return no_memory(x);
+	if (o->relabel) p->mode = streq(o->relabel, "private") ? "Z" : "z";
+	p->idmap = o->idmap;
+	return check_idmap(x, p);
+}
+
 static int take_bind_request(Resolve *x, const MountRequest *m, MountPoint *p)
 {
 	struct stat st;
@@ -235,45 +304,72 @@ static int take_bind_request(Resolve *x, const MountRequest *m, MountPoint *p)
 	if (!p->create_source && stat(p->source, &st) < 0)
 		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"bind\": bind source path does not exist: %s",
 			       p->source);
-	if (o && o->non_recursive) {
-		static const char *plain[] = { "bind", NULL };
-		p->options = (StrList){ plain, 1 };
-	} else if (o && o->read_only_non_recursive && m->read_only) {
-		static const char *above[] = { "rbind", "ro", NULL };
-		p->options = (StrList){ above, 2 };
-	}
-	if (o && o->idmap) return bad_mount(x, m, "idmap needs a user namespace of the container's own, which comes with rootless use");
-	return 0;
+	return o ? take_bind_options(x, m, p) : 0;
 }
 
 static int take_volume_request(Resolve *x, const MountRequest *m, MountPoint *p)
 {
 	const VolumeOptions *o = m->volume;
 	const VolumeDriverConfig *d = o ? o->driver_config : NULL;
+	bool anonymous = !m->source || !*m->source;
+	if (o && o->subpath && *o->subpath && anonymous) return bad_mount(x, m, "must not set Subpath when using anonymous volumes");
+	if (o && !is_local_path(o->subpath)) return bad_mount(x, m, "subpath must be a relative path within the volume");
 	p->copy_up = !(o && o->no_copy);
 	p->subpath = o ? o->subpath : NULL;
 	p->mode = "z";
-	StrMap none = { 0 };
-	if (!m->source || !*m->source) return take_anonymous(x, o ? &o->labels : &none, p);
-	const Volume want = { .name = m->source,
-			      .driver = d && d->name ? d->name : x->host->volume_driver,
-			      .labels = o ? o->labels : none,
-			      .options = d ? d->options : none };
-	return take_volume(x, &want, p);
+	Volume want = { .name = m->source, .driver = d && d->name ? d->name : x->host->volume_driver };
+	if (o) want.labels = o->labels;
+	if (d) want.options = d->options;
+	return anonymous ? take_anonymous(x, want, p) : take_volume(x, &want, p);
+}
+
+static int take_image_request(const Resolve *x, const MountRequest *m, MountPoint *p)
+{
+	char id[DIGEST_TEXT_MAX], manifest[DIGEST_TEXT_MAX];
+	const ImageMountOptions *o = m->image;
+	Image image;
+	if (!m->source || !*m->source) return bad_mount(x, m, "field Source must not be empty");
+	if (o && !is_local_path(o->subpath)) return bad_mount(x, m, "subpath must be a relative path within the image");
+	int r = image_find(x->g->store, m->source, x->a, &image, x->e);
+	if (r < 0) return r;
+	p->type = "image";
+	p->name = m->source;
+	p->source = arena_strdup(x->a, digest_format(&image.id, id));
+	p->manifest = arena_strdup(x->a, digest_format(&image.manifest, manifest));
+	p->subpath = o ? o->subpath : NULL;
+	p->rw = o && o->writable && !m->read_only;
+	return p->source && p->manifest ? 0 : no_memory(x);
 }
 
 /* "mode=0700", "size=1000", then what else was asked for. */
 static int take_tmpfs_request(Resolve *x, const MountRequest *m, MountPoint *p)
 {
 	const TmpfsOptions *o = m->tmpfs;
-	const char **items = arena_array(x->a, 3, sizeof *items);
+	const char **items = arena_array(x->a, m->flags.n + 4, sizeof *items);
 	size_t n = 0;
 	if (m->source && *m->source) return bad_mount(x, m, "field Source must not be specified");
 	if (!items) return no_memory(x);
 	p->type = "tmpfs";
 	if (o && o->size_bytes && !(items[n++] = arena_printf(x->a, "size=%jd", (intmax_t)o->size_bytes))) return no_memory(x);
 	if (o && o->mode && !(items[n++] = arena_printf(x->a, "mode=%o", o->mode))) return no_memory(x);
+	if (m->read_only) items[n++] = "ro";
+	for (size_t i = 0; i < m->flags.n; i++)
+		items[n++] = m->flags.items[i];
 	p->options = (StrList){ items, n };
+	return 0;
+}
+
+/* podman's words for any bind or volume. */
+static int take_request_flags(const Resolve *x, const MountRequest *m, MountPoint *p)
+{
+	ModeCounts n = { 0 };
+	p->chown = m->chown;
+	if (streq(m->type, "tmpfs")) return 0;
+	for (size_t i = 0; i < m->flags.n; i++) {
+		int r = take_flag(x, str_of(m->flags.items[i]), p, &n);
+		if (r == -ENOMEM) return no_memory(x);
+		if (r <= 0) return bad_mount(x, m, "flags that contradict each other, or are not for this type");
+	}
 	return 0;
 }
 
@@ -296,11 +392,10 @@ static int add_request(Resolve *x, const MountRequest *m)
 	else if (streq(m->type, "tmpfs"))
 		r = take_tmpfs_request(x, m, &p);
 	else if (streq(m->type, "image"))
-		return err_set(x->e, ERR_UNSUPPORTED, ENOTSUP,
-			       "mount %s: images cannot be mounted into containers yet; `skep image mount` mounts them on the host",
-			       p.destination);
+		r = take_image_request(x, m, &p);
 	else
 		return err_set(x->e, ERR_CONFIG, EINVAL, "invalid mount config for type \"%s\": mount type unknown", m->type);
+	if (r >= 0) r = take_request_flags(x, m, &p);
 	return r < 0 ? r : add_point(x, &p);
 }
 
@@ -331,12 +426,12 @@ static int add_from(Resolve *x, const char *text)
 static int add_own(Resolve *x, const char *path)
 {
 	MountPoint p = { .rw = true, .mode = "", .propagation = "", .copy_up = true };
-	StrMap none = { 0 };
+	const Volume want = { .driver = x->host->volume_driver };
 	int r = take_destination(x, path, &p.destination);
 	if (r < 0 || find_point(x, p.destination)) return r;
 	for (size_t i = 0; i < x->host->tmpfs.n; i++)
 		if (streq(x->host->tmpfs.items[i].key, p.destination)) return 0;
-	if ((r = take_anonymous(x, &none, &p)) < 0) return r;
+	if ((r = take_anonymous(x, want, &p)) < 0) return r;
 	return add_point(x, &p);
 }
 
@@ -417,13 +512,15 @@ static int is_empty(int dir)
 }
 
 /* The directory itself gets the owner and the mode of the image's, too. */
-static int fill_one(const MountPoint *m, int root, Err *e)
+static int fill_one(const MountPoint *m, int source, int root, Err *e)
 {
 	struct stat st;
 	AUTO_FD int from = path_open(root, m->destination, O_RDONLY | O_DIRECTORY, 0);
 	if (from == -ENOENT || from == -ENOTDIR) return 0;
 	if (from < 0) return err_sys(e, -from, "fill volume %s: open %s of the image", m->name, m->destination);
-	AUTO_FD int to = openat(AT_FDCWD, m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	AUTO_FD int to = source >= 0 ? openat(source, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+				     : openat(AT_FDCWD, m->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (to < 0 && errno == ENOTDIR && source >= 0) return 0; /* a file of it */
 	if (to < 0) return err_sys(e, errno, "open volume %s", m->name);
 	int r = is_empty(to);
 	if (r <= 0) return r < 0 ? err_sys(e, -r, "read volume %s", m->name) : 0;
@@ -433,14 +530,14 @@ static int fill_one(const MountPoint *m, int root, Err *e)
 	return r < 0 ? err_wrap(e, "fill volume %s", m->name) : 0;
 }
 
-int engine_fill_volumes(Engine *g, const Record *c, int root, Err *e)
+int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, Err *e)
 {
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
 		const MountPoint *m = &c->mounts.items[i];
 		if (!streq(m->type, "volume") || !m->name) continue;
 		volume_event(g, "mount", m->name);
-		if (m->copy_up && !m->fs_type) r = fill_one(m, root, e);
+		if (m->copy_up) r = fill_one(m, sources->fds[i], root, e);
 	}
 	return r;
 }

@@ -1,7 +1,7 @@
 /* mounts.h: what a container was asked to mount, resolved: volumes made and named, paths checked, options sorted. */
 #pragma once
 
-#include "engine/record.h"
+#include "engine/mount_source.h"
 #include "volume/volume.h"
 
 /* engine_volumes: the volumes of the engine's state directory. */
@@ -15,6 +15,6 @@ static inline Volumes engine_volumes(const Engine *g)
 int engine_mounts(Engine *g, const ContainerConfig *config, const HostConfig *host, Arena *a, MountPointList *ret, Err *e) MUST_USE;
 
 /* engine_fill_volumes: what the image has at the places of empty volumes goes into these, unless they do not want it. root: the image's file system. */
-int engine_fill_volumes(Engine *g, const Record *c, int root, Err *e) MUST_USE;
+int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, Err *e) MUST_USE;
 /* engine_make_sources: host directories of -v that are not there are made. */
 int engine_make_sources(const Record *c, Err *e) MUST_USE;

@@ -216,6 +216,19 @@ static int insert_volumes(Engine *g, const Record *c, Err *e)
 	return r < 0 ? r : 0;
 }
 
+static int insert_images(Engine *g, const Record *c, Err *e)
+{
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
+		const MountPoint *m = &c->mounts.items[i];
+		if (!m->manifest) continue;
+		r = db_run(g->db, "INSERT OR IGNORE INTO container_images(container, manifest) VALUES(?, ?)",
+			   DB_ARGS(db_text(c->id), db_text(m->manifest)), e);
+		if (r == -EBUSY) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s: it was removed meanwhile", m->name);
+	}
+	return r < 0 ? r : 0;
+}
+
 int record_insert(Engine *g, const Record *c, Err *e)
 {
 	AUTO_BUF config = BUF_INIT(DOCUMENT_MAX), host = BUF_INIT(DOCUMENT_MAX), mounts = BUF_INIT(DOCUMENT_MAX);
@@ -226,7 +239,7 @@ int record_insert(Engine *g, const Record *c, Err *e)
 	if ((r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
 	r = insert_row(g, c, &config, &host, &mounts, e);
 	if (r == -EEXIST) return name_in_use(g, c->name, e);
-	if (r < 0 || (r = insert_volumes(g, c, e)) < 0) return r;
+	if (r < 0 || (r = insert_volumes(g, c, e)) < 0 || (r = insert_images(g, c, e)) < 0) return r;
 	return db_commit(&tx, e);
 }
 

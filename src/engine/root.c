@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/mount_source.h"
 #include "engine/start.h"
 #include "image/snapshot.h"
 #include "sys/mount.h"
+#include "sys/overlay.h"
 #include "sys/path.h"
 #include "sys/proc.h"
 
@@ -49,7 +51,7 @@ static int mount_root(Engine *g, const Record *c, int dir, Arena *a, Err *e)
 		return fd < 0 ? err_sys(e, -fd, "open the root directory %s", c->host.rootfs) : fd;
 	}
 	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
-	if (r < 0) return r;
+	if (r < 0 || (r = overlay_settle(dir, e)) < 0) return r;
 	o.writable = dir;
 	return snapshot_mount(g->store, &image, &o, NULL, e);
 }
@@ -67,24 +69,9 @@ static int attach_root(Engine *g, const Record *c, int root, Err *e)
 	return r < 0 ? err_sys(e, -r, "mount the root of container %s", c->name) : 0;
 }
 
-static int open_source(const MountPoint *m, Arena *a, Err *e)
-{
-	MountOptions o;
-	if (m->subpath && *m->subpath)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "mount %s: a part of a volume is there only while the container runs",
-			       m->destination);
-	int r = mount_options_parse(&m->options, a, &o, e);
-	if (r < 0) return r;
-	int fd = m->fs_type ? mount_made(m->source, m->fs_type, o.flags, o.data) : mount_clone(AT_FDCWD, m->source, !m->fs_type);
-	return fd < 0 ? err_sys(e, -fd, "mount %s at %s", m->source, m->destination) : fd;
-}
-
-static int attach_mount(const MountPoint *m, int root, Arena *a, Err *e)
+static int attach_mount(const MountPoint *m, int fd, int root, Err *e)
 {
 	struct stat st;
-	if (streq(m->type, "tmpfs")) return 0;
-	AUTO_FD int fd = open_source(m, a, e);
-	if (fd < 0) return fd;
 	if (fstat(fd, &st) < 0) return err_sys(e, errno, "mount %s", m->destination);
 	int r = m->rw ? 0 : mount_attr(fd, MOUNT_ATTR_RDONLY, 0, 0, false);
 	if (r < 0) return err_sys(e, -r, "mount %s", m->destination);
@@ -93,13 +80,39 @@ static int attach_mount(const MountPoint *m, int root, Arena *a, Err *e)
 	return r < 0 ? err_sys(e, -r, "mount %s in container", m->destination) : 0;
 }
 
+/* A volume that is mounted for this stays mounted for as long as we have its copy. */
+static int open_sources(Engine *g, const Record *c, int dir, int *fds, Arena *a, Err *e)
+{
+	int r = volumes_hold(g, c, a, e);
+	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
+		if (streq(c->mounts.items[i].type, "tmpfs")) continue;
+		r = mount_source_open(g, c, i, dir, a, e);
+		if (r >= 0) fds[i] = r;
+	}
+	volumes_release(g, c);
+	return r < 0 ? r : 0;
+}
+
+static int attach_mounts(Engine *g, const Record *c, int dir, int root, Arena *a, Err *e)
+{
+	int *fds = arena_array(a, c->mounts.n, sizeof *fds);
+	if (!fds) return err_sys(e, ENOMEM, "mount what the container has mounted");
+	for (size_t i = 0; i < c->mounts.n; i++)
+		fds[i] = -1;
+	int r = open_sources(g, c, dir, fds, a, e);
+	if (r >= 0) r = attach_root(g, c, root, e);
+	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++)
+		if (fds[i] >= 0) r = attach_mount(&c->mounts.items[i], fds[i], root, e);
+	for (size_t i = 0; i < c->mounts.n; i++)
+		fd_close(fds[i]);
+	return r;
+}
+
 static int open_stopped(Engine *g, const Record *c, int dir, bool mounts, Arena *a, Err *e)
 {
 	AUTO_FD int root = mount_root(g, c, dir, a, e);
 	if (root < 0) return root;
-	int r = mounts && c->mounts.n ? attach_root(g, c, root, e) : 0;
-	for (size_t i = 0; r >= 0 && mounts && i < c->mounts.n; i++)
-		r = attach_mount(&c->mounts.items[i], root, a, e);
+	int r = mounts && c->mounts.n ? attach_mounts(g, c, dir, root, a, e) : 0;
 	if (r >= 0 && c->host.readonly_rootfs) {
 		r = mount_attr(root, MOUNT_ATTR_RDONLY, 0, 0, false);
 		if (r < 0) err_sys(e, -r, "mount the root of container %s", c->name);

@@ -3,6 +3,7 @@
  * The kernel's come first, then all others, those of lesser depth before deeper ones. A mount of the user's takes the place of a
  * default one at the same destination; with /dev, of all below it.
  */
+#include "engine/mount_idmap.h"
 #include "engine/spec_impl.h"
 
 #include <sched.h>
@@ -277,17 +278,26 @@ static int add_bind(MountBuild *m, const MountPoint *p, const char *source)
 	StrBuild l;
 	StrList options;
 	bool bind = has(&p->options, "bind"), ro = has(&p->options, "ro") || has(&p->options, "rro");
-	if (str_build_init(&l, p->options.n + 3, m->b->a) < 0) return spec_no_memory(m->b);
+	if (str_build_init(&l, p->options.n + 4, m->b->a) < 0) return spec_no_memory(m->b);
 	if (!bind && !has(&p->options, "rbind")) str_build_add(&l, "rbind");
 	str_build_add_all(&l, &p->options);
 	/* read-only all the way down, as long as nobody said otherwise */
 	if (!p->rw && !ro) str_build_add(&l, bind ? "ro" : "rro");
+	if (p->idmap && !*p->idmap) str_build_add(&l, bind ? "idmap" : "ridmap");
 	if (!has_propagation(&p->options)) str_build_add(&l, p->propagation && *p->propagation ? p->propagation : "rprivate");
 	if (str_build_done(&l, &options) < 0) return spec_no_memory(m->b);
 	int r = spec_check_propagation(m->b, source, &options);
 	if (r < 0) return r;
 	raise_root_propagation(m->b, &options);
 	return add_mount(m, p->destination, "bind", source, options.items);
+}
+
+/* The mount added last. */
+static int map_ids(MountBuild *m, const MountPoint *p)
+{
+	OciMount *to = &m->items[m->n - 1];
+	if (!p->idmap || !*p->idmap) return 0;
+	return mount_idmap_parse(p->idmap, m->b->a, &to->uid_mappings, &to->gid_mappings, m->b->e);
 }
 
 static int add_point(MountBuild *m, size_t i)
@@ -298,9 +308,8 @@ static int add_point(MountBuild *m, size_t i)
 	if (!source && p->subpath && *p->subpath)
 		return err_set(m->b->e, ERR_INTERNAL, EINVAL, "mount %s: its subpath %s has not been resolved", p->destination, p->subpath);
 	if (!source && !p->source) return err_set(m->b->e, ERR_CONFIG, EINVAL, "mount %s: it has no source", p->destination);
-	if (p->fs_type)
-		return add_mount(m, p->destination, p->fs_type, p->source, p->options.items ? p->options.items : (const char *[]){ NULL });
-	return add_bind(m, p, source ? source : p->source);
+	int r = add_bind(m, p, source ? source : p->source);
+	return r < 0 ? r : map_ids(m, p);
 }
 
 /* ---- files of names ---- */

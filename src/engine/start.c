@@ -12,12 +12,14 @@
 #include "engine/control.h"
 #include "engine/etc_files.h"
 #include "engine/log_fields.h"
+#include "engine/mount_source.h"
 #include "engine/mounts.h"
 #include "engine/spec.h"
 #include "image/snapshot.h"
 #include "monitor/config.h"
 #include "monitor/monitor.h"
 #include "sys/mount.h"
+#include "sys/overlay.h"
 #include "sys/own_program.h"
 #include "sys/proc.h"
 
@@ -30,11 +32,15 @@ typedef struct Start {
 	Arena *a;
 	const char *path; /* of the container's directory */
 	int dir, lock, root;
-	int sock; /* ours */
+	MountSources sources;
+	bool holds; /* volumes, until the monitor does */
+	int sock;   /* ours */
 } Start;
 
 static void start_done(Start *s)
 {
+	mount_sources_done(&s->sources);
+	if (s->holds) volumes_release(s->g, s->c);
 	fd_close(s->dir);
 	fd_close(s->lock);
 	fd_close(s->root);
@@ -58,7 +64,8 @@ static int mount_root(Start *s, Err *e)
 		return s->root < 0 ? err_sys(e, -s->root, "open the root directory %s", s->c->host.rootfs) : 0;
 	}
 	int r = find_image(s->g, s->c, s->a, &image, e);
-	if (r < 0) return r;
+	if (r < 0 || (r = overlay_settle(s->dir, e)) < 0)
+		return r; /* of a --rm container whose end nobody saw: under its lock it has ended */
 	o.writable = s->dir;
 	o.is_volatile = s->c->host.auto_remove;
 	o.held = true;
@@ -129,13 +136,14 @@ static int write_spec(Start *s, Err *e)
 			 .host = &s->c->host,
 			 .machine = &machine,
 			 .mounts = &s->c->mounts,
+			 .sources = s->sources.paths,
 			 .root = s->root,
 			 .dir = s->path };
 	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);
 	if (r >= 0) r = find_init(s, &in.init_program, e);
-	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0) return r;
+	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0 || (r = mount_sources_own(&s->sources, &spec, e)) < 0) return r;
 	bind_encode(&oci_spec_table, &spec, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
 	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, REPLACE_LAZY, e);
@@ -186,6 +194,18 @@ static int own_command(Start *s, const char *command, const char *option, StrLis
 	return 0;
 }
 
+/* What of the mounts is the monitor's: sources that were opened, volumes to let go of. */
+static int describe_mounts(Start *s, MonitorConfig *m, Err *e)
+{
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < s->c->mounts.n; i++) {
+		const MountPoint *p = &s->c->mounts.items[i];
+		if (s->sources.fds[i] >= 0) r = str_list_add(&m->sources, p->destination, s->a);
+		if (r >= 0 && p->held) r = str_list_add(&m->volumes, p->name, s->a);
+	}
+	return r < 0 ? err_sys(e, ENOMEM, "start a container") : 0;
+}
+
 static int write_monitor(Start *s, Err *e)
 {
 	const ContainerConfig *c = &s->c->config;
@@ -206,6 +226,7 @@ static int write_monitor(Start *s, Err *e)
 			    .health_on_failure = h->health_on_failure };
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = record_attributes(s->c, s->a, &m.attributes, e);
+	if (r >= 0) r = describe_mounts(s, &m, e);
 	if (r >= 0) r = describe_log(s, &m.log, e);
 	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
 	if (r >= 0 && h->auto_remove) r = own_command(s, "rm", "--volumes", &m.remove, e);
@@ -215,7 +236,8 @@ static int write_monitor(Start *s, Err *e)
 /* ---- the monitor ---- */
 
 typedef struct Spawn {
-	int program, fds[3];
+	int program, n;
+	const int *fds; /* the monitor's first ones, in order */
 	const char *path;
 } Spawn;
 
@@ -224,35 +246,56 @@ static int become_monitor(void *arg)
 	const Spawn *s = arg;
 	const char *const argv[] = { "skep-runtime", "monitor", s->path, NULL };
 	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	int end = MONITOR_CONTROL + s->n;
 	sigset_t none;
 	sigemptyset(&none);
 	int null = open("/dev/null", O_RDWR);
 	for (int i = 0; i < 3; i++)
 		if (null < 0 || dup2(null, i) < 0) _exit(126);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < s->n; i++)
 		if (dup2(s->fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
 	setsid();
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (syscall(SYS_close_range, MONITOR_LOCK + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null > MONITOR_LOCK) close(null);
+	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null >= end) close(null);
 	syscall(SYS_execveat, s->program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
 	return 127;
 }
 
+/* Copies above where they will be in the monitor, in its order. */
+static int gather(const Start *s, int control, int *fds, int *ret_n, Err *e)
+{
+	int n = 0, above = MOVED + (int)s->c->mounts.n;
+	const int first[] = { control, s->root, s->lock };
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		fds[n++] = fcntl(first[i], F_DUPFD_CLOEXEC, above);
+	for (size_t i = 0; i < s->c->mounts.n; i++)
+		if (s->sources.fds[i] >= 0) fds[n++] = fcntl(s->sources.fds[i], F_DUPFD_CLOEXEC, above);
+	*ret_n = n;
+	for (int i = 0; i < n; i++)
+		if (fds[i] < 0) return err_sys(e, EMFILE, "start a monitor");
+	return 0;
+}
+
 static int spawn(Start *s, int theirs, Err *e)
 {
-	AUTO_FD int program = own_program_open("skep-runtime", SKEP_LIBEXEC_DIR, e);
+	AUTO_FD int program = own_program_open("skep-runtime", SKEP_LIBEXEC_DIR, e), control = theirs;
 	if (program < 0) return program;
-	AUTO_FD int control = theirs, root = s->root, lock = s->lock;
-	s->root = s->lock = -1;
-	AUTO_FD int c = -1, r = -1, l = -1, p = -1;
-	c = fcntl(control, F_DUPFD_CLOEXEC, MOVED);
-	r = fcntl(root, F_DUPFD_CLOEXEC, MOVED);
-	l = fcntl(lock, F_DUPFD_CLOEXEC, MOVED);
-	p = fcntl(program, F_DUPFD_CLOEXEC, MOVED);
-	if (c < 0 || r < 0 || l < 0 || p < 0) return err_sys(e, errno, "start a monitor");
-	Spawn spawn = { p, { c, r, l }, s->path };
-	pid_t pid = proc_spawn(become_monitor, &spawn);
-	return pid < 0 ? err_sys(e, pid, "start a monitor: clone") : 0;
+	int n = 0, *fds = arena_array(s->a, MONITOR_SOURCES + s->c->mounts.n, sizeof *fds);
+	if (!fds) return err_sys(e, ENOMEM, "start a monitor");
+	int r = gather(s, control, fds, &n, e);
+	AUTO_FD int p = r < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, MOVED + (int)s->c->mounts.n);
+	if (r >= 0 && p < 0) r = err_sys(e, errno, "start a monitor");
+	Spawn spawn = { p, n, fds, s->path };
+	pid_t pid = r < 0 ? r : proc_spawn(become_monitor, &spawn);
+	if (r >= 0 && pid < 0) r = err_sys(e, pid, "start a monitor: clone");
+	for (int i = 0; i < n; i++)
+		fd_close(fds[i]);
+	if (r < 0) return r;
+	s->root = fd_close(s->root); /* all this is the monitor's now */
+	s->lock = fd_close(s->lock);
+	mount_sources_done(&s->sources);
+	s->holds = false;
+	return 0;
 }
 
 /* All requests are on their way before the monitor looks: it hears them before it starts anything. */
@@ -315,7 +358,9 @@ static int prepare(Start *s, Err *e)
 	if (!s->o->again) state.backoff = 0;
 	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
-	if ((r = engine_fill_volumes(s->g, s->c, s->root, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
+	s->holds = true;
+	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 || (r = mount_sources_open(s->g, s->c, s->dir, s->a, &s->sources, e)) < 0) return r;
+	if ((r = engine_fill_volumes(s->g, s->c, &s->sources, s->root, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
 	return write_monitor(s, e);
 }
 

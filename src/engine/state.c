@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "engine/mount_source.h"
 #include "engine/start.h"
 #include "runtime/container.h"
 
@@ -34,6 +35,7 @@ static int recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	lost = ret->status == RUN_RUNNING || ret->status == RUN_RESTARTING;
 	if (!lost) return 0;
 	if ((r = end_remains(g, c, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
+	volumes_release(g, c);
 	ret->status = RUN_EXITED;
 	ret->pid = 0;
 	ret->start_time = 0;

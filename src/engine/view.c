@@ -204,8 +204,8 @@ static void put_mounts(JsonWriter *w, const Record *c)
 	for (size_t i = 0; i < c->mounts.n; i++) {
 		MountPoint m = c->mounts.items[i]; /* only what the API shows */
 		m.options = (StrList){ 0 };
-		m.subpath = m.fs_type = NULL;
-		m.copy_up = m.anonymous = m.create_source = false;
+		m.subpath = m.manifest = m.idmap = NULL;
+		m.held = m.copy_up = m.anonymous = m.create_source = m.chown = m.overlay = false;
 		bind_encode(&mount_point_table, &m, w);
 	}
 	json_end_array(w);

@@ -124,11 +124,13 @@ static int check_mounts(ImageStore *s, const Image *i, Arena *a, Err *e)
 	return r < 0 ? r : 0;
 }
 
-/* The container that was made of the image: 1, with its id in *ret; 0: there is none. */
+/* The container that was made of the image, or has it mounted: 1, with its id in *ret; 0: there is none. */
 static int find_container(ImageStore *s, const Image *i, Arena *a, const char **ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
-	int r = db_get(s->db, "SELECT id FROM containers WHERE manifest = ?", DB_ARGS(DB_DIGEST(&i->manifest)), &rows, e);
+	int r = db_get(s->db,
+		       "SELECT id FROM containers WHERE manifest = ?1 UNION ALL SELECT container FROM container_images WHERE manifest = ?1",
+		       DB_ARGS(DB_DIGEST(&i->manifest)), &rows, e);
 	if (r > 0 && db_row_dup(&rows, 0, a, ret) < 0) return err_sys(e, ENOMEM, "find containers of an image");
 	return r;
 }

@@ -57,6 +57,10 @@ static const char *const migrations[] = {
 	"CREATE TABLE containers(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT REFERENCES images, image_id TEXT, created INTEGER NOT NULL,"
 	" config TEXT NOT NULL, host TEXT NOT NULL, mounts TEXT NOT NULL) STRICT;"
 	"CREATE INDEX containers_manifest ON containers(manifest);"
+	/* and the images that are mounted in them */
+	"CREATE TABLE container_images(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, manifest TEXT NOT NULL REFERENCES images,"
+	" PRIMARY KEY(container, manifest)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX container_images_manifest ON container_images(manifest);"
 	/* volumes (volume/volume.h), and which containers have them */
 	"CREATE TABLE volumes(name TEXT PRIMARY KEY, driver TEXT NOT NULL, created INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels TEXT NOT NULL,"
 	" options TEXT NOT NULL) STRICT;"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "monitor/volume_hold.h"
 #include "sys/fd.h"
 
 enum { MAP_MAX = 1 << 20, USERS_MAX = 4096 };
@@ -190,13 +191,26 @@ static int in_use(const Volumes *v, const char *name, Err *e)
 	return err_set(e, ERR_STATE, EBUSY, "remove %s: volume is in use - [%.700s]", name, buf_str(&ids));
 }
 
+/* What a killed monitor left mounted is not ours to delete. */
+static int unmount(const Volumes *v, const char *name, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(4 << 20);
+	Err busy = ERR_INIT;
+	Volume w;
+	int r = get(v, name, &a, &w, e);
+	if (r <= 0 || !w.options.n) return r;
+	r = volume_release(v->root_dir, name, NULL, &busy);
+	if (r < 0 && r != -EBUSY) *e = busy;
+	return r == -EBUSY ? 0 : r;
+}
+
 int volume_remove(const Volumes *v, const char *name, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	char path[320];
 	Err why = ERR_INIT;
-	int r = db_begin(v->db, DB_WRITE, &tx, e);
-	if (r < 0) return r;
+	int r = unmount(v, name, e);
+	if (r < 0 || (r = db_begin(v->db, DB_WRITE, &tx, e)) < 0) return r;
 	snprintf(path, sizeof path, "volumes/%s", name);
 	r = db_run(v->db, "DELETE FROM volumes WHERE name = ?", DB_ARGS(db_text(name)), &why);
 	if (r == -EBUSY) {

@@ -6,6 +6,7 @@
 #include "cli/skep/inspect.h"
 #include "engine/mounts.h"
 #include "monitor/event_log.h"
+#include "monitor/volume_hold.h"
 
 enum { OUTPUT_MAX = 16 << 20, ROW_MAX = 1 << 20 };
 
@@ -47,6 +48,16 @@ int volume_create_run(Invocation *in, Err *e)
 
 /* ---- what is shown ---- */
 
+/* Of a volume that is mounted: how many containers have it now. */
+static void put_status(JsonWriter *w, int holders)
+{
+	if (!holders) return;
+	json_key(w, "Status");
+	json_begin_object(w);
+	json_put_int(w, "MountCount", holders);
+	json_end_object(w);
+}
+
 static int volume_json(Engine *g, const char *name, Arena *a, JsonWriter *w, Err *e)
 {
 	const Volumes all = engine_volumes(g);
@@ -80,6 +91,7 @@ static int volume_json(Engine *g, const char *name, Arena *a, JsonWriter *w, Err
 		json_end_object(w);
 	}
 	json_put_string(w, "Scope", "local");
+	put_status(w, volume_holders(g->root_dir, v.name));
 	json_end_object(w);
 	return 0;
 }
@@ -149,7 +161,7 @@ static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err
 		for (size_t k = 0; !any && k < filters->n; k++) {
 			if (k != i && str_eq(key, "label")) continue;
 			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n ||
-			    memcmp(other_key.p, key.p, key.n))
+			    memcmp(other_key.p, key.p, key.n) != 0)
 				continue;
 			if ((any = passes_one(all, v, key, other, in->arena, e)) < 0) return any;
 		}

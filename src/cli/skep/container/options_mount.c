@@ -14,6 +14,8 @@ typedef struct MountParse {
 	TmpfsOptions tmpfs;
 	ImageMountOptions image;
 	bool has_bind, has_volume, has_tmpfs, has_image;
+	const char *subpath; /* podman's, of the type that it turns out to be */
+	bool writable;       /* rw was said */
 	Err *e;
 } MountParse;
 
@@ -62,6 +64,16 @@ static int set_general(MountParse *m, const MountField *f)
 	if (streq(f->key, "type")) return set_small(m, &to->type, f->value);
 	if (streq(f->key, "consistency")) return set_small(m, &to->consistency, f->value);
 	if (streq(f->key, "readonly") || streq(f->key, "ro")) return set_bool(m, f, &to->read_only);
+	if (streq(f->key, "u") || streq(f->key, "chown")) return set_bool(m, f, &to->chown);
+	if (streq(f->key, "rw") || streq(f->key, "readwrite")) {
+		if (set_bool(m, f, &m->writable) < 0) return -EINVAL;
+		to->read_only = !m->writable;
+		return 0;
+	}
+	if (streq(f->key, "subpath")) {
+		m->subpath = f->value;
+		return 0;
+	}
 	if (streq(f->key, "target") || streq(f->key, "dst") || streq(f->key, "destination")) {
 		to->target = f->value;
 		return 0;
@@ -89,6 +101,17 @@ static int set_recursion(MountParse *m, const MountField *f)
 	return 0;
 }
 
+/* docker's switches are "true" and "false"; podman's idmap also says which ids. */
+static int set_idmap(MountParse *m, const MountField *f)
+{
+	bool yes = true;
+	m->bind.idmap = strchr(f->value, '=') ? f->value : "";
+	if (*m->bind.idmap) return 0;
+	int r = set_bool(m, f, &yes);
+	if (!yes) m->bind.idmap = NULL;
+	return r;
+}
+
 static int set_bind(MountParse *m, const MountField *f)
 {
 	if (streq(f->key, "bind-recursive")) return set_recursion(m, f);
@@ -97,7 +120,7 @@ static int set_bind(MountParse *m, const MountField *f)
 	m->has_bind = true;
 	if (propagation) return set_small(m, &m->bind.propagation, f->value);
 	if (nonrecursive) return set_bool(m, f, &m->bind.non_recursive);
-	if (streq(f->key, "idmap")) return set_bool(m, f, &m->bind.idmap);
+	if (streq(f->key, "idmap")) return set_idmap(m, f);
 	m->bind.relabel = f->value;
 	if (streq(f->value, "shared") || streq(f->value, "private")) return 0;
 	return err_set(m->e, ERR_USAGE, EINVAL, "invalid value for relabel: %.*s (must be \"shared\" or \"private\")", SHOWN, f->value);
@@ -145,17 +168,32 @@ static int set_image(MountParse *m, const MountField *f)
 /* A field without "=". */
 static int set_word(MountParse *m, const MountField *f)
 {
-	if (streq(f->key, "readonly") || streq(f->key, "ro")) {
-		m->to->read_only = true;
-	} else if (streq(f->key, "volume-nocopy")) {
-		m->volume.no_copy = m->has_volume = true;
-	} else if (streq(f->key, "bind-nonrecursive")) {
-		m->bind.non_recursive = m->has_bind = true;
-	} else if (streq(f->key, "idmap")) {
-		m->bind.idmap = m->has_bind = true;
-	} else {
-		return err_set(m->e, ERR_USAGE, EINVAL, "invalid field '%.*s' must be a key=value pair", SHOWN, f->text);
+	static const char *const flags[] = {
+		"exec", "noexec", "suid", "nosuid", "dev", "nodev", "bind", "rbind", "tmpcopyup", "notmpcopyup"
+	};
+	const struct {
+		const char *key;
+		bool *to, *has;
+	} words[] = { { "readonly", &m->to->read_only, NULL },
+		      { "ro", &m->to->read_only, NULL },
+		      { "volume-nocopy", &m->volume.no_copy, &m->has_volume },
+		      { "bind-nonrecursive", &m->bind.non_recursive, &m->has_bind },
+		      { "rw", &m->writable, NULL },
+		      { "readwrite", &m->writable, NULL },
+		      { "u", &m->to->chown, NULL },
+		      { "chown", &m->to->chown, NULL } };
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		if (!streq(f->key, words[i].key)) continue;
+		*words[i].to = true;
+		if (words[i].has) *words[i].has = true;
+		return 0;
 	}
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (streq(f->key, flags[i])) return str_list_add(&m->to->flags, flags[i], m->arena) < 0 ? no_memory(m->e) : 0;
+	if (!streq(f->key, "idmap"))
+		return err_set(m->e, ERR_USAGE, EINVAL, "invalid field '%.*s' must be a key=value pair", SHOWN, f->text);
+	m->bind.idmap = "";
+	m->has_bind = true;
 	return 0;
 }
 
@@ -166,10 +204,6 @@ static int set_field(MountParse *m, const char *text)
 	bool pair = str_cut(str_of(text), '=', &key, &value);
 	MountField f = { small_letters(m->arena, key), value.p, text };
 	if (!f.key) return no_memory(m->e);
-	if (streq(f.key, "u") || streq(f.key, "chown"))
-		return err_set(m->e, ERR_UNSUPPORTED, ENOTSUP,
-			       "option '%.*s' would change the owner of all files of the source: use idmap, or chown them yourself", SHOWN,
-			       text);
 	if (!pair) return set_word(m, &f);
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
 		int r = sets[i](m, &f);
@@ -179,6 +213,27 @@ static int set_field(MountParse *m, const char *text)
 }
 
 /* ---- all of it ---- */
+
+/* What podman says in the same words for several types. */
+static int hand_out(MountParse *m)
+{
+	const MountRequest *to = m->to;
+	bool image = streq(to->type, "image"), volume = streq(to->type, "volume");
+	if (m->subpath && !image && !volume)
+		return err_set(m->e, ERR_USAGE, EINVAL, "cannot mix 'subpath' with mount type '%.*s'", SHOWN, to->type);
+	if (m->subpath && image) m->image.subpath = m->subpath;
+	if (m->subpath && volume) m->volume.subpath = m->subpath;
+	m->image.writable = image && m->writable;
+	m->has_image |= image && (m->subpath || m->writable);
+	m->has_volume |= volume && m->subpath;
+	if (to->chown && !streq(to->type, "bind") && !volume)
+		return err_set(m->e, ERR_USAGE, EINVAL, "cannot mix 'chown' with mount type '%.*s'", SHOWN, to->type);
+	for (size_t i = 0; i < to->flags.n; i++)
+		if (strstr(to->flags.items[i], "tmpcopyup") && !streq(to->type, "tmpfs"))
+			return err_set(m->e, ERR_USAGE, EINVAL, "cannot mix '%s' with mount type '%.*s'", to->flags.items[i], SHOWN,
+				       to->type);
+	return 0;
+}
 
 static int check_types(const MountParse *m)
 {
@@ -228,6 +283,7 @@ int mount_parse(const char *text, Arena *a, MountRequest *ret, Err *e)
 	for (size_t i = 0; r >= 0 && i < fields.n; i++)
 		r = set_field(&m, fields.items[i]);
 	if (r >= 0) r = check_types(&m);
+	if (r >= 0) r = hand_out(&m);
 	if (r >= 0) r = check_recursion(&m);
 	if (r < 0) return r;
 	if (m.has_volume && (m.driver.name || m.driver.options.n)) m.volume.driver_config = KEEP(driver);
