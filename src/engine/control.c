@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "engine/box.h"
 #include "engine/mounts.h"
+#include "engine/root_size.h"
 #include "engine/start.h"
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
@@ -267,6 +268,7 @@ int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 	if (dir < 0 && dir != -ENOENT) return dir;
 	AUTO_FD int lock = dir < 0 ? -1 : run_lock_wait(dir, CLEARED_MS, e);
 	if (dir >= 0 && lock < 0) return err_wrap(e, "remove container %s", c->name);
+	root_size_forget(c, dir);
 	if ((r = record_delete(g, c->id, true, e)) < 0) return r;
 	record_event(g, c, "destroy", NULL, NULL);
 	if ((r = remove_files(g, c, e)) < 0 || !o->volumes || !has_anonymous(c)) return r;
@@ -285,6 +287,8 @@ static int hand_over(Engine *g, const Record *c, int sock, const char *name, Err
 int engine_discard(Engine *g, const Record *c, int sock, Err *e)
 {
 	char path[RECORD_ID_LENGTH + 16], name[SET_ASIDE_MAX];
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	root_size_forget(c, dir);
 	snprintf(path, sizeof path, "containers/%s", c->id);
 	int r = store_set_aside(g->store, path, name);
 	if (r < 0) return engine_remove(g, c, &(RemoveOptions){ .volumes = true }, e);

@@ -9,6 +9,7 @@
 #include "engine/config_check.h"
 #include "engine/log_fields.h"
 #include "engine/mounts.h"
+#include "engine/root_size.h"
 #include "engine/spec.h"
 #include "sys/tree_remove.h"
 
@@ -80,8 +81,6 @@ static int check_missing(const HostConfig *h, Err *e)
 	if (mapped)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
 			       "user namespaces of containers (--userns, --uidmap, --gidmap) are not there yet");
-	if (h->storage_opt.n)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--storage-opt %s: sizes are not limited yet", h->storage_opt.items[0].key);
 	if (h->links.n)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--link %s: links come with the networks, which are not there yet",
 			       h->links.items[0]);
@@ -121,7 +120,7 @@ static int make_directory(Engine *g, const Record *c, Err *e)
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
 		if (mkdirat(dir, below[i], streq(below[i], "upper") ? 0755 : 0700) < 0)
 			return err_sys(e, errno, "make %s/%s/%s", g->root, path, below[i]);
-	return 0;
+	return root_size_limit(c, dir, e);
 }
 
 static void undo_directory(Engine *g, const Record *c)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/root_size.h"
 #include "engine/tree_tar.h"
 #include "image/snapshot.h"
 
@@ -37,7 +38,9 @@ int container_upper(const Engine *g, const Record *c, Err *e)
 	if (c->host.rootfs && *c->host.rootfs)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
 			       "container %s has a root directory of yours and no image: its changes are not told apart", c->name);
-	int fd = openat(dir, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int writable = root_writable(c, dir, e);
+	if (writable < 0) return writable;
+	int fd = openat(writable, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? err_sys(e, errno, "open the changes of container %s", c->name) : fd;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/mount_source.h"
+#include "engine/root_size.h"
 #include "engine/start.h"
 #include "image/snapshot.h"
 #include "sys/mount.h"
@@ -51,8 +52,10 @@ static int mount_root(Engine *g, const Record *c, int dir, Arena *a, Err *e)
 		return fd < 0 ? err_sys(e, -fd, "open the root directory %s", c->host.rootfs) : fd;
 	}
 	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
-	if (r < 0 || (r = overlay_settle(dir, e)) < 0) return r;
-	o.writable = dir;
+	if (r < 0) return r;
+	AUTO_FD int writable = root_writable(c, dir, e);
+	if (writable < 0 || (r = overlay_settle(writable, e)) < 0) return writable < 0 ? writable : r;
+	o.writable = writable;
 	return snapshot_mount(g->store, &image, &o, NULL, e);
 }
 

@@ -14,6 +14,7 @@
 #include "engine/log_fields.h"
 #include "engine/mount_source.h"
 #include "engine/mounts.h"
+#include "engine/root_size.h"
 #include "engine/spec.h"
 #include "image/snapshot.h"
 #include "monitor/config.h"
@@ -64,9 +65,12 @@ static int mount_root(Start *s, Err *e)
 		return s->root < 0 ? err_sys(e, -s->root, "open the root directory %s", s->c->host.rootfs) : 0;
 	}
 	int r = find_image(s->g, s->c, s->a, &image, e);
-	if (r < 0 || (r = overlay_settle(s->dir, e)) < 0)
-		return r; /* of a --rm container whose end nobody saw: under its lock it has ended */
-	o.writable = s->dir;
+	if (r < 0) return r;
+	AUTO_FD int writable = root_writable(s->c, s->dir, e);
+	if (writable < 0) return writable;
+	/* of a --rm container whose end nobody saw: under its lock it has ended */
+	if ((r = overlay_settle(writable, e)) < 0) return r;
+	o.writable = writable;
 	o.is_volatile = s->c->host.auto_remove;
 	o.held = true;
 	s->root = snapshot_mount(s->g->store, &image, &o, NULL, e);

@@ -182,6 +182,8 @@ static int mount_by_name(const OverlayOptions *o, Err *e)
 	size_t n = 0;
 	/* cloned here: the child's namespace has no claim on mounts of this one */
 	AUTO_FD int writable = o->writable < 0 ? -1 : mount_clone(o->writable, "", false);
+	/* itself attached nowhere: the child takes it as it is */
+	if (writable == -EINVAL) writable = fcntl(o->writable, F_DUPFD_CLOEXEC, 3);
 	if (o->writable >= 0 && writable < 0) return err_sys(e, -writable, "mount overlay: its writable directory");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0) return err_sys(e, errno, "mount overlay");
 	AUTO_FD int mine = sock[0], theirs = sock[1];

@@ -69,3 +69,84 @@ def test_after_a_power_cut_it_is_lost(engine, lost):
     assert said in engine.fails(1, "cp", "lost:/kept", "-")
     engine.ok("rm", "lost")
     assert not os.path.exists(engine.directory(lost))
+
+
+# ---- a size ----
+
+MB = 1 << 20
+
+
+def fill(name="x"):
+    return f"dd if=/dev/zero of=/{name} bs=1M count=64 2>/dev/null; stat -c %s /{name}"
+
+
+def loops(engine):
+    """Files below the engine's root that are loop devices."""
+    listed = subprocess.run(["losetup", "-nO", "BACK-FILE"], capture_output=True, check=True).stdout.decode()
+    return [line for line in listed.splitlines() if engine.root in line]
+
+
+def test_a_size_limits(engine):
+    size = int(engine.ok("run", "--rm", "--storage-opt", "size=32m", "busybox", "sh", "-c", fill()))
+    assert 16 * MB < size < 32 * MB
+    assert int(engine.ok("run", "--rm", "busybox", "sh", "-c", fill())) == 64 * MB
+    eventually(lambda: loops(engine) == [])
+
+
+def test_what_is_written_stays(engine):
+    engine.ok("run", "--name", "limited", "--storage-opt", "size=32m", "busybox", "sh", "-c", "cat /first 2>/dev/null; echo first >/first; rm -f /etc/passwd")
+    assert engine.ok("start", "-a", "limited") == "first\n"
+    assert sorted(engine.ok("diff", "limited").splitlines()) == ["A /first", "C /etc", "D /etc/passwd"]
+    assert b"first\n" in subprocess.run([*engine.base, "cp", "limited:/first", "-"], env=engine.env, capture_output=True, check=True).stdout
+    engine.ok("commit", "limited", "committed:1")
+    assert engine.ok("run", "--rm", "committed:1", "cat", "/first") == "first\n"
+    engine.ok("rmi", "committed:1")
+    eventually(lambda: loops(engine) == [])
+
+
+def test_looking_at_a_running_one(engine):
+    """What the container writes is seen, and survives that we looked: it is one file system all the time."""
+    identity = engine.run("--name", "busy", "--storage-opt", "size=32m", "busybox", "sh", "-c", "i=0; while :; do echo $i >/f$((i % 50)); i=$((i+1)); done")
+    eventually(lambda: engine.call("exec", "busy", "test", "-e", "/f49").returncode == 0)
+    for _ in range(10):
+        assert "A /f1" in engine.ok("diff", "busy").splitlines()
+        assert len(loops(engine)) <= 1
+    engine.ok("stop", "-t", "0", "busy")
+    eventually(lambda: loops(engine) == [])
+    disk = os.path.join(engine.directory(identity), "disk")
+    if os.path.exists(disk):
+        subprocess.run(["e2fsck", "-fn", disk], check=True, capture_output=True)
+
+
+def test_removing_gives_the_space_back(engine):
+    identity = engine.run("--name", "space", "--storage-opt", "size=64m", "busybox", "sh", "-c", "dd if=/dev/zero of=/x bs=1M count=40; sync; rm /x; sync; sleep 1000")
+    disk = os.path.join(engine.directory(identity), "disk")
+    if not os.path.exists(disk):
+        pytest.skip("quotas keep no file")
+    eventually(lambda: engine.call("exec", "space", "test", "-e", "/x").returncode == 1)
+    assert os.stat(disk).st_size == 64 * MB
+    eventually(lambda: os.stat(disk).st_blocks * 512 < 20 * MB)
+
+
+def test_a_killed_one_with_a_size(engine):
+    engine.run("--rm", "--name", "lost", "--storage-opt", "size=32m", "busybox", "sh", "-c", "cat /kept; echo kept >/kept; sleep 1000")
+    eventually(lambda: engine.call("exec", "lost", "test", "-s", "/kept").returncode == 0)
+    kill(engine.monitor_of("lost"))
+    eventually(lambda: engine.status("lost") == "exited")
+    engine.ok("start", "lost")
+    eventually(lambda: b"kept\n" in engine.call("logs", "lost").stdout)
+
+
+def test_a_size_that_is_too_small(engine):
+    identity = engine.ok("create", "--storage-opt", "size=32m", "busybox").strip()
+    if not os.path.exists(os.path.join(engine.directory(identity), "disk")):
+        pytest.skip("a quota may be as small as one likes")
+    engine.ok("rm", identity)
+    assert "mkfs.ext4 could not make a file system of that size" in engine.fails(125, "run", "--storage-opt", "size=8k", "busybox", "true")
+    assert os.listdir(os.path.join(engine.root, "containers")) == []
+
+
+@pytest.mark.parametrize("option, message", [("size=x", "invalid size: 'x'"), ("nosuch=1", "Unknown option nosuch"), ("size=0", "storage option size: more than 0 is needed")])
+def test_wrong_sizes(engine, option, message):
+    assert message in engine.fails(125, "run", "--rm", "--storage-opt", option, "busybox", "true")
+    assert os.listdir(os.path.join(engine.root, "containers")) == []
