@@ -88,9 +88,18 @@ static int set_groups(const Launch *l, Err *e)
 	return err_sys(e, errno, "set process.user.additionalGids");
 }
 
+/* A pipe can be opened again, as /dev/stdout, by its owner alone. One that is not ours to give stays as it is. */
+static void give_streams(const OciUser *u)
+{
+	struct stat st;
+	for (int i = 0; i < 3 && u->uid; i++)
+		if (fstat(i, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != u->uid) (void)!fchown(i, u->uid, (gid_t)-1);
+}
+
 static int set_user(const Launch *l, Err *e)
 {
 	const OciUser *u = &l->process->user;
+	give_streams(u);
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0) return err_sys(e, errno, "set process.user.gid to %u", u->gid);
 	if (syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0) return err_sys(e, errno, "set process.user.uid to %u", u->uid);
 	return 0;

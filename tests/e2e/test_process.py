@@ -18,6 +18,13 @@ def test_ids(box):
     assert box.output_of("id -u; id -g; id -G; umask; touch /tmp/x 2>/dev/null; echo $HOME").splitlines() == ["1000", "1001", "1001 7 9", "0027", "/root"]
 
 
+def test_pipes_belong_to_the_user(box):
+    """So that it can open them again, by their names in /dev."""
+    box.process["user"] = {"uid": 1000, "gid": 1001}
+    box.sh("echo again > /dev/stdout").up()
+    assert box.output.line() == "again"
+
+
 def test_the_default_umask(box):
     assert box.output_of("umask") == "0022"
 
