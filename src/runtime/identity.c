@@ -178,7 +178,7 @@ static int set_oom_score(const Launch *l, Err *e)
 {
 	const OptInt *score = &l->process->oom_score_adj;
 	char text[16];
-	if (!score->set || !l->exec) return 0; /* that of an init was set by the command */
+	if (!score->set || launch_sets_oom_score(l)) return 0;
 	snprintf(text, sizeof text, "%d", (int)score->v);
 	int r = fd_write_file(l->proc, "self/oom_score_adj", text);
 	return r < 0 && !l->rt->rootless ? err_sys(e, r, "set process.oomScoreAdj") : 0;

@@ -215,12 +215,17 @@ static int publish(Launch *l, Err *e)
 	return send_pidfd(l, e);
 }
 
+bool launch_sets_oom_score(const Launch *l)
+{
+	return !l->exec || (l->staged && oci_namespace(l->spec, CLONE_NEWUSER));
+}
+
 /* Before anything of the container can run: what only the host's side may set on the process. */
 static int adopt(Launch *l, Err *e)
 {
 	const OciProcess *p = l->process;
 	int r;
-	if (p && p->oom_score_adj.set && !l->exec) {
+	if (p && p->oom_score_adj.set && launch_sets_oom_score(l)) {
 		char path[64], text[16];
 		snprintf(path, sizeof path, "%d/oom_score_adj", l->pid);
 		snprintf(text, sizeof text, "%d", (int)p->oom_score_adj.v);

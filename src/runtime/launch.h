@@ -126,6 +126,8 @@ int rootfs_unmount(const Container *c, const OciSpec *s); /* host_mounts only */
 int launch_plan_mounts(Launch *l, Err *e) MUST_USE;
 int mounts_make(Launch *l, int root, Err *e) MUST_USE;
 int mounts_open_sources(Launch *l, Err *e) MUST_USE;
+/* launch_sets_oom_score: whether the command does it: of an init, and of a process in a user namespace, which is not let at its own file. */
+bool launch_sets_oom_score(const Launch *l);
 /* mounts_map: gives the tree of mount i its id mapping; own_userns: the container's user namespace, or -1. */
 int mounts_map(const Launch *l, size_t i, int tree, int own_userns, Err *e) MUST_USE;
 

@@ -82,6 +82,14 @@ def test_user_namespace_and_exec(box):
     assert box.exec("id", "-u", flags=["--user", "12"]).ok().out == "12\n"
 
 
+def test_an_oom_score_in_a_user_namespace(box, tmp_path):
+    mapped(box).sh("echo up; exec sleep 60").up()
+    assert box.output.line() == "up"
+    process = {"args": ["cat", "/proc/self/oom_score_adj"], "cwd": "/", "env": ["PATH=/bin"], "oomScoreAdj": 77}
+    (tmp_path / "process.json").write_text(json.dumps(process))
+    assert box.runtime.run("exec", "--process", tmp_path / "process.json", box.id).ok().out == "77\n"
+
+
 def test_many_mappings(box):
     """CVE-2021-43784: more rows than fit a small length field."""
     mapped(box)
