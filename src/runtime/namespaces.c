@@ -62,6 +62,7 @@ int launch_plan_namespaces(Launch *l, Err *e)
 		l->joins[l->n_joins++] = (LaunchJoin){ .type = ns->type, .fd = fd };
 		if (ns->type & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWTIME)) l->staged = true;
 	}
+	if (l->new_user && l->n_joins) l->staged = true; /* they are joined with the rights of the outer one */
 	if (l->new_user && !l->staged) l->clone_new |= CLONE_NEWUSER;
 	return 0;
 }
@@ -139,7 +140,7 @@ static int stage_join(Launch *l, Err *e)
 		l->n_joins = 0;
 		return 0;
 	}
-	for (int pass = 0; pass < 3; pass++) {
+	for (int pass = l->new_user ? 2 : 0; pass < 3; pass++) {
 		for (size_t i = 0; i < l->n_joins; i++) {
 			LaunchJoin *j = &l->joins[i];
 			bool user = j->type == CLONE_NEWUSER;
@@ -152,6 +153,16 @@ static int stage_join(Launch *l, Err *e)
 		}
 	}
 	return 0;
+}
+
+/* What the outer user namespace owns is joined before the new one is made, in which nobody has a right to that. */
+static int stage_leave(Launch *l, Err *e)
+{
+	for (size_t i = 0; i < l->n_joins; i++) {
+		LaunchJoin *j = &l->joins[i];
+		if (j->type != CLONE_NEWNS && setns(j->fd, j->type) == 0) j->fd = fd_close(j->fd);
+	}
+	return unshare(CLONE_NEWUSER) < 0 ? err_sys(e, errno, "make a user namespace") : 0;
 }
 
 /* Before a namespace of others is entered: from then on they may see this process, and must not look into it (CVE-2016-9962). While
@@ -168,6 +179,7 @@ static void stage_main(Launch *l)
 	Err e = ERR_INIT;
 	int r = namespaces_hide(l, &e);
 	if (r < 0) init_fail(l->sync[1], &e);
+	if (l->new_user && l->n_joins && (r = stage_leave(l, &e)) < 0) init_fail(l->sync[1], &e);
 	if (l->new_user && sync_ask(l->sync[1], SYNC_ASK_MAPS, 1, NULL, -1) < 0) _exit(1);
 	if ((r = stage_join(l, &e)) < 0) init_fail(l->sync[1], &e);
 	if (!l->exec && oci_is_new(l->spec, CLONE_NEWTIME)) {
@@ -197,7 +209,7 @@ int launch_clone(Launch *l, pid_t *ret_pid, int *ret_pidfd, Err *e)
 	}
 	/* The stage enters the cgroup and the init is born in it: once the container's cgroup namespace is joined the kernel lets nobody in
 	 * from outside of it (ENOENT, with the mount option nsdelegate). */
-	pid = clone_inside(l, l->new_user ? CLONE_NEWUSER : 0, NULL);
+	pid = clone_inside(l, l->new_user && !l->n_joins ? CLONE_NEWUSER : 0, NULL);
 	if (pid < 0) return err_sys(e, (int)pid, "clone a stage for the container's init");
 	if (pid == 0) {
 		l->cgroup_v2 = fd_close(l->cgroup_v2);

@@ -90,6 +90,19 @@ def test_an_oom_score_in_a_user_namespace(box, tmp_path):
     assert box.runtime.run("exec", "--process", tmp_path / "process.json", box.id).ok().out == "77\n"
 
 
+def test_a_user_namespace_and_networks_of_others(world, running):
+    """Joined with the rights of the outer one, before the new one is made."""
+    other = mapped(world.box("other"))
+    for kind in ("ipc", "network", "uts"):
+        other.namespace(kind, f"/proc/{running.pid}/ns/{KINDS[kind]}")
+    del other.config["hostname"]
+    other.config["mounts"] = [m for m in other.config["mounts"] if m["type"] != "mqueue"]
+    got = links(other)
+    for name in ("ipc", "net", "uts"):
+        assert got[name] == os.readlink(f"/proc/{running.pid}/ns/{name}")
+    assert other.output_of("cat /proc/self/uid_map").split() == ["0", "100000", "65536"]
+
+
 def test_many_mappings(box):
     """CVE-2021-43784: more rows than fit a small length field."""
     mapped(box)
