@@ -37,6 +37,15 @@ static bool has_mount_namespace(const Launch *l)
 	return oci_namespace(l->spec, CLONE_NEWNS) != NULL;
 }
 
+/* A mount that is made already can be attached anywhere: over "/" where the way to its directory is closed to the container's root, who is nobody
+ * on the host. That is covered for ".", not for absolute paths: these begin at the root that the process has. */
+static int go_to_root(const Launch *l, const char *rootfs)
+{
+	if (chdir(rootfs) == 0) return 0;
+	if (errno != EACCES || !l->root_mount || !oci_namespace(l->spec, CLONE_NEWUSER)) return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
 /* Attaches the root over its own directory; the working directory is in it afterwards. */
 static int attach_root(Launch *l, Err *e)
 {
@@ -48,11 +57,12 @@ static int attach_root(Launch *l, Err *e)
 		const char *why = errno == EINVAL ? " (/ is no mount: no container can be started from a chroot)" : "";
 		return err_sys(e, errno, "error preparing rootfs: make / a slave mount%s", why);
 	}
-	if (chdir(rootfs) < 0) return err_sys(e, errno, "error preparing rootfs: chdir %s", rootfs);
+	int r = go_to_root(l, rootfs);
+	if (r < 0) return err_sys(e, r, "error preparing rootfs: chdir %s", rootfs);
 	AUTO_FD int root = l->root_mount ? fcntl(l->root_mount, F_DUPFD_CLOEXEC, 3) : mount_clone(AT_FDCWD, ".", true);
 	if (root < 0) return err_sys(e, l->root_mount ? errno : -root, "error preparing rootfs: clone the mount of %s", rootfs);
 	if (flag == MS_PRIVATE) {
-		int r = mount_attr(root, 0, 0, MS_PRIVATE, true);
+		r = mount_attr(root, 0, 0, MS_PRIVATE, true);
 		if (r < 0) return err_sys(e, r, "error preparing rootfs: make it private");
 	}
 	if (move_mount(root, "", AT_FDCWD, ".", MOVE_MOUNT_F_EMPTY_PATH) < 0)
