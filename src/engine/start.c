@@ -85,12 +85,13 @@ static int write_names(Start *s, Machine *machine, Err *e)
 	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
 }
 
-/* "container:NAME" as the path of that container's namespace; NULL where something else was asked for. */
+/* "container:NAME" and "ns:PATH" as the path of that namespace; NULL where something else was asked for. */
 static int find_namespace(Start *s, const char *mode, const char *kind, const char **ret, Err *e)
 {
 	Record other;
 	RunState state;
 	*ret = NULL;
+	if (mode && starts_with(mode, "ns:")) *ret = mode + strlen("ns:");
 	if (!mode || !starts_with(mode, "container:")) return 0;
 	int r = record_find(s->g, mode + strlen("container:"), s->a, &other, e);
 	if (r < 0) return streq(kind, "net") ? err_wrap(e, "joining network namespace of container") : r;

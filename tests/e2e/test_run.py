@@ -399,3 +399,9 @@ def test_the_root_is_as_the_image_has_it(engine, tmp_path):
     assert (st.st_mode & 0o7777, st.st_uid, st.st_gid) == (0o711, 7, 8)
     engine.ok("rm", "rooted")
     engine.ok("rmi", "rooted:1")
+
+
+def test_a_network_namespace_by_its_path(engine):
+    name = engine.run("busybox", "top")
+    path = f"/proc/{engine.state(name)['Pid']}/ns/net"
+    assert engine.ok("run", "--rm", "--network", f"ns:{path}", "busybox", "readlink", "/proc/self/ns/net") == os.readlink(path) + "\n"
