@@ -6,8 +6,10 @@
 #include <linux/magic.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,6 +86,53 @@ int idmap_to_container(const IdMappings *m, uint32_t id, uint32_t *ret)
 bool idmap_equal(const IdMappings *a, const IdMappings *b)
 {
 	return a->n == b->n && (!a->n || memcmp(a->items, b->items, a->n * sizeof *a->items) == 0);
+}
+
+/* ---- reading ---- */
+
+/* Numbers with blanks around them, three a line. */
+static int parse_line(Str line, IdMapping *ret)
+{
+	uint32_t *const to[] = { &ret->container_id, &ret->host_id, &ret->size };
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		Str number;
+		str_cut(str_trim(line), ' ', &number, &line);
+		if (str_to_u32(number, to[i]) < 0) return -EINVAL;
+	}
+	return str_trim(line).n ? -EINVAL : 0;
+}
+
+int idmap_parse(Str text, Arena *a, IdMappings *ret)
+{
+	Str line;
+	IdMappings l = { .items = arena_array(a, IDMAP_MAX, sizeof *l.items) };
+	if (!l.items) return -ENOMEM;
+	while (str_next(&text, '\n', &line)) {
+		if (!str_trim(line).n) continue;
+		if (l.n == IDMAP_MAX || parse_line(line, &l.items[l.n++]) < 0) return -EINVAL;
+	}
+	*ret = l;
+	return 0;
+}
+
+static int read_map(pid_t pid, const char *file, Arena *a, IdMappings *ret, Err *e)
+{
+	char path[48], *text;
+	size_t n;
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	int r = fd_read_file(AT_FDCWD, path, MAP_TEXT_MAX, a, &text, &n, e);
+	if (r < 0) return r;
+	r = idmap_parse((Str){ text, n }, a, ret);
+	return r < 0 ? err_sys(e, r, "read %s", path) : 0;
+}
+
+int idmap_read(pid_t pid, Arena *a, IdMaps *ret, Err *e)
+{
+	IdMaps m;
+	int r = read_map(pid, "uid_map", a, &m.uids, e);
+	if (r < 0 || (r = read_map(pid, "gid_map", a, &m.gids, e)) < 0) return r;
+	*ret = m;
+	return 0;
 }
 
 /* ---- writing ---- */
@@ -291,4 +340,34 @@ int idmap_userns_fd(const IdMappings *uids, const IdMappings *gids, Err *e)
 		return err_sys(e, r, "wait for the child of a user namespace");
 	}
 	return fd < 0 ? err_wrap(e, "user namespace for an id mapping") : fd;
+}
+
+/* ---- the maps of a namespace ---- */
+
+static _Noreturn void sit_in(int userns, int sock)
+{
+	unsigned char c = setns(userns, CLONE_NEWUSER) < 0 ? (unsigned char)errno : 0;
+	if (retry_eintr(write(sock, &c, 1)) == 1) (void)!retry_eintr(read(sock, &c, 1)); /* until the other end is closed */
+	_exit(0);
+}
+
+int idmap_of_userns(int fd, Arena *a, IdMaps *ret, Err *e)
+{
+	int ends[2], status;
+	unsigned char why = 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) return err_sys(e, errno, "look at a user namespace");
+	AUTO_FD int ours = ends[0], theirs = ends[1];
+	pid_t pid = fork();
+	if (pid < 0) return err_sys(e, errno, "look at a user namespace");
+	if (pid == 0) {
+		fd_close(ours);
+		sit_in(fd, theirs);
+	}
+	theirs = fd_close(theirs);
+	ssize_t n = retry_eintr(read(ours, &why, 1));
+	int r = n != 1 ? err_sys(e, EIO, "look at a user namespace") : why ? err_sys(e, why, "join the user namespace") : 0;
+	if (r >= 0) r = idmap_read(pid, a, ret, e);
+	ours = fd_close(ours);
+	if (retry_eintr(waitpid(pid, &status, 0)) < 0 && errno != ECHILD && r >= 0) r = err_sys(e, errno, "look at a user namespace");
+	return r;
 }

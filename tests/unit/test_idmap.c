@@ -48,6 +48,20 @@ static void mappings_are_checked(void **state)
 	assert_non_null(strstr(e.msg, "340"));
 }
 
+static void maps_are_read(void **state)
+{
+	(void)state;
+	AUTO_ARENA a = ARENA_INIT(1 << 16);
+	IdMappings l;
+	assert_int_equal(idmap_parse(STR("         0     100000      65536\n     65536       1000          1\n"), &a, &l), 0);
+	assert_true(l.n == 2 && l.items[0].host_id == 100000 && l.items[1].container_id == 65536 && l.items[1].size == 1);
+	assert_int_equal(idmap_parse(STR(""), &a, &l), 0);
+	assert_int_equal(l.n, 0);
+	static const char *const wrong[] = { "0 1", "0 1 2 3", "a 1 2", "0 1 4294967296" };
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		if (idmap_parse(str_of(wrong[i]), &a, &l) != -EINVAL) fail_msg("%s", wrong[i]);
+}
+
 static void ids_are_translated(void **state)
 {
 	(void)state;
@@ -107,6 +121,13 @@ static int join_made_namespace(void)
 	NEED_OK(fd);
 	NEED(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	NEED(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD); /* no child is left behind */
+	AUTO_ARENA a = ARENA_INIT(1 << 16);
+	IdMaps told;
+	NEED_OK(idmap_of_userns(fd, &a, &told, &e));
+	NEED(idmap_equal(&told.uids, &uids) && idmap_equal(&told.gids, &gids));
+	NEED(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+	AUTO_FD int ours = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+	NEED(idmap_of_userns(ours, &a, &told, &e) == -EINVAL); /* nobody joins where he is */
 	NEED(setns(fd, CLONE_NEWUSER) == 0);
 	NEED(read_map(AT_FDCWD, "/proc/self/uid_map", map, sizeof map) == 0);
 	NEED(streq(map, "0 100000 1000\n2000 5000 10"));
@@ -285,6 +306,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mappings_are_checked),
+		cmocka_unit_test(maps_are_read),
 		cmocka_unit_test(ids_are_translated),
 		cmocka_unit_test(mappings_come_from_documents),
 		cmocka_unit_test(namespaces_are_made_for_mounts),
