@@ -15,7 +15,7 @@
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
 
-enum { STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 3000, CONNECT_POLL_NS = 2000000, KILLED_S = 10 };
+enum { STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 3000, CONNECT_POLL_NS = 2000000, LOCK_MS = 100, KILLED_S = 10 };
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
 {
@@ -255,21 +255,48 @@ static bool has_anonymous(const Record *c)
 	return false;
 }
 
-int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
+/* One attempt: its lock, when it does not run. -EAGAIN: somebody has it, who may be starting it. -ENOENT: there is no directory. */
+static int lock_ended(Engine *g, const Record *c, bool force, Err *e)
 {
+	AUTO_ARENA a = ARENA_INIT(STATE_ARENA);
 	RunState s;
 	int r = state_of(g, c, &s, e);
-	if (r < 0 && r != -ENOENT) return r;
-	if (r >= 0 && is_alive(&s)) {
-		if (!o->force) return refuse_running(g, c, &s, e);
+	if (r < 0) return r;
+	if (is_alive(&s)) {
+		if (!force) return refuse_running(g, c, &s, e);
 		if ((r = engine_stop(g, c, 0, SIGKILL, e)) < 0) return r;
 	}
 	AUTO_FD int dir = record_dir(g, c->id, e);
-	if (dir < 0 && dir != -ENOENT) return dir;
-	AUTO_FD int lock = dir < 0 ? -1 : run_lock_wait(dir, CLEARED_MS, e);
-	if (dir >= 0 && lock < 0) return err_wrap(e, "remove container %s", c->name);
+	if (dir < 0) return dir;
+	AUTO_FD int lock = run_lock_wait(dir, LOCK_MS, e);
+	if (lock < 0) return lock == -EBUSY ? -EAGAIN : lock;
+	r = engine_recover(g, c, dir, &a, &s, e);
+	return r < 0 ? r : take_fd(lock);
+}
+
+static int lock_for_removal(Engine *g, const Record *c, bool force, Err *e)
+{
+	for (int64_t until = time_monotonic() + CLEARED_MS * INT64_C(1000000);;) {
+		int lock = lock_ended(g, c, force, e);
+		if (lock != -EAGAIN) return lock;
+		if (time_monotonic() > until) return err_wrap(e, "remove container %s", c->name);
+	}
+}
+
+static void forget_size(Engine *g, const Record *c)
+{
+	Err ignored = ERR_INIT;
+	AUTO_FD int dir = record_dir(g, c->id, &ignored);
 	root_size_forget(c, dir);
-	if ((r = record_delete(g, c->id, true, e)) < 0) return r;
+}
+
+int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
+{
+	AUTO_FD int lock = lock_for_removal(g, c, o->force, e);
+	if (lock < 0 && lock != -ENOENT) return lock;
+	forget_size(g, c);
+	int r = record_delete(g, c->id, true, e);
+	if (r < 0) return r;
 	record_event(g, c, "destroy", NULL, NULL);
 	if ((r = remove_files(g, c, e)) < 0 || !o->volumes || !has_anonymous(c)) return r;
 	return remove_volumes(g, c, e);
@@ -290,6 +317,7 @@ int engine_discard(Engine *g, const Record *c, int sock, Err *e)
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	root_size_forget(c, dir);
 	snprintf(path, sizeof path, "containers/%s", c->id);
+	forget_size(g, c);
 	int r = store_set_aside(g->store, path, name);
 	if (r < 0) return engine_remove(g, c, &(RemoveOptions){ .volumes = true }, e);
 	r = record_delete(g, c->id, false, e);

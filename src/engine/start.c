@@ -346,19 +346,19 @@ static int take_lock(Start *s, Err *e)
 		return err_set(e, ERR_STATE, EBUSY, "cannot start a paused container, try unpause instead");
 	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
 	s->lock = run_lock_wait(s->dir, 10000, e);
-	return s->lock < 0 ? err_wrap(e, "start container %s", s->c->name) : 0;
+	if (s->lock < 0) return err_wrap(e, "start container %s", s->c->name);
+	return engine_recover(s->g, s->c, s->dir, s->a, &state, e); /* somebody was faster than we, and his monitor has been killed */
 }
 
 static int prepare(Start *s, Err *e)
 {
 	RunState state;
-	bool lost;
 	s->path = arena_printf(s->a, "%s/containers/%s", s->g->root, s->c->id);
 	if (!s->path) return err_sys(e, ENOMEM, "start a container");
 	s->dir = record_dir(s->g, s->c->id, e);
 	if (s->dir < 0) return s->dir;
 	int r = take_lock(s, e);
-	if (r < 0 || (r = run_state_load(s->dir, s->a, &state, &lost, e)) < 0) return r;
+	if (r < 0 || (r = run_state_read(s->dir, s->a, &state, e)) < 0) return r;
 	state.restart_count = s->o->again ? state.restart_count + 1 : 0;
 	if (!s->o->again) state.backoff = 0;
 	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;

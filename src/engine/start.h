@@ -24,3 +24,5 @@ int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, 
 /* engine_state: how the container is doing. A container that lost its monitor is put right first: what is left of it is ended and cleared, and the
  * state says so. */
 int engine_state(Engine *g, const Record *c, Arena *a, RunState *ret, Err *e) MUST_USE;
+/* engine_recover: the same for who has the lock of the container, whose directory dir is: nobody attends it, whatever its state says. */
+int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret, Err *e) MUST_USE;

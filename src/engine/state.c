@@ -6,7 +6,20 @@
 #include "engine/start.h"
 #include "runtime/container.h"
 
-enum { RECOVER_ARENA = 8 << 20, LOCK_WAIT_MS = 5000 };
+enum { RECOVER_ARENA = 8 << 20, LOCK_WAIT_MS = 5000, PATH_ROOM = 4096 };
+
+static void socket_path(const Engine *g, const Record *c, char path[static PATH_ROOM])
+{
+	snprintf(path, PATH_ROOM, "%s/monitors/%s", g->run_root, c->id);
+}
+
+/* The socket is the first thing that a monitor makes, and the last that goes. */
+static bool has_remains(const Engine *g, const Record *c)
+{
+	char socket[PATH_ROOM];
+	socket_path(g, c, socket);
+	return access(socket, F_OK) == 0;
+}
 
 /* What is left of the run: processes, cgroup, the runtime's state. */
 static int end_remains(const Engine *g, const Record *c, Err *e)
@@ -18,30 +31,37 @@ static int end_remains(const Engine *g, const Record *c, Err *e)
 	const Runtime rt = { .root = root, .name = "skep", .cgroup_driver = CGROUP_FS, .rootless = runtime_is_rootless(), .log = &none };
 	AUTO_CONTAINER box = { .dir = -1 };
 	Err unread = ERR_INIT;
-	const char *socket = arena_printf(&a, "%s/monitors/%s", g->run_root, c->id);
-	if (socket) (void)!unlink(socket); /* we hold the lock: no other monitor has made it */
+	char socket[PATH_ROOM];
 	int r = container_load(&rt, c->id, &a, &box, &unread);
-	return r < 0 ? container_delete_remains(&rt, c->id, e) : container_delete(&box, true, e);
+	r = r < 0 ? container_delete_remains(&rt, c->id, e) : container_delete(&box, true, e);
+	if (r < 0) return r;
+	socket_path(g, c, socket);
+	/* we hold the lock: no other monitor has made it; and it goes last, for it says that there may be more */
+	return unlink(socket) < 0 && errno != ENOENT ? err_sys(e, errno, "remove %s", socket) : 0;
 }
 
-/* The lock says that nobody else does the same, and that no monitor came to life meanwhile. */
-static int recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret, Err *e)
+static const char *why_lost(const RunState *s)
 {
-	bool lost = false;
-	AUTO_FD int lock = run_lock_wait(dir, LOCK_WAIT_MS, e);
-	if (lock < 0) return lock;
+	char boot[BOOT_ID_SIZE];
+	bool other = s->boot && boot_id(boot) == 0 && !streq(boot, s->boot);
+	return other ? "the machine was restarted" : "its monitor was killed; what was left of the container has been ended";
+}
+
+int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret, Err *e)
+{
 	int r = run_state_read(dir, a, ret, e);
 	if (r < 0) return r;
-	lost = ret->status == RUN_RUNNING || ret->status == RUN_RESTARTING;
-	if (!lost) return 0;
+	bool lost = ret->status == RUN_RUNNING || ret->status == RUN_RESTARTING;
+	if (!lost && !has_remains(g, c)) return 0;
 	if ((r = end_remains(g, c, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	volumes_release(g, c);
+	if (!lost) return 0; /* killed before it had started the container, or after its end: both have been told */
 	ret->status = RUN_EXITED;
 	ret->pid = 0;
 	ret->start_time = 0;
 	ret->exit_code = 255;
 	ret->finished_at = time_now();
-	ret->error = "its monitor was killed; what was left of the container has been ended";
+	ret->error = why_lost(ret);
 	if ((r = run_state_write(dir, ret, false, e)) < 0) return r;
 	record_event(g, c, "die", "exitCode", "255");
 	return 0;
@@ -53,6 +73,10 @@ int engine_state(Engine *g, const Record *c, Arena *a, RunState *ret, Err *e)
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir;
 	int r = run_state_load(dir, a, ret, &lost, e);
-	if (r < 0 || !lost) return r;
-	return recover(g, c, dir, a, ret, e);
+	if (r < 0) return r;
+	if (!lost && ret->status != RUN_RUNNING && ret->status != RUN_RESTARTING) lost = has_remains(g, c) && run_is_locked(dir) == 0;
+	if (!lost) return 0;
+	/* nobody else does the same, and no monitor came to life meanwhile */
+	AUTO_FD int lock = run_lock_wait(dir, LOCK_WAIT_MS, e);
+	return lock < 0 ? lock : engine_recover(g, c, dir, a, ret, e);
 }

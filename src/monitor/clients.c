@@ -326,6 +326,15 @@ void client_forget(Client *c)
 	client_close(c);
 }
 
+void clients_unlisten(Monitor *m)
+{
+	if (m->listen < 0) return;
+	loop_fd_remove(&m->listening);
+	m->listen = fd_close(m->listen);
+	AUTO_FD int dir = openat(AT_FDCWD, m->config.sockets, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0) (void)!unlinkat(dir, m->config.id, 0);
+}
+
 void clients_close(Monitor *m)
 {
 	int64_t until = time_monotonic() + LAST_WORDS_MS * INT64_C(1000000);
@@ -338,9 +347,4 @@ void clients_close(Monitor *m)
 		client_close(c);
 	}
 	sweep(m);
-	if (m->listen < 0) return;
-	loop_fd_remove(&m->listening);
-	m->listen = fd_close(m->listen);
-	AUTO_FD int dir = openat(AT_FDCWD, m->config.sockets, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0) (void)!unlinkat(dir, m->config.id, 0);
 }

@@ -449,6 +449,7 @@ int monitor_run(const MonitorStart *start, Err *e)
 		}
 		clients_tell_all(&m, WIRE_GONE, 0, 0, true);
 	}
+	clients_unlisten(&m); /* before the lock is free: the next monitor's socket has the same name */
 	if (!again) m.lock = fd_close(m.lock);
 	if (!again && r >= 0 && m.promiser) await_promise(&m);
 	const char *set_aside = m.set_aside;

@@ -107,18 +107,8 @@ int boot_id(char text[static BOOT_ID_SIZE])
 	return n < 0 ? (int)n : 0;
 }
 
-/* It had no time to say how it ended. */
-static void mark_ended(RunState *s, const char *why)
-{
-	s->status = RUN_EXITED;
-	s->pid = 0;
-	s->exit_code = 255;
-	s->error = why;
-}
-
 int run_state_load(int dir, Arena *a, RunState *ret, bool *ret_lost, Err *e)
 {
-	char boot[BOOT_ID_SIZE];
 	*ret_lost = false;
 	for (int attempt = 0;; attempt++) {
 		int r = run_state_read(dir, a, ret, e);
@@ -126,10 +116,6 @@ int run_state_load(int dir, Arena *a, RunState *ret, bool *ret_lost, Err *e)
 		if ((r = run_is_locked(dir)) < 0) return err_sys(e, -r, "look at the container's lock");
 		if (r > 0) return 0;
 		if (attempt == 1) break; /* read again: it may have ended, and told, between the two looks */
-	}
-	if (ret->boot && boot_id(boot) == 0 && !streq(boot, ret->boot)) {
-		mark_ended(ret, "the machine was restarted");
-		return 0;
 	}
 	*ret_lost = true;
 	return 0;

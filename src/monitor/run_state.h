@@ -3,7 +3,7 @@
  *   lock        held (an open file description lock) by the container's monitor, and by the command that is about to start one
  *   state.json  replaced atomically; says what was true when the holder last wrote
  *
- * So "running" in the file with nobody holding the lock means that the monitor was killed: run_state_load says so.
+ * So "running" in the file with nobody holding the lock means that the monitor was killed, or the machine: run_state_load says so.
  */
 #pragma once
 
@@ -58,7 +58,7 @@ int run_lock_wait(int dir, int timeout_ms, Err *e) MUST_USE;
 int run_is_locked(int dir) MUST_USE;
 
 /* run_state_load: run_state_read, and whether a monitor attends it. A container that should run and is not attended has lost its monitor:
- * *ret_lost. After a reboot such a one has simply ended: its status becomes "exited", with code 255 where nothing better is known. */
+ * *ret_lost. */
 int run_state_load(int dir, Arena *a, RunState *ret, bool *ret_lost, Err *e) MUST_USE;
 
 /* boot_id: the kernel's id of this boot. */

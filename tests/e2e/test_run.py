@@ -260,6 +260,30 @@ def test_a_killed_monitor_is_told(engine):
     assert identity == engine.inspect("m1")["Id"]
 
 
+def test_what_a_reboot_ended_is_told(engine):
+    identity = engine.run("--name", "rb", "--restart", "on-failure", "busybox", "sleep", "1000")
+    kill(engine.monitor_of("rb"))
+    path = os.path.join(engine.directory(identity), "state.json")
+    with open(path, encoding="utf-8") as f:
+        state = json.load(f)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({**state, "boot": "of long ago"}, f)
+    assert (engine.state("rb")["Status"], engine.state("rb")["ExitCode"], engine.state("rb")["Error"]) == ("exited", 255, "the machine was restarted")
+    assert [x["Action"] for x in engine.events() if x["Actor"]["ID"] == identity][-2:] == ["start", "die"]
+    assert engine.ok("boot") == "rb\n"
+
+
+def test_a_monitor_killed_before_it_told_anything(engine):
+    """Its socket stands from before the start until the end: who finds it clears what there is."""
+    identity = engine.ok("create", "--name", "early", "busybox", "sleep", "1000").strip()
+    left = os.path.join(engine.run_root, "runtime", identity)
+    os.mkdir(left, mode=0o700)
+    open(os.path.join(engine.run_root, "monitors", identity), "w", encoding="ascii").close()
+    assert engine.status("early") == "created"
+    assert engine.remains() == {"runtime": [], "monitors": []}
+    assert engine.ok("start", "early") == "early\n" and engine.status("early") == "running"
+
+
 def test_a_killed_client_leaves_the_container(engine):
     client = engine.start("run", "--name", "kc", "busybox", "sh", "-c", "while :; do echo x; sleep 0.01; done")
     assert client.stdout.readline() == b"x\n"

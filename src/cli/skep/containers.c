@@ -28,9 +28,9 @@ static int do_one(Invocation *in, Engine *g, const EachContainer *each, const ch
 	Err why = ERR_INIT;
 	Record c;
 	int r = record_find(g, name, &a, &c, &why);
-	bool missing = r == -ENOENT;
 	if (r >= 0) r = each->fn(g, &c, each->arg, &why);
 	if (r >= 0) return 0;
+	bool missing = r == -ENOENT; /* or removed by somebody else meanwhile */
 	if (each->frame) err_wrap(&why, "%s: %s", each->frame, name);
 	tell_failure(in, &why);
 	return missing && each->missing_is_well ? -1 : 1;
