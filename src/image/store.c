@@ -88,7 +88,10 @@ static int open_all(ImageStore *s, const char *root, Err *e)
 	char *path = arena_printf(&s->arena, "%s/skep.db", root);
 	if (!s->path || !path) return err_sys(e, ENOMEM, "open the store %s", root);
 	int r = open_dirs(s, e);
-	if (r < 0 || (r = db_open(path, &image_schema, DB_CREATE, &s->db, e)) < 0) return r;
+	if (r < 0) return r;
+	r = db_open(path, &image_schema, DB_CREATE, &s->db, e);
+	if (r == -ENOSPC && store_reserve_give(s)) r = db_open(path, &image_schema, DB_CREATE, &s->db, e); /* SQLite writes its index of the WAL */
+	if (r < 0) return r;
 	int left = r = has_left_overs(s, e);
 	if (left & 1 && r >= 0) r = store_sweep(s, e);
 	if (left & 2 && r >= 0) r = store_write_index(s, e);

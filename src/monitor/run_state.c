@@ -2,6 +2,7 @@
 #include "monitor/run_state.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,20 +34,45 @@ BIND_TABLE(run_state_table, "state", RunState, S("status", BIND_ENUM, status, .s
 	   S("logDropped", BIND_U64, log_dropped));
 #undef S
 
-int run_state_read(int dir, Arena *a, RunState *ret, Err *e)
+enum { BLOCK = 4096, READS = 3 };
+
+static int read_once(int dir, bool last, Arena *a, RunState *ret, Err *e)
 {
 	char *text;
 	size_t n;
 	int r = fd_read_file(dir, "state.json", RUN_STATE_MAX, a, &text, &n, e);
 	if (r == -ENOENT) {
 		*ret = (RunState){ .status = RUN_CREATED };
-		return 0;
+		return 1;
 	}
 	if (r < 0) return r;
 	Err damaged = ERR_INIT;
-	if (bind_parse(&run_state_table, text, n, ret, "state.json", a, &damaged) < 0) /* a power cut: it is not waited for */
-		*ret = (RunState){ .status = RUN_EXITED, .exit_code = 255, .error = "what became of it was lost in a power cut" };
-	return 0;
+	if (bind_parse(&run_state_table, text, n, ret, "state.json", a, &damaged) >= 0) return 1;
+	if (last) *ret = (RunState){ .status = RUN_EXITED, .exit_code = 255, .error = "what became of it was lost in a power cut" };
+	return last;
+}
+
+int run_state_read(int dir, Arena *a, RunState *ret, Err *e)
+{
+	int r = 0;
+	for (int i = 1; r == 0; i++)
+		r = read_once(dir, i == READS, a, ret, e);
+	return r < 0 ? r : 0;
+}
+
+/* The disk is full, and what has ended must not be told to run: over the old text, in the block that it has. Who reads in that moment finds no
+ * JSON, and reads again. */
+static int write_over(int dir, const Buf *b)
+{
+	char text[BLOCK];
+	struct stat st;
+	AUTO_FD int fd = openat(dir, "state.json", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &st) < 0) return -errno;
+	if (b->n > BLOCK || st.st_size > BLOCK || st.st_blocks * 512 < BLOCK) return -ENOSPC;
+	size_t n = (size_t)st.st_size > b->n ? (size_t)st.st_size : b->n;
+	memset(text, ' ', sizeof text);
+	memcpy(text, b->p, b->n);
+	return pwrite(fd, text, n, 0) == (ssize_t)n ? 0 : -EIO;
 }
 
 int run_state_write(int dir, const RunState *s, bool durable, Err *e)
@@ -55,7 +81,8 @@ int run_state_write(int dir, const RunState *s, bool durable, Err *e)
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&run_state_table, s, &w);
 	if (buf_failed(&b)) return err_sys(e, ENOMEM, "write the container's state");
-	return fd_replace_file(dir, "state.json", b.p, b.n, 0600, durable ? REPLACE_DURABLE : REPLACE_LAZY, e);
+	int r = fd_replace_file(dir, "state.json", b.p, b.n, 0600, durable ? REPLACE_DURABLE : REPLACE_LAZY, e);
+	return r == -ENOSPC || r == -EDQUOT ? (write_over(dir, &b) < 0 ? r : 0) : r;
 }
 
 static int open_lock(int dir)
