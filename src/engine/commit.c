@@ -51,11 +51,16 @@ static int write_paused(Engine *g, const Record *c, bool pause, int fd, Arena *a
 	int r = engine_state(g, c, a, &s, e);
 	if (r < 0) return r;
 	pause = pause && s.status == RUN_RUNNING && engine_is_paused(g, c) <= 0;
-	if (pause && (r = engine_pause(g, c, true, e)) < 0) return r;
-	r = write_layer(g, c, fd, e);
 	Err why = ERR_INIT;
+	if (pause && (r = engine_pause(g, c, true, &why)) == -ESRCH) pause = false; /* it has ended meanwhile */
+	if (pause && r < 0) {
+		*e = why;
+		return r;
+	}
+	r = write_layer(g, c, fd, e);
+	why = ERR_INIT;
 	int woken = pause ? engine_pause(g, c, false, &why) : 0;
-	if (r < 0 || woken >= 0) return r;
+	if (r < 0 || woken >= 0 || engine_is_paused(g, c) <= 0) return r;
 	*e = why;
 	return woken;
 }

@@ -37,8 +37,8 @@ static int await_cleared(Engine *g, const Record *c, Err *e)
 {
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir == -ENOENT ? 0 : dir;
-	AUTO_FD int lock = run_lock_wait(dir, CLEARED_MS, e);
-	return lock < 0 ? lock : 0;
+	AUTO_FD int lock = record_lock(g, c->id, dir, CLEARED_MS, e);
+	return lock < 0 && lock != -ENOENT ? lock : 0;
 }
 
 /* ---- pause ---- */
@@ -66,7 +66,10 @@ int engine_pause(Engine *g, const Record *c, bool pause, Err *e)
 	bool paused = cgroup_is_frozen(&b.container.state.cgroup) == 1;
 	if (paused && pause) return err_set(e, ERR_STATE, EINVAL, "Container %s is already paused", c->id);
 	if (!paused && !pause) return err_set(e, ERR_STATE, EINVAL, "Container %s is not paused", c->id);
-	if ((r = container_pause(&b.container, pause, e)) < 0) return r;
+	if ((r = container_pause(&b.container, pause, e)) < 0) {
+		bool ended = state_of(g, c, &s, e) >= 0 && !is_alive(&s);
+		return ended ? err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id) : r;
+	}
 	record_event(g, c, pause ? "pause" : "unpause", NULL, NULL);
 	return 0;
 }
@@ -115,7 +118,8 @@ int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 		if ((r = await_cleared(g, c, e)) < 0) return r;
 	}
 	/* it ended by itself meanwhile, or its monitor was killed: the state tells */
-	if (state_of(g, c, &s, e) < 0) return -EIO;
+	int now = state_of(g, c, &s, e);
+	if (now < 0) return now == -ENOENT ? 0 : now; /* and has been removed */
 	if (is_alive(&s)) {
 		*e = why;
 		return r < 0 ? r : err_set(e, ERR_INTERNAL, EIO, "container %s did not stop", c->name);
@@ -268,7 +272,7 @@ static int lock_ended(Engine *g, const Record *c, bool force, Err *e)
 	}
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir;
-	AUTO_FD int lock = run_lock_wait(dir, LOCK_MS, e);
+	AUTO_FD int lock = record_lock(g, c->id, dir, LOCK_MS, e);
 	if (lock < 0) return lock == -EBUSY ? -EAGAIN : lock;
 	r = engine_recover(g, c, dir, &a, &s, e);
 	return r < 0 ? r : take_fd(lock);

@@ -273,12 +273,34 @@ int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e)
 
 /* ---- directory and events ---- */
 
+static int no_such(const char *id, Err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, ENOENT, "No such container: %s", id);
+}
+
+/* False only when it is known that there is none. */
+static bool is_there(const Engine *g, const char *id)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	Err ignored = ERR_INIT;
+	return db_get(g->db, "SELECT 1 FROM containers WHERE id = ?", DB_ARGS(db_text(id)), &rows, &ignored) != 0;
+}
+
 int record_dir(const Engine *g, const char *id, Err *e)
 {
 	char path[RECORD_ID_LENGTH + 16];
 	snprintf(path, sizeof path, "containers/%s", id);
 	int fd = openat(g->root_dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? err_sys(e, errno, "open %s/%s", g->root, path) : fd;
+	if (fd >= 0) return fd;
+	int why = errno;
+	return why == ENOENT && !is_there(g, id) ? no_such(id, e) : err_sys(e, why, "open %s/%s", g->root, path);
+}
+
+int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e)
+{
+	AUTO_FD int lock = run_lock_wait(dir, timeout_ms, e);
+	if ((lock >= 0 || lock == -ENOENT) && !is_there(g, id)) return no_such(id, e);
+	return lock < 0 ? lock : take_fd(lock);
 }
 
 int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e)

@@ -38,8 +38,10 @@ int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;
 /* record_set_host, record_set_mounts: replace the document. */
 int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) MUST_USE;
 
-/* record_dir: the container's directory. */
+/* record_dir: the container's directory. record_lock: run_lock_wait on it; -ENOENT "No such container: x" when that has been removed meanwhile: the
+ * lock's file is gone then, or is one that we have made in what is being taken away. */
 int record_dir(const Engine *g, const char *id, Err *e) MUST_USE;
+int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e) MUST_USE;
 /* record_attributes: those of its events: labels, image, name; sorted. */
 int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e) MUST_USE;
 /* record_event: an event of it now; key may be NULL. */

@@ -345,8 +345,8 @@ static int take_lock(Start *s, Err *e)
 	if (state.status == RUN_RUNNING && engine_is_paused(s->g, s->c) > 0)
 		return err_set(e, ERR_STATE, EBUSY, "cannot start a paused container, try unpause instead");
 	if (state.status == RUN_RUNNING) return err_set(e, ERR_STATE, EALREADY, "container %s is running already", s->c->name);
-	s->lock = run_lock_wait(s->dir, 10000, e);
-	if (s->lock < 0) return err_wrap(e, "start container %s", s->c->name);
+	s->lock = record_lock(s->g, s->c->id, s->dir, 10000, e);
+	if (s->lock < 0) return s->lock == -ENOENT ? s->lock : err_wrap(e, "start container %s", s->c->name);
 	return engine_recover(s->g, s->c, s->dir, s->a, &state, e); /* somebody was faster than we, and his monitor has been killed */
 }
 

@@ -77,6 +77,6 @@ int engine_state(Engine *g, const Record *c, Arena *a, RunState *ret, Err *e)
 	if (!lost && ret->status != RUN_RUNNING && ret->status != RUN_RESTARTING) lost = has_remains(g, c) && run_is_locked(dir) == 0;
 	if (!lost) return 0;
 	/* nobody else does the same, and no monitor came to life meanwhile */
-	AUTO_FD int lock = run_lock_wait(dir, LOCK_WAIT_MS, e);
+	AUTO_FD int lock = record_lock(g, c->id, dir, LOCK_WAIT_MS, e);
 	return lock < 0 ? lock : engine_recover(g, c, dir, a, ret, e);
 }
