@@ -7,7 +7,7 @@
 /* engine_volumes: the volumes of the engine's state directory. */
 static inline Volumes engine_volumes(const Engine *g)
 {
-	return (Volumes){ .db = g->db, .root_dir = g->root_dir, .root = g->root };
+	return (Volumes){ .store = g->store };
 }
 
 /* engine_mounts: from binds, mounts, the volumes of others (--volumes-from) and those that config wants; volumes that are missing are made. In the order in

@@ -90,7 +90,7 @@ static int read_row(const DbRows *rows, Arena *a, Volume *ret, Err *e)
 static int get(const Volumes *v, const char *name, Arena *a, Volume *ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
-	int r = db_get(v->db, "SELECT " COLUMNS " FROM volumes WHERE name = ?", DB_ARGS(db_text(name)), &rows, e);
+	int r = db_get(v->store->db, "SELECT " COLUMNS " FROM volumes WHERE name = ?", DB_ARGS(db_text(name)), &rows, e);
 	if (r <= 0) return r;
 	r = read_row(&rows, a, ret, e);
 	return r < 0 ? r : 1;
@@ -118,7 +118,7 @@ static int insert(const Volumes *v, const Volume *w, Err *e)
 	put_map(&w->options, &options);
 	if (buf_failed(&labels) || buf_failed(&options))
 		return err_set(e, ERR_RESOURCE, EFBIG, "create %s: too many labels or options", w->name);
-	return db_run(v->db, "INSERT INTO volumes(" COLUMNS ") VALUES(?, 'local', ?, ?, ?, ?)",
+	return db_run(v->store->db, "INSERT INTO volumes(" COLUMNS ") VALUES(?, 'local', ?, ?, ?, ?)",
 		      DB_ARGS(db_text(w->name), db_int(w->created ? w->created : time_now()), db_int(w->anonymous),
 			      db_text(buf_str(&labels)), db_text(buf_str(&options))),
 		      e);
@@ -127,13 +127,30 @@ static int insert(const Volumes *v, const Volume *w, Err *e)
 /* volumes/<name>/_data; what is there of a volume that was being made stays. */
 static int make_directory(const Volumes *v, const char *name, Err *e)
 {
-	if (mkdirat(v->root_dir, "volumes", 0711) < 0 && errno != EEXIST) return err_sys(e, errno, "make %s/volumes", v->root);
-	AUTO_FD int all = openat(v->root_dir, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (all < 0 || (mkdirat(all, name, 0711) < 0 && errno != EEXIST)) return err_sys(e, errno, "make %s/volumes/%s", v->root, name);
+	if (mkdirat(v->store->root, "volumes", 0711) < 0 && errno != EEXIST) return err_sys(e, errno, "make %s/volumes", v->store->path);
+	AUTO_FD int all = openat(v->store->root, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (all < 0 || (mkdirat(all, name, 0711) < 0 && errno != EEXIST)) return err_sys(e, errno, "make %s/volumes/%s", v->store->path, name);
 	AUTO_FD int own = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (own < 0 || (mkdirat(own, "_data", 0755) < 0 && errno != EEXIST))
-		return err_sys(e, errno, "make %s/volumes/%s/_data", v->root, name);
+		return err_sys(e, errno, "make %s/volumes/%s/_data", v->store->path, name);
 	return 0;
+}
+
+static int is_doomed(const Volumes *v, const char *name, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	return db_get(v->store->db, "SELECT 1 FROM doomed WHERE path = 'volumes/' || ?", DB_ARGS(db_text(name)), &rows, e);
+}
+
+/* 1 when it was made, 0 when it is there; -EAGAIN: one of that name is being taken away, with its directory. */
+static int make(const Volumes *v, const Volume *want, Arena *a, Volume *ret, Err *e)
+{
+	AUTO_DB_TX tx = { 0 };
+	int r = db_begin(v->store->db, DB_WRITE, &tx, e);
+	if (r < 0 || (r = get(v, want->name, a, ret, e)) != 0) return r < 0 ? r : 0;
+	if ((r = is_doomed(v, want->name, e)) != 0) return r < 0 ? r : -EAGAIN;
+	if ((r = make_directory(v, want->name, e)) < 0 || (r = insert(v, want, e)) < 0 || (r = db_commit(&tx, e)) < 0) return r;
+	return 1;
 }
 
 int volume_create(const Volumes *v, const Volume *want, Arena *a, Volume *ret, bool *ret_made, Err *e)
@@ -141,14 +158,10 @@ int volume_create(const Volumes *v, const Volume *want, Arena *a, Volume *ret, b
 	int r = check(want, e);
 	*ret_made = false;
 	if (r < 0 || (r = get(v, want->name, a, ret, e)) != 0) return r < 0 ? r : 0;
-	if ((r = make_directory(v, want->name, e)) < 0) return r;
-	Err why = ERR_INIT;
-	r = insert(v, want, &why);
-	if (r < 0 && r != -EEXIST) {
-		*e = why;
-		return r;
-	}
-	*ret_made = r >= 0;
+	while ((r = make(v, want, a, ret, e)) == -EAGAIN)
+		if ((r = store_sweep(v->store, e)) < 0) return r;
+	if (r <= 0) return r;
+	*ret_made = true;
 	return volume_find(v, want->name, a, ret, e);
 }
 
@@ -156,12 +169,12 @@ int volume_list(const Volumes *v, Arena *a, VolumeList *ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	size_t n = 0;
-	int r = db_get(v->db, "SELECT count(*) FROM volumes", DB_NONE, &rows, e);
+	int r = db_get(v->store->db, "SELECT count(*) FROM volumes", DB_NONE, &rows, e);
 	if (r > 0) n = (size_t)db_row_int(&rows, 0);
 	db_rows_done(&rows);
 	*ret = (VolumeList){ .items = arena_array(a, n + 1, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "list volumes");
-	if (r >= 0) r = db_query(v->db, "SELECT " COLUMNS " FROM volumes ORDER BY name", DB_NONE, &rows, e);
+	if (r >= 0) r = db_query(v->store->db, "SELECT " COLUMNS " FROM volumes ORDER BY name", DB_NONE, &rows, e);
 	while (r >= 0 && ret->n < n && (r = db_next(&rows, e)) > 0)
 		if ((r = read_row(&rows, a, &ret->items[ret->n], e)) >= 0) ret->n++;
 	return r < 0 ? r : 0;
@@ -172,7 +185,7 @@ int volume_users(const Volumes *v, const char *name, Arena *a, StrList *ret, Err
 	AUTO_DB_ROWS rows = { 0 };
 	*ret = (StrList){ .items = arena_array(a, USERS_MAX + 1, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "list users of a volume");
-	int r = db_query(v->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096", DB_ARGS(db_text(name)),
+	int r = db_query(v->store->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096", DB_ARGS(db_text(name)),
 			 &rows, e);
 	while (r >= 0 && ret->n < USERS_MAX && (r = db_next(&rows, e)) > 0)
 		if (db_row_dup(&rows, 0, a, &ret->items[ret->n++]) < 0) r = err_sys(e, ENOMEM, "list users of a volume");
@@ -210,15 +223,15 @@ int volume_remove(const Volumes *v, const char *name, Err *e)
 	char path[320];
 	Err why = ERR_INIT;
 	int r = unmount(v, name, e);
-	if (r < 0 || (r = db_begin(v->db, DB_WRITE, &tx, e)) < 0) return r;
+	if (r < 0 || (r = db_begin(v->store->db, DB_WRITE, &tx, e)) < 0) return r;
 	snprintf(path, sizeof path, "volumes/%s", name);
-	r = db_run(v->db, "DELETE FROM volumes WHERE name = ?", DB_ARGS(db_text(name)), &why);
+	r = db_run(v->store->db, "DELETE FROM volumes WHERE name = ?", DB_ARGS(db_text(name)), &why);
 	if (r == -EBUSY) {
 		db_rollback(&tx);
 		return in_use(v, name, e);
 	}
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "get %.256s: no such volume", name);
-	if (r > 0) r = db_run(v->db, "INSERT OR IGNORE INTO doomed(path) VALUES(?)", DB_ARGS(db_text(path)), &why);
+	if (r > 0) r = db_run(v->store->db, "INSERT OR IGNORE INTO doomed(path) VALUES(?)", DB_ARGS(db_text(path)), &why);
 	if (r >= 0) r = db_commit(&tx, &why);
 	if (r < 0) *e = why;
 	return r < 0 ? r : 0;
@@ -226,7 +239,7 @@ int volume_remove(const Volumes *v, const char *name, Err *e)
 
 const char *volume_path(const Volumes *v, const char *name, Arena *a)
 {
-	return arena_printf(a, "%s/volumes/%s/_data", v->root, name);
+	return arena_printf(a, "%s/volumes/%s/_data", v->store->path, name);
 }
 
 int volume_new_name(char name[static VOLUME_ANONYMOUS_NAME + 1], Err *e)

@@ -6,12 +6,10 @@
 #pragma once
 
 #include "base/bind.h"
-#include "store/db.h"
+#include "image/store.h"
 
 typedef struct Volumes {
-	Db *db;
-	int root_dir;     /* the state directory */
-	const char *root; /* its path */
+	ImageStore *store; /* of the state directory: what is removed goes with its sweep */
 } Volumes;
 
 typedef struct Volume {
