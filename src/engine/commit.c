@@ -230,6 +230,7 @@ int container_commit(Engine *g, const Record *c, const CommitRequest *q, Arena *
 	if (r >= 0) r = lease_layers(g->store, NULL, 0, NULL, e); /* tidies up */
 	if (r >= 0) r = ingest_new(g->store, &file, e);
 	if (r >= 0) r = write_paused(g, c, q->pause, file.fd, a, e);
+	if (!record_is_there(g, c->id)) r = record_no_such(c->id, e); /* half of its files may have been gone already */
 	if (r >= 0) r = transfer_start(&(TransferOptions){ .offline = true }, &client, e);
 	LayerImport i = LAYER_IMPORT_INIT;
 	i.fd = file.fd;

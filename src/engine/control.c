@@ -158,17 +158,28 @@ static int await_killed(int sock, Err *e)
 		       : 0;
 }
 
-int engine_kill(Engine *g, const Record *c, int signal, Err *e)
+static int check_running(Engine *g, const Record *c, Err *e)
 {
 	RunState s;
-	char text[16];
 	int r = state_of(g, c, &s, e);
+	if (r < 0 || s.status == RUN_RUNNING) return r;
+	return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
+}
+
+int engine_kill(Engine *g, const Record *c, int signal, Err *e)
+{
+	char text[16];
+	Err why = ERR_INIT;
+	int r = check_running(g, c, e);
 	if (r < 0) return r;
-	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
 	if (signal == SIGKILL) thaw(g, c);
-	AUTO_FD int sock = connect_to(g, c, e);
-	if (sock < 0) return sock;
-	if ((r = monitor_ask(sock, WIRE_SIGNAL, signal, 0, NULL, e)) < 0) return r;
+	AUTO_FD int sock = connect_to(g, c, &why);
+	if ((r = sock) >= 0) r = monitor_ask(sock, WIRE_SIGNAL, signal, 0, NULL, &why);
+	if (r < 0) {
+		int now = check_running(g, c, e); /* it has ended meanwhile */
+		if (now >= 0) *e = why;
+		return now < 0 ? now : r;
+	}
 	snprintf(text, sizeof text, "%d", signal);
 	record_event(g, c, "kill", "signal", text);
 	return signal == SIGKILL ? await_killed(sock, e) : 0;

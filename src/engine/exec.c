@@ -79,6 +79,16 @@ static int await_start(int sock, int *ret_master, Err *e)
 	return h.kind == WIRE_STARTED ? 0 : wire_error(&h, data, n, e);
 }
 
+/* What has ended meanwhile is the better reason. */
+static int explain(Engine *g, const Record *c, int r, Err *e)
+{
+	Err why = ERR_INIT;
+	int now = check_running(g, c, &why);
+	if (now >= 0) return r;
+	*e = why;
+	return now;
+}
+
 int engine_exec(Engine *g, const Record *c, const MonitorExec *x, const ExecStreams *s, int *ret_status, AttachEnd *ret_end, Err *e)
 {
 	AUTO(streams_done) Streams io = { { -1, -1, -1 }, { -1, -1, -1 } };
@@ -89,13 +99,16 @@ int engine_exec(Engine *g, const Record *c, const MonitorExec *x, const ExecStre
 	AUTO_FD int request = write_request(x, e);
 	if (request < 0) return request;
 	AUTO_FD int sock = monitor_connect(g, c->id);
-	if (sock < 0) return err_sys(e, -sock, "reach the monitor of container %s", c->name);
+	if (sock < 0) {
+		err_sys(e, -sock, "reach the monitor of container %s", c->name);
+		return explain(g, c, sock, e);
+	}
 	const int fds[WIRE_FDS_MAX] = { request, io.theirs[0], io.theirs[1], io.theirs[2] };
 	r = wire_send(sock, WIRE_EXEC, x->tty ? WIRE_TTY : 0, 0, NULL, 0, fds, x->tty ? 1 : WIRE_FDS_MAX);
 	if (r < 0) return err_sys(e, -r, "ask the container's monitor");
 	for (size_t i = 0; i < 3; i++)
 		io.theirs[i] = fd_close(io.theirs[i]);
-	if ((r = await_start(sock, &master, e)) < 0) return r;
+	if ((r = await_start(sock, &master, e)) < 0) return explain(g, c, r, e);
 	if (s->detach) {
 		fd_close(master);
 		return 0;

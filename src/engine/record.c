@@ -273,13 +273,12 @@ int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e)
 
 /* ---- directory and events ---- */
 
-static int no_such(const char *id, Err *e)
+int record_no_such(const char *id, Err *e)
 {
 	return err_set(e, ERR_NOT_FOUND, ENOENT, "No such container: %s", id);
 }
 
-/* False only when it is known that there is none. */
-static bool is_there(const Engine *g, const char *id)
+bool record_is_there(const Engine *g, const char *id)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	Err ignored = ERR_INIT;
@@ -293,13 +292,13 @@ int record_dir(const Engine *g, const char *id, Err *e)
 	int fd = openat(g->root_dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0) return fd;
 	int why = errno;
-	return why == ENOENT && !is_there(g, id) ? no_such(id, e) : err_sys(e, why, "open %s/%s", g->root, path);
+	return why == ENOENT && !record_is_there(g, id) ? record_no_such(id, e) : err_sys(e, why, "open %s/%s", g->root, path);
 }
 
 int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e)
 {
 	AUTO_FD int lock = run_lock_wait(dir, timeout_ms, e);
-	if ((lock >= 0 || lock == -ENOENT) && !is_there(g, id)) return no_such(id, e);
+	if ((lock >= 0 || lock == -ENOENT) && !record_is_there(g, id)) return record_no_such(id, e);
 	return lock < 0 ? lock : take_fd(lock);
 }
 

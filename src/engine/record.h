@@ -38,6 +38,9 @@ int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;
 /* record_set_host, record_set_mounts: replace the document. */
 int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) MUST_USE;
 
+/* record_is_there: false only when it is known that there is none. record_no_such: says so. */
+bool record_is_there(const Engine *g, const char *id) MUST_USE;
+int record_no_such(const char *id, Err *e) MUST_USE;
 /* record_dir: the container's directory. record_lock: run_lock_wait on it; -ENOENT "No such container: x" when that has been removed meanwhile: the
  * lock's file is gone then, or is one that we have made in what is being taken away. */
 int record_dir(const Engine *g, const char *id, Err *e) MUST_USE;
