@@ -22,6 +22,9 @@ typedef struct Engine {
 	Db *db;
 	const char *root, *run_root; /* absolute */
 	int root_dir;
+	/* told of each container that is found without its monitor, in a sentence; NULL: nobody */
+	void (*lost)(const void *arg, const char *message);
+	const void *arg;
 } Engine;
 
 /* engine_open: makes the directories that are missing. The strings are borrowed. */

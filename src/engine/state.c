@@ -47,6 +47,14 @@ static const char *why_lost(const RunState *s)
 	return other ? "the machine was restarted" : "its monitor was killed; what was left of the container has been ended";
 }
 
+static void tell(const Engine *g, const Record *c, const char *why)
+{
+	char text[512];
+	if (!g->lost) return;
+	snprintf(text, sizeof text, "container %s (%.12s) was lost: %s", c->name, c->id, why);
+	g->lost(g->arg, text);
+}
+
 int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret, Err *e)
 {
 	int r = run_state_read(dir, a, ret, e);
@@ -64,6 +72,7 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	ret->error = why_lost(ret);
 	if ((r = run_state_write(dir, ret, false, e)) < 0) return r;
 	record_event(g, c, "die", "exitCode", "255");
+	tell(g, c, ret->error);
 	return 0;
 }
 

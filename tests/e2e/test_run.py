@@ -252,7 +252,9 @@ def test_a_killed_monitor_is_told(engine):
     identity = engine.run("--name", "m1", "busybox", "sleep", "1000")
     pid = engine.state("m1")["Pid"]
     kill(engine.monitor_of("m1"))
+    assert f"container m1 ({identity[:12]}) was lost: its monitor was killed" in eventually(lambda: engine.call("ps").stderr.decode())
     state = eventually(lambda: engine.status("m1") == "exited" and engine.state("m1"))
+    assert [x["Action"] for x in engine.events() if x["Actor"]["ID"] == identity][-2:] == ["start", "die"]
     assert state["ExitCode"] == 255 and "monitor was killed" in state["Error"]
     assert not os.path.exists(f"/proc/{pid}") or "sleep" not in open(f"/proc/{pid}/cmdline", encoding="utf-8").read()
     assert engine.remains() == {"runtime": [], "monitors": []}

@@ -8,9 +8,18 @@
 
 enum { OUTPUT_MAX = 16 << 20 };
 
+static void tell_lost(const void *arg, const char *message)
+{
+	const Invocation *in = arg;
+	log_write(&in->log, LOG_WARN, "%s", message);
+}
+
 int skep_engine(const Invocation *in, Engine *ret, Err *e)
 {
-	return engine_open(skep_of(in)->root, skep_of(in)->run_root, ret, e);
+	int r = engine_open(skep_of(in)->root, skep_of(in)->run_root, ret, e);
+	ret->lost = tell_lost;
+	ret->arg = in;
+	return r;
 }
 
 void tell_failure(const Invocation *in, const Err *e)
