@@ -301,6 +301,7 @@ static int lock_for_removal(Engine *g, const Record *c, bool force, Err *e)
 static void forget_size(Engine *g, const Record *c)
 {
 	Err ignored = ERR_INIT;
+	if (!c->host.storage_opt.n) return;
 	AUTO_FD int dir = record_dir(g, c->id, &ignored);
 	root_size_forget(c, dir);
 }
@@ -329,8 +330,6 @@ static int hand_over(Engine *g, const Record *c, int sock, const char *name, Err
 int engine_discard(Engine *g, const Record *c, int sock, Err *e)
 {
 	char path[RECORD_ID_LENGTH + 16], name[SET_ASIDE_MAX];
-	AUTO_FD int dir = record_dir(g, c->id, e);
-	root_size_forget(c, dir);
 	snprintf(path, sizeof path, "containers/%s", c->id);
 	forget_size(g, c);
 	int r = store_set_aside(g->store, path, name);

@@ -212,7 +212,7 @@ static int unmount(const Volumes *v, const char *name, Err *e)
 	Volume w;
 	int r = get(v, name, &a, &w, e);
 	if (r <= 0 || !w.options.n) return r;
-	r = volume_release(v->root_dir, name, NULL, &busy);
+	r = volume_release(v->store->root, name, NULL, &busy);
 	if (r < 0 && r != -EBUSY) *e = busy;
 	return r == -EBUSY ? 0 : r;
 }
