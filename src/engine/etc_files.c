@@ -3,9 +3,10 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 1 << 20, SERVERS_MAX = 32, WORDS_MAX = 64 };
+enum { FILE_MAX = 1 << 20, SERVERS_MAX = 32, WORDS_MAX = 64, SUM_MAX = 16, SUM_LENGTH = 11 };
 
 #define HOST_GATEWAY "host-gateway"
 
@@ -301,30 +302,40 @@ int dns_check(const HostConfig *h, Err *e)
 
 static int replace(int dir, const char *name, const Buf *text, Err *e)
 {
-	return fd_replace_file(dir, name, text->p, text->n, 0644, false, e);
+	return fd_remake_file(dir, name, text->p, text->n, 0644, e);
 }
 
-static bool same_text(int dir, const char *a_name, const char *b_name)
+/* Of a text, before which it stands in the file: where the two do not agree somebody has changed the file. */
+static void put_sum(Str text, char sum[static SUM_MAX])
+{
+	uint32_t h = 2166136261; /* FNV-1a: against changes, not against enemies, who may change what they can write anyway */
+	for (size_t i = 0; i < text.n; i++)
+		h = (h ^ (uint8_t)text.p[i]) * 16777619;
+	snprintf(sum, SUM_MAX, "# %08" PRIx32 "\n", h);
+}
+
+static bool was_changed(int dir)
 {
 	AUTO_ARENA a = ARENA_INIT(4 * FILE_MAX);
-	char *first, *second;
-	size_t n, m;
+	char *text, sum[SUM_MAX];
+	size_t n;
 	Err e = ERR_INIT;
-	if (fd_read_file(dir, a_name, FILE_MAX, &a, &first, &n, &e) < 0) return false;
-	if (fd_read_file(dir, b_name, FILE_MAX, &a, &second, &m, &e) < 0) return false;
-	return n == m && memcmp(first, second, n) == 0;
+	if (fd_read_file(dir, "resolv.conf", FILE_MAX + SUM_MAX, &a, &text, &n, &e) < 0) return e.errnum != ENOENT;
+	put_sum((Str){ text + SUM_LENGTH, n > SUM_LENGTH ? n - SUM_LENGTH : 0 }, sum);
+	return n < SUM_LENGTH || memcmp(text, sum, SUM_LENGTH) != 0;
 }
 
-/* What was made is kept beside it: where the two differ somebody has changed it. */
 static int write_resolv(int dir, const EtcFiles *f, Err *e)
 {
-	AUTO_BUF text = BUF_INIT(FILE_MAX);
-	int r;
-	bool made = faccessat(dir, "resolv.conf.made", F_OK, 0) == 0, there = faccessat(dir, "resolv.conf", F_OK, 0) == 0;
-	if (made && there && !same_text(dir, "resolv.conf", "resolv.conf.made")) return 0;
-	if ((r = etc_resolv_text(f, &text, e)) < 0) return r;
-	if ((r = replace(dir, "resolv.conf", &text, e)) < 0) return r;
-	return replace(dir, "resolv.conf.made", &text, e);
+	AUTO_BUF text = BUF_INIT(FILE_MAX), file = BUF_INIT(FILE_MAX + SUM_MAX);
+	char sum[SUM_MAX];
+	if (was_changed(dir)) return 0;
+	int r = etc_resolv_text(f, &text, e);
+	if (r < 0) return r;
+	put_sum((Str){ text.p, text.n }, sum);
+	buf_puts(&file, sum);
+	buf_put(&file, text.p, text.n);
+	return buf_failed(&file) ? err_sys(e, EFBIG, "/etc/resolv.conf") : replace(dir, "resolv.conf", &file, e);
 }
 
 int etc_files_write(int dir, const EtcFiles *f, Err *e)

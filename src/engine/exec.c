@@ -45,9 +45,8 @@ static int write_request(const MonitorExec *x, Err *e)
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&monitor_exec_table, x, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "exec: the command is larger than %d bytes", REQUEST_MAX);
-	AUTO_FD int fd = memfd_create("exec", MFD_CLOEXEC);
-	int r = fd < 0 ? -errno : fd_write_all(fd, b.p, b.n);
-	return r < 0 ? err_sys(e, -r, "exec: hand over the command") : take_fd(fd);
+	int fd = fd_memory_file("exec", b.p, b.n);
+	return fd < 0 ? err_sys(e, -fd, "exec: hand over the command") : fd;
 }
 
 static int check_running(Engine *g, const Record *c, Err *e)

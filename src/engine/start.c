@@ -32,7 +32,7 @@ typedef struct Start {
 	const StartOptions *o;
 	Arena *a;
 	const char *path; /* of the container's directory */
-	int dir, lock, root;
+	int dir, lock, root, config, spec;
 	MountSources sources;
 	bool holds; /* volumes, until the monitor does */
 	int sock;   /* ours */
@@ -44,6 +44,8 @@ static void start_done(Start *s)
 	if (s->holds) volumes_release(s->g, s->c);
 	fd_close(s->dir);
 	fd_close(s->lock);
+	fd_close(s->config);
+	fd_close(s->spec);
 	fd_close(s->root);
 	fd_close(s->sock);
 }
@@ -151,7 +153,8 @@ static int write_spec(Start *s, Err *e)
 	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0 || (r = mount_sources_own(&s->sources, &spec, e)) < 0) return r;
 	bind_encode(&oci_spec_table, &spec, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
-	return fd_replace_file(s->dir, "config.json", b.p, b.n, 0600, REPLACE_LAZY, e);
+	s->spec = fd_memory_file("config.json", b.p, b.n);
+	return s->spec < 0 ? err_sys(e, -s->spec, "start a container") : 0;
 }
 
 /* "skep container log-pack", for the monitor to start. */
@@ -235,7 +238,9 @@ static int write_monitor(Start *s, Err *e)
 	if (r >= 0) r = describe_log(s, &m.log, e);
 	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
 	if (r >= 0 && h->auto_remove) r = own_command(s, "rm", "--volumes", &m.remove, e);
-	return r < 0 ? r : monitor_config_write(s->dir, &m, e);
+	if (r < 0) return r;
+	s->config = monitor_config_file(&m, e);
+	return s->config < 0 ? s->config : 0;
 }
 
 /* ---- the monitor ---- */
@@ -270,7 +275,7 @@ static int become_monitor(void *arg)
 static int gather(const Start *s, int control, int *fds, int *ret_n, Err *e)
 {
 	int n = 0, above = MOVED + (int)s->c->mounts.n;
-	const int first[] = { control, s->root, s->lock };
+	const int first[] = { control, s->root, s->lock, s->config, s->spec };
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		fds[n++] = fcntl(first[i], F_DUPFD_CLOEXEC, above);
 	for (size_t i = 0; i < s->c->mounts.n; i++)
@@ -359,9 +364,12 @@ static int prepare(Start *s, Err *e)
 	if (s->dir < 0) return s->dir;
 	int r = take_lock(s, e);
 	if (r < 0 || (r = run_state_read(s->dir, s->a, &state, e)) < 0) return r;
-	state.restart_count = s->o->again ? state.restart_count + 1 : 0;
-	if (!s->o->again) state.backoff = 0;
-	if ((r = run_state_write(s->dir, &state, false, e)) < 0) return r;
+	int32_t restarts = s->o->again ? state.restart_count + 1 : 0;
+	int64_t backoff = s->o->again ? state.backoff : 0;
+	bool changed = state.restart_count != restarts || state.backoff != backoff;
+	state.restart_count = restarts;
+	state.backoff = backoff;
+	if (changed && (r = run_state_write(s->dir, &state, false, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 || (r = mount_sources_open(s->g, s->c, s->dir, s->a, &s->sources, e)) < 0) return r;
@@ -382,7 +390,7 @@ static void give_up(Start *s, const Err *why)
 
 int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
 {
-	AUTO(start_done) Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .sock = -1 };
+	AUTO(start_done) Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1 };
 	int pair[2];
 	int r = prepare(&s, e);
 	if (r < 0) {

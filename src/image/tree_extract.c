@@ -17,7 +17,6 @@
 #include "sys/landlock.h"
 #include "sys/mount.h"
 
-enum { FD_PATH_MAX = 32 };
 
 /* What the child tells: one write, smaller than a pipe's atomic size. */
 typedef struct Outcome {

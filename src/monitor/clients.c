@@ -155,8 +155,7 @@ static void change_restart(Client *c, int max, const char *data, size_t n)
 	}
 	m->config.restart = name;
 	m->config.restart_max = max;
-	int r = monitor_config_write(m->dir, &m->config, &e);
-	answer(c, r, &e);
+	answer(c, 0, &e);
 }
 
 static void rename_container(Client *c, const char *data, size_t n)
@@ -171,7 +170,6 @@ static void rename_container(Client *c, const char *data, size_t n)
 		m->config.name = name;
 		for (size_t i = 0; i < m->config.attributes.n; i++)
 			if (streq(m->config.attributes.items[i].key, "name")) m->config.attributes.items[i].value = name;
-		r = monitor_config_write(m->dir, &m->config, &e);
 	}
 	answer(c, r, &e);
 }

@@ -1,6 +1,8 @@
 /* config.c: see config.h. */
 #include "monitor/config.h"
 
+#include <fcntl.h>
+
 #define ROW(T, json_name, k, field, ...) \
 	{ \
 		.name = (json_name), .kind = (k), .offset = offsetof(T, field), ##__VA_ARGS__ \
@@ -22,19 +24,20 @@ BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, 
 	   M("again", BIND_STRINGS, again), M("remove", BIND_STRINGS, remove));
 #undef M
 
-int monitor_config_read(int dir, Arena *a, MonitorConfig *ret, Err *e)
+int monitor_config_read(int fd, Arena *a, MonitorConfig *ret, Err *e)
 {
-	char *text;
+	char *text, path[FD_PATH_MAX];
 	size_t n;
-	int r = fd_read_file(dir, "monitor.json", MONITOR_CONFIG_MAX, a, &text, &n, e);
-	return r < 0 ? r : bind_parse(&monitor_config_table, text, n, ret, "monitor.json", a, e);
+	int r = fd_read_file(AT_FDCWD, fd_path(fd, path), MONITOR_CONFIG_MAX, a, &text, &n, e);
+	return r < 0 ? r : bind_parse(&monitor_config_table, text, n, ret, "the monitor's configuration", a, e);
 }
 
-int monitor_config_write(int dir, const MonitorConfig *c, Err *e)
+int monitor_config_file(const MonitorConfig *c, Err *e)
 {
 	AUTO_BUF b = BUF_INIT(MONITOR_CONFIG_MAX);
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&monitor_config_table, c, &w);
-	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "monitor.json: larger than %d bytes", MONITOR_CONFIG_MAX);
-	return fd_replace_file(dir, "monitor.json", b.p, b.n, 0600, REPLACE_LAZY, e);
+	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the monitor's configuration is larger than %d bytes", MONITOR_CONFIG_MAX);
+	int fd = fd_memory_file("monitor.json", b.p, b.n);
+	return fd < 0 ? err_sys(e, -fd, "start a monitor") : fd;
 }

@@ -40,6 +40,6 @@ extern const BindTable monitor_config_table;
 
 enum { MONITOR_CONFIG_MAX = 1 << 20 };
 
-/* monitor_config_read: from dir. monitor_config_write: replaces it atomically. */
-int monitor_config_read(int dir, Arena *a, MonitorConfig *ret, Err *e) MUST_USE;
-int monitor_config_write(int dir, const MonitorConfig *c, Err *e) MUST_USE;
+/* monitor_config_file: a file without a name that holds it, to be handed to the monitor; its descriptor. monitor_config_read: from such a one. */
+int monitor_config_file(const MonitorConfig *c, Err *e) MUST_USE;
+int monitor_config_read(int fd, Arena *a, MonitorConfig *ret, Err *e) MUST_USE;

@@ -240,9 +240,9 @@ static void init_exited(void *arg, const siginfo_t *info)
 
 /* ---- the start ---- */
 
-static int read_files(Monitor *m, Err *e)
+static int read_files(Monitor *m, int config, Err *e)
 {
-	int r = monitor_config_read(m->dir, &m->arena, &m->config, e);
+	int r = monitor_config_read(config, &m->arena, &m->config, e);
 	if (r < 0 || (r = run_state_read(m->dir, &m->arena, &m->state, e)) < 0) return r;
 	m->root_dir = openat(AT_FDCWD, m->config.state_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->root_dir < 0) return err_sys(e, errno, "open %s", m->config.state_root);
@@ -281,12 +281,14 @@ static int launch(Monitor *m, Client *starter, Err *e)
 	if (r >= 0) {
 		const CreateOptions o = { .id = m->config.id,
 					  .bundle = "",
+					  .config = m->spec,
 					  .root_mount = m->root,
 					  .sources = sources,
 					  .n_sources = m->config.sources.n,
 					  .stdio = m->config.tty ? NULL : child };
 		r = container_spawn(&m->rt, &o, &m->process, e);
 	}
+	m->spec = fd_close(m->spec);
 	for (size_t i = 0; i < m->config.sources.n; i++) /* the container has them now */
 		fd_close(sources[i].fd);
 	for (size_t i = 0; i < ARRAY_LEN(child); i++)
@@ -421,6 +423,7 @@ int monitor_run(const MonitorStart *start, Err *e)
 	m = (Monitor){ .arena = ARENA_INIT(ARENA_MAX),
 		       .lock = start->lock,
 		       .root = start->root,
+		       .spec = start->spec,
 		       .root_dir = -1,
 		       .log = { .fd = -1, .level = LOG_WARN },
 		       .process = { .pidfd = -1, .pty = -1 },
@@ -432,7 +435,8 @@ int monitor_run(const MonitorStart *start, Err *e)
 	(void)!prctl(PR_SET_CHILD_SUBREAPER, 1);
 	m.dir = openat(AT_FDCWD, start->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m.dir < 0 || fchdir(m.dir) < 0) return err_sys(e, errno, "open %s", start->dir);
-	int r = read_files(&m, e);
+	int r = read_files(&m, start->config, e);
+	fd_close(start->config);
 	if (r < 0) return r;
 	if ((r = loop_init(&m.loop)) < 0) return err_sys(e, -r, "start the loop");
 	if ((r = client_add(&m, start->control, &starter)) < 0) return err_sys(e, -r, "attend the starter");

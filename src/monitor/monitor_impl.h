@@ -57,7 +57,7 @@ typedef struct Stop {
 struct Monitor {
 	Arena arena; /* of the configuration and the state */
 	MonitorConfig config;
-	int dir, lock, root, root_dir; /* of the container; of the engine's state */
+	int dir, lock, root, spec, root_dir; /* of the container; of the engine's state */
 	Log log;
 	Runtime rt;
 	Loop loop;

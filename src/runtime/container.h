@@ -91,6 +91,7 @@ typedef struct CreateOptions {
 	unsigned preserve_fds; /* descriptors 3 to 3 + n - 1 reach the container */
 	unsigned listen_fds;   /* as many more, told the program as LISTEN_FDS (sd_listen_fds(3)) */
 	bool detach, keep;     /* of run */
+	int config;            /* config.json as a file, borrowed; 0: the bundle's */
 	int root_mount;        /* a detached mount that becomes the root, borrowed; 0: the directory that the configuration names */
 	const MountSource *sources;
 	size_t n_sources;

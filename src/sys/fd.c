@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -160,6 +161,30 @@ int fd_replace_file(int dirfd, const char *name, const void *p, size_t n, mode_t
 	if (r >= 0) return 0;
 	unlinkat(dirfd, tmp, 0);
 	return err_sys(e, r, "write %s", name);
+}
+
+int fd_remake_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, Err *e)
+{
+	AUTO_FD int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0 && errno == EEXIST) return fd_replace_file(dirfd, name, p, n, mode, REPLACE_LAZY, e);
+	if (fd < 0) return err_sys(e, errno, "create %s", name);
+	int r = fd_write_all(fd, p, n);
+	if (r >= 0) return 0;
+	unlinkat(dirfd, name, 0);
+	return err_sys(e, r, "write %s", name);
+}
+
+int fd_memory_file(const char *name, const void *p, size_t n)
+{
+	AUTO_FD int fd = memfd_create(name, MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_write_all(fd, p, n);
+	return r < 0 ? r : take_fd(fd);
+}
+
+const char *fd_path(int fd, char path[static FD_PATH_MAX])
+{
+	snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+	return path;
 }
 
 ssize_t fd_send_parts(int sock, const struct iovec *parts, int n, const int *fds, size_t nfds)

@@ -40,6 +40,14 @@ int fd_write_file(int dirfd, const char *path, const char *text) MUST_USE;
 /* What a power cut may leave of a file that was replaced. LAZY: anything, an empty file of that name too. ORDERED: the old file or the new one; on
  * ext4 and XFS that takes a write that is waited for, and no flush. DURABLE: the same, and the new one when the directory is synced besides. */
 typedef enum { REPLACE_LAZY, REPLACE_ORDERED, REPLACE_DURABLE } FdReplace;
+/* fd_remake_file: for a file that is made anew before each use, so nobody reads what a killed writer left: as REPLACE_LAZY, without the rename where there was
+ * none. */
+int fd_remake_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, Err *e) MUST_USE;
+/* fd_memory_file: a file without a name that holds n bytes, to be handed to another process: its descriptor, or -errno. name: for people who debug.
+ * fd_path: how to open the file of a descriptor anew. */
+int fd_memory_file(const char *name, const void *p, size_t n) MUST_USE;
+enum { FD_PATH_MAX = 32 };
+const char *fd_path(int fd, char path[static FD_PATH_MAX]);
 /* fd_rename_new: to a name that does not exist yet: -EEXIST. -errno of renameat2(2). */
 int fd_rename_new(int from, const char *name, int to, const char *new_name) MUST_USE;
 
