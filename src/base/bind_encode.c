@@ -39,7 +39,8 @@ static bool is_absent_object(const BindTable *t, const char *obj, bool brief)
 	for (size_t i = 0; i < t->n; i++) {
 		const BindRow *row = &t->rows[i];
 		if (row->flags & BIND_ALWAYS && !brief) return false;
-		bool absent = row->kind == BIND_OBJECT ? is_absent_object(row->sub, obj + row->offset, brief) : is_absent(row, obj + row->offset);
+		bool absent =
+			row->kind == BIND_OBJECT ? is_absent_object(row->sub, obj + row->offset, brief) : is_absent(row, obj + row->offset);
 		if (!absent) return false;
 	}
 	return true;

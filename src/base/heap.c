@@ -9,7 +9,8 @@
  */
 #include <sys/mman.h>
 
-#include "base/defs.h"
+#define HEAP_IS_OURS
+#include "base/heap.h"
 
 enum { SMALLEST = 32, LARGE = 128 * 1024, REGION = 512 * 1024, CLASSES = 13, ALIGNMENT = 16 };
 
@@ -138,4 +139,15 @@ void *aligned_alloc(size_t alignment, size_t n)
 	if (alignment <= ALIGNMENT) return take_block(n);
 	errno = ENOMEM; /* nothing here asks for more */
 	return NULL;
+}
+
+void heap_trim(void)
+{
+	enum { PAGE = 4096 };
+	for (size_t class = 0; class < CLASSES; class ++)
+		for (Block *b = (size_t)SMALLEST << class > PAGE ? free_blocks[class] : NULL; b; b = b->next) {
+			uintptr_t from = ((uintptr_t)(b + 1) + PAGE - 1) & -(uintptr_t)PAGE,
+				  to = ((uintptr_t)b + b->size) & -(uintptr_t)PAGE;
+			if (to > from) (void)!madvise((void *)from, to - from, MADV_DONTNEED);
+		}
 }

@@ -15,7 +15,15 @@
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
 
-enum { STATE_ARENA = 1 << 20, CLEARED_MS = 20000, GONE_POLL_NS = 20000000, CONNECT_MS = 3000, CONNECT_POLL_NS = 2000000, LOCK_MS = 100, KILLED_S = 10 };
+enum {
+	STATE_ARENA = 1 << 20,
+	CLEARED_MS = 20000,
+	GONE_POLL_NS = 20000000,
+	CONNECT_MS = 3000,
+	CONNECT_POLL_NS = 2000000,
+	LOCK_MS = 100,
+	KILLED_S = 10
+};
 
 static int state_of(Engine *g, const Record *c, RunState *ret, Err *e)
 {

@@ -8,13 +8,13 @@
 #include "engine/mounts.h"
 #include "engine/tree_own.h"
 #include "image/snapshot.h"
-#include "sys/tree_remove.h"
 #include "monitor/volume_hold.h"
 #include "sys/lsm.h"
 #include "sys/mount.h"
 #include "sys/mount_part.h"
 #include "sys/overlay.h"
 #include "sys/path.h"
+#include "sys/tree_remove.h"
 
 static bool has(const MountPoint *m, const char *option)
 {

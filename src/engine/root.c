@@ -135,7 +135,8 @@ int container_root_open(Engine *g, const Record *c, bool mounts, ContainerRoot *
 	if (dir < 0) return dir;
 	x.running = s.status == RUN_RUNNING;
 	if (!x.running) {
-		if ((x.lock = record_lock(g, c->id, dir, LOCK_MS, e)) < 0) return x.lock == -ENOENT ? x.lock : err_wrap(e, "container %s", c->name);
+		if ((x.lock = record_lock(g, c->id, dir, LOCK_MS, e)) < 0)
+			return x.lock == -ENOENT ? x.lock : err_wrap(e, "container %s", c->name);
 		x.fd = open_stopped(g, c, dir, mounts, &a, e);
 	} else {
 		x.fd = open_running(c, &s, e);

@@ -390,7 +390,8 @@ static void give_up(Start *s, const Err *why)
 
 int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
 {
-	AUTO(start_done) Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1 };
+	AUTO(start_done)
+	Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1 };
 	int pair[2];
 	int r = prepare(&s, e);
 	if (r < 0) {

@@ -17,7 +17,6 @@
 #include "sys/landlock.h"
 #include "sys/mount.h"
 
-
 /* What the child tells: one write, smaller than a pipe's atomic size. */
 typedef struct Outcome {
 	int result;

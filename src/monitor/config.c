@@ -37,7 +37,8 @@ int monitor_config_file(const MonitorConfig *c, Err *e)
 	AUTO_BUF b = BUF_INIT(MONITOR_CONFIG_MAX);
 	JsonWriter w = JSON_WRITER(&b);
 	bind_encode(&monitor_config_table, c, &w);
-	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the monitor's configuration is larger than %d bytes", MONITOR_CONFIG_MAX);
+	if (buf_failed(&b))
+		return err_set(e, ERR_RESOURCE, EFBIG, "the monitor's configuration is larger than %d bytes", MONITOR_CONFIG_MAX);
 	int fd = fd_memory_file("monitor.json", b.p, b.n);
 	return fd < 0 ? err_sys(e, -fd, "start a monitor") : fd;
 }

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "base/heap.h"
 #include "base/time.h"
 #include "monitor/event_log.h"
 #include "monitor/monitor_impl.h"
@@ -325,6 +327,15 @@ static int watch_oom(Monitor *m, Err *e)
 	return r < 0 ? err_sys(e, -r, "watch the memory of the container") : 0;
 }
 
+/* What the start has used, of the heap and below this frame: there is a monitor for each container. */
+static void give_back_memory(void)
+{
+	enum { PAGE = 4096, DEEPEST = 256 << 10 };
+	uintptr_t end = ((uintptr_t)__builtin_frame_address(0) & -(uintptr_t)PAGE) - PAGE;
+	heap_trim();
+	(void)!madvise((void *)(end - DEEPEST), DEEPEST, MADV_DONTNEED);
+}
+
 static int attend(Monitor *m, Err *e)
 {
 	int r = stdio_attend(m, e);
@@ -332,6 +343,7 @@ static int attend(Monitor *m, Err *e)
 		r = err_sys(e, -r, "attend the container");
 	if (r < 0 || (r = watch_oom(m, e)) < 0) return r;
 	health_start(m);
+	give_back_memory();
 	return 0;
 }
 

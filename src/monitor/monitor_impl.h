@@ -99,7 +99,7 @@ void stdio_resume(Monitor *m); /* some client has room again */
 
 /* clients.c */
 int clients_listen(Monitor *m, Err *e) MUST_USE;
-void clients_unlisten(Monitor *m); /* no further ones */
+void clients_unlisten(Monitor *m);                         /* no further ones */
 int client_add(Monitor *m, int fd, Client **ret) MUST_USE; /* takes fd */
 void client_receive(Client *c);                            /* what it has said so far */
 void client_tell(Client *c, WireKind kind, int value, int more, const void *data, size_t n);

@@ -57,7 +57,8 @@ static int read_config(Creation *c, Err *e)
 {
 	char *parsed;
 	char path[FD_PATH_MAX];
-	int r = fd_read_file(AT_FDCWD, c->o->config ? fd_path(c->o->config, path) : "config.json", OCI_SPEC_MAX, &c->arena, &c->text, &c->text_n, e);
+	int r = fd_read_file(AT_FDCWD, c->o->config ? fd_path(c->o->config, path) : "config.json", OCI_SPEC_MAX, &c->arena, &c->text,
+			     &c->text_n, e);
 	if (r == -ENOENT)
 		return err_set(e, ERR_NOT_FOUND, ENOENT, "JSON specification file config.json not found in bundle %s",
 			       c->container.state.bundle);

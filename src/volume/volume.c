@@ -129,7 +129,8 @@ static int make_directory(const Volumes *v, const char *name, Err *e)
 {
 	if (mkdirat(v->store->root, "volumes", 0711) < 0 && errno != EEXIST) return err_sys(e, errno, "make %s/volumes", v->store->path);
 	AUTO_FD int all = openat(v->store->root, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (all < 0 || (mkdirat(all, name, 0711) < 0 && errno != EEXIST)) return err_sys(e, errno, "make %s/volumes/%s", v->store->path, name);
+	if (all < 0 || (mkdirat(all, name, 0711) < 0 && errno != EEXIST))
+		return err_sys(e, errno, "make %s/volumes/%s", v->store->path, name);
 	AUTO_FD int own = openat(all, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (own < 0 || (mkdirat(own, "_data", 0755) < 0 && errno != EEXIST))
 		return err_sys(e, errno, "make %s/volumes/%s/_data", v->store->path, name);
@@ -185,8 +186,8 @@ int volume_users(const Volumes *v, const char *name, Arena *a, StrList *ret, Err
 	AUTO_DB_ROWS rows = { 0 };
 	*ret = (StrList){ .items = arena_array(a, USERS_MAX + 1, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "list users of a volume");
-	int r = db_query(v->store->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096", DB_ARGS(db_text(name)),
-			 &rows, e);
+	int r = db_query(v->store->db, "SELECT container FROM volume_uses WHERE volume = ? ORDER BY container LIMIT 4096",
+			 DB_ARGS(db_text(name)), &rows, e);
 	while (r >= 0 && ret->n < USERS_MAX && (r = db_next(&rows, e)) > 0)
 		if (db_row_dup(&rows, 0, a, &ret->items[ret->n++]) < 0) r = err_sys(e, ENOMEM, "list users of a volume");
 	return r < 0 ? r : 0;

@@ -31,6 +31,30 @@ static uint32_t next_number(uint32_t *seed)
 	return *seed >> 8;
 }
 
+/* What is in use stays as it is; what was free is given again. */
+static void trimmed(void **state)
+{
+	(void)state;
+	char *kept[8], *freed[8];
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		freed[i] = heap_malloc(9000 << i % 3);
+		kept[i] = heap_malloc(9000 << i % 3);
+		memset(freed[i], 'f', 9000 << i % 3);
+		memset(kept[i], 'k', 9000 << i % 3);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(freed); i++)
+		heap_free(freed[i]);
+	heap_trim();
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		char *again = heap_malloc(9000 << i % 3);
+		assert_true(kept[i][0] == 'k' && kept[i][8999 << i % 3] == 'k');
+		assert_true(again[5000] != 'f'); /* the kernel has taken the page */
+		memset(again, 'a', 9000 << i % 3);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		assert_true(kept[i][0] == 'k');
+}
+
 static size_t some_size(uint32_t *seed)
 {
 	static const size_t most[] = { 1, 40, 700, 5000, 40000, 300000 };
@@ -144,9 +168,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_block_grows_in_place), /* first: no freed block serves before it */
-		cmocka_unit_test(blocks_do_not_touch_each_other),
-		cmocka_unit_test(a_freed_block_serves_again),
-		cmocka_unit_test(what_cannot_be_is_refused),
+		cmocka_unit_test(blocks_do_not_touch_each_other), cmocka_unit_test(a_freed_block_serves_again),
+		cmocka_unit_test(what_cannot_be_is_refused),      cmocka_unit_test(trimmed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
