@@ -53,13 +53,6 @@ def test_it_can_be_started_again(engine, lost):
     eventually(lambda: not os.path.exists(engine.directory(lost)))
 
 
-def test_it_can_be_restarted(engine):
-    engine.run("--rm", "--name", "again", "busybox", "sh", "-c", "cat /kept 2>/dev/null; echo kept >/kept; sleep 1000")
-    eventually(lambda: engine.call("exec", "again", "test", "-s", "/kept").returncode == 0)
-    engine.ok("restart", "-t", "0", "again")
-    eventually(lambda: b"kept\n" in engine.call("logs", "again").stdout)
-
-
 def test_after_a_power_cut_it_is_lost(engine, lost):
     """Nothing of it was ever synced: what is there may be anything."""
     with open(os.path.join(engine.directory(lost), "volatile"), "w", encoding="ascii") as f:
