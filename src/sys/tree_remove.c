@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sys/fd.h"
+#include "sys/path.h"
 
 enum { MOVED_NAME = 40 };
 
@@ -34,10 +35,12 @@ static bool is_dir(int at, const struct dirent *entry)
 	return fstatat(at, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* What is mounted on it is not ours to empty: EXDEV. */
 static DIR *open_dir(int at, const char *name)
 {
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = path_open_beneath(at, name, O_RDONLY | O_DIRECTORY);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (fd < 0) errno = -fd;
 	if (!d) fd_close(fd);
 	return d;
 }

@@ -11,6 +11,7 @@
 #include "image/snapshot_impl.h"
 #include "sys/loop_device.h"
 #include "sys/mount.h"
+#include "sys/mount_part.h"
 #include "sys/overlay.h"
 #include "sys/tree_remove.h"
 
@@ -76,6 +77,55 @@ static void trees_of_any_depth(void **state)
 	assert_int_equal(tree_remove(dir, "tree"), -ENOENT);
 	assert_int_equal(faccessat(dir, "stays", F_OK, 0), 0);
 	assert_int_equal(tree_remove(dir, "stays"), -ENOTDIR);
+}
+
+/* What is mounted in the tree stays as it is, and so does the tree. */
+static int mount_in_tree(void)
+{
+	NEED(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	AUTO_FD int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int precious = make_dir(dir, "precious"), tree = make_dir(dir, "mounted"), at = make_dir(tree, "at");
+	NEED(precious >= 0 && tree >= 0 && at >= 0 && make_file(precious, "mine") == 0);
+	AUTO_FD int clone = mount_clone(precious, "", false);
+	NEED(clone >= 0 && mount_attach(clone, at) == 0);
+	NEED(tree_remove(dir, "mounted") == -EXDEV && faccessat(precious, "mine", F_OK, 0) == 0);
+	clone = fd_close(clone);
+	AUTO_FD int covered = openat(tree, "at", O_PATH | O_CLOEXEC);
+	char path[40];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", covered);
+	NEED(umount2(path, MNT_DETACH) == 0 && tree_remove(dir, "mounted") == 0);
+	return 0;
+}
+
+static void mounts_in_trees(void **state)
+{
+	(void)state;
+	need_root();
+	in_child(mount_in_tree);
+}
+
+/* The part that a link of the mount names is the mount's own, by either way. */
+static int parts_both_ways(void)
+{
+	NEED(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	AUTO_FD int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int tree = make_dir(dir, "parts"), part = make_dir(tree, "part");
+	NEED(part >= 0 && make_file(part, "file") == 0 && symlinkat("/part", tree, "link") == 0 && symlinkat("/etc", tree, "out") == 0);
+	for (int i = 0; i < 2; i++) {
+		int (*const part_of)(int, const char *) = i ? mount_part_apart : mount_part;
+		AUTO_FD int whole = mount_clone(tree, "", false), other = mount_clone(tree, "", false), gone = mount_clone(tree, "", false);
+		AUTO_FD int direct = part_of(whole, "part/file"), linked = part_of(other, "link");
+		NEED(direct >= 0 && linked >= 0 && faccessat(linked, "file", F_OK, 0) == 0);
+		NEED(part_of(gone, "out") == -ENOENT);
+	}
+	return 0;
+}
+
+static void parts(void **state)
+{
+	(void)state;
+	need_root();
+	in_child(parts_both_ways);
 }
 
 /* A directory with one file in it, as a detached mount. */
@@ -204,11 +254,19 @@ static void loop_devices(void **state)
 	assert_memory_equal(back, block, sizeof back);
 	assert_int_equal(lseek(loop, 0, SEEK_END), 3 * sizeof block);
 	assert_true(write(loop, block, sizeof block) < 0);
+	assert_int_equal(loop_device_find(file, &e), -ENOENT); /* a read-only one is not what is looked for */
+	AUTO_FD int writable = loop_device_attach_writable(file, &e), found = loop_device_find(file, &e);
+	assert_true(writable >= 0 && found >= 0);
+	memset(block, 'y', sizeof block);
+	assert_int_equal(pwrite(found, block, sizeof block, 0), sizeof block);
+	assert_int_equal(pread(writable, back, sizeof back, 0), sizeof back);
+	assert_memory_equal(back, block, sizeof back);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(chains), cmocka_unit_test(trees_of_any_depth), cmocka_unit_test(overlays),
-					    cmocka_unit_test(loop_devices) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(chains),          cmocka_unit_test(trees_of_any_depth),
+					    cmocka_unit_test(mounts_in_trees), cmocka_unit_test(parts),
+					    cmocka_unit_test(overlays),        cmocka_unit_test(loop_devices) };
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
