@@ -106,7 +106,7 @@ static int fail(int context, int r, Err *e)
 	return said[0] ? err_sys(e, -r, "mount overlay: %s", said) : err_sys(e, -r, "mount overlay");
 }
 
-/* -EINVAL, or -EBADF for descriptors without a file behind them, when the kernel does not know this way. */
+/* -EOPNOTSUPP (before Linux 6.5), -EINVAL, or -EBADF for descriptors without a file behind them, when the kernel does not know this way. */
 static int mount_by_fd(const OverlayOptions *o, Err *e)
 {
 	AUTO_FD int context = fsopen("overlay", FSOPEN_CLOEXEC);
@@ -216,7 +216,7 @@ int overlay_mount(const OverlayOptions *o, Err *e)
 	if (r < 0) return r;
 	int mount = mount_by_fd(o, &why);
 	if (mount >= 0) return mount;
-	if (mount == -EINVAL || mount == -EBADF) {
+	if (mount == -EINVAL || mount == -EBADF || mount == -EOPNOTSUPP) {
 		if (o->is_volatile && o->writable >= 0) (void)!remove_mark(o->writable); /* it had none before */
 		return mount_by_name(o, e);
 	}
