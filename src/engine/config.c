@@ -71,6 +71,9 @@ BIND_TABLE(mount_request_table, "mount", MountRequest, M("Type", BIND_STRING, ty
 	   M("Chown", BIND_BOOL, chown));
 #undef M
 
+BIND_TABLE(id_map_texts_table, "id mappings", IdMapTexts, ROW(IdMapTexts, "UidMap", BIND_STRINGS, uids, KEPT),
+	   ROW(IdMapTexts, "GidMap", BIND_STRINGS, gids, KEPT));
+
 #define H(json_name, k, field, ...) ROW(HostConfig, json_name, k, field, ##__VA_ARGS__)
 BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS, binds, NIL),
 	   H("ContainerIDFile", BIND_STRING, container_id_file, TEXT),
@@ -108,7 +111,9 @@ BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS
 	   H("Mounts", BIND_LIST, mounts, .sub = &mount_request_table), H("MaskedPaths", BIND_STRINGS, masked_paths, NIL),
 	   H("ReadonlyPaths", BIND_STRINGS, readonly_paths, NIL), H("maskedPathsSet", BIND_BOOL, masked_paths_set),
 	   H("readonlyPathsSet", BIND_BOOL, readonly_paths_set), H("Init", BIND_OPT_BOOL, init), H("Rootfs", BIND_STRING, rootfs),
-	   H("UIDMap", BIND_STRINGS, uid_map), H("GIDMap", BIND_STRINGS, gid_map), H("HealthOnFailure", BIND_STRING, health_on_failure));
+	   H("UIDMap", BIND_STRINGS, uid_map), H("GIDMap", BIND_STRINGS, gid_map), H("SubUIDName", BIND_STRING, subuid_name),
+	   H("SubGIDName", BIND_STRING, subgid_name), H("IDMappings", BIND_POINTER, id_mappings, .sub = &id_map_texts_table),
+	   H("HealthOnFailure", BIND_STRING, health_on_failure));
 #undef H
 
 /* What the API shows comes first; the rest is ours. */

@@ -108,6 +108,11 @@ typedef struct MountRequest {
 	bool chown;    /* U */
 } MountRequest;
 
+/* IdMapTexts: "container:host:size" of users and of groups. */
+typedef struct IdMapTexts {
+	StrList uids, gids;
+} IdMapTexts;
+
 /* HostConfig: what the container gets of this machine. */
 typedef struct HostConfig {
 	StrList binds; /* "/host:/container[:options]", "volume:/container" */
@@ -159,8 +164,10 @@ typedef struct HostConfig {
 	bool masked_paths_set, readonly_paths_set; /* given, also when empty (systempaths=unconfined) */
 	OptBool init;
 	/* podman's and ours, not in docker's API */
-	const char *rootfs;            /* --rootfs: a directory in place of an image */
-	StrList uid_map, gid_map;      /* "container:host:size" */
+	const char *rootfs;       /* --rootfs: a directory in place of an image */
+	StrList uid_map, gid_map; /* "[+ug]container:[@]host[:size]" */
+	const char *subuid_name, *subgid_name;
+	const IdMapTexts *id_mappings; /* what came of these: those of its user namespace; NULL: it has the host's */
 	const char *health_on_failure; /* "none", "kill", "restart", "stop" */
 } HostConfig;
 

@@ -72,9 +72,14 @@ static int check_cgroupns(Checker *c)
 static int check_userns(Checker *c)
 {
 	static const char *const modes[] = { "host", "private", "auto", "keep-id", "nomap" };
-	const char *mode = c->host->userns_mode;
-	if ((c->host->uid_map.n || c->host->gid_map.n) && !is_empty(mode) && !is(mode, "private"))
+	const HostConfig *h = c->host;
+	const char *mode = h->userns_mode;
+	if ((h->uid_map.n || h->gid_map.n) && !is_empty(mode) && !is(mode, "private"))
 		return check_fail(c, "conflicting options: --uidmap and --gidmap cannot be used with --userns %.128s", mode);
+	if ((h->subuid_name || h->subgid_name) && !is_empty(mode) && !is(mode, "private"))
+		return check_fail(c, "conflicting options: --subuidname and --subgidname cannot be used with --userns %.128s", mode);
+	if ((h->subuid_name || h->subgid_name) && (h->uid_map.n || h->gid_map.n))
+		return check_fail(c, "conflicting options: --subuidname and --subgidname cannot be used with --uidmap and --gidmap");
 	if (is_empty(mode) || names_container(mode) || (starts_with(mode, "ns:/"))) return 0;
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
 		size_t n = strlen(modes[i]);

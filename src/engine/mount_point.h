@@ -26,4 +26,11 @@ typedef struct MountPoint {
 } MountPoint;
 typedef LIST_OF(MountPoint) MountPointList;
 
+/* mount_point_is_mapped: whether the owners of its files are those that the container sees, where that has a user namespace of its own. What lies below an
+ * overlay is mapped there instead. */
+static inline bool mount_point_is_mapped(const MountPoint *m)
+{
+	return m->idmap && !*m->idmap && !m->overlay;
+}
+
 extern const BindTable mount_point_table;

@@ -111,8 +111,8 @@ int spec_add_namespaces(SpecBuild *b)
 	memcpy(b->lnx->namespaces.items, list.items, list.n * sizeof *list.items);
 	b->lnx->namespaces.n = list.n;
 	if (!b->new_userns) return 0;
-	b->lnx->uid_mappings = in->uid_mappings;
-	b->lnx->gid_mappings = in->gid_mappings;
+	b->lnx->uid_mappings = in->maps.uids;
+	b->lnx->gid_mappings = in->maps.gids;
 	return 0;
 }
 
@@ -192,7 +192,7 @@ int spec_make(const SpecInput *in, Arena *a, OciSpec *ret, Err *e)
 	};
 	OciSpec s = { 0 };
 	SpecBuild b = { .in = in, .config = in->config, .host = in->host, .a = a, .s = &s, .e = e };
-	b.new_userns = in->uid_mappings.n && !in->user_ns;
+	b.new_userns = in->maps.uids.n && !in->user_ns;
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		int r = steps[i](&b);
 		if (r < 0) return r;

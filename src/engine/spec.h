@@ -35,8 +35,8 @@ typedef struct SpecInput {
 	const char *network_ns, *ipc_ns, *pid_ns, *user_ns;
 	/* directory of the host to be shared as /dev/shm; NULL: a new one, or that of the host with --ipc host */
 	const char *shm;
-	IdMappings uid_mappings, gid_mappings; /* of a new user namespace; empty: none is made */
-	const char *cgroup_parent;             /* where nothing is asked for; NULL: "/skep", with systemd "system.slice" */
+	IdMaps maps;               /* of the container's user namespace, a new one or user_ns; empty: that of the host */
+	const char *cgroup_parent; /* where nothing is asked for; NULL: "/skep", with systemd "system.slice" */
 } SpecInput;
 
 /* spec_make: -EINVAL with docker's words for what cannot be, or what looking something up gave. */

@@ -16,6 +16,9 @@ typedef struct DeviceBuild {
 	OciDevice *devices;
 	CgroupDeviceRule *rules;
 	size_t n, rules_n, room;
+	/* in a user namespace no node can be made: those of another name are bound; the runtime does it for those with the name of the host. NULL: none */
+	const char *from, *to;
+	size_t found;
 } DeviceBuild;
 
 static int grow(void **items, size_t n, size_t room, size_t size, Arena *a)
@@ -53,20 +56,36 @@ static int add_rule(DeviceBuild *d, CgroupDeviceRule rule)
 	return r;
 }
 
+static int add_bind(DeviceBuild *d, const char *path)
+{
+	static const char *options[] = { "bind", "nosuid", "noexec", NULL };
+	SpecBuild *b = d->b;
+	size_t n = b->s->mounts.n;
+	void *items = b->s->mounts.items;
+	const char *source = arena_printf(b->a, "%s%s", d->from, path + strlen(d->to));
+	if (!source || grow(&items, n, n + 1, sizeof *b->s->mounts.items, b->a) < 0) return spec_no_memory(b);
+	b->s->mounts.items = items;
+	b->s->mounts.items[b->s->mounts.n++] =
+		(OciMount){ .destination = path, .type = "bind", .source = source, .options = { options, ARRAY_LEN(options) - 1 } };
+	return 0;
+}
+
 /* access NULL: no rule. */
 static int add_device(DeviceBuild *d, const struct stat *st, const char *path, const char *access)
 {
 	const char *type = S_ISBLK(st->st_mode) ? "b" : "c";
 	OptInt major_number = { true, major(st->st_rdev) }, minor_number = { true, minor(st->st_rdev) };
-	int r = make_room(d);
+	int r = d->from ? add_bind(d, path) : make_room(d);
 	if (r < 0) return r;
-	d->devices[d->n++] = (OciDevice){ .type = type,
-					  .path = path,
-					  .major = major_number,
-					  .minor = minor_number,
-					  .file_mode = { true, st->st_mode & 07777 },
-					  .uid = { true, st->st_uid },
-					  .gid = { true, st->st_gid } };
+	if (!d->from)
+		d->devices[d->n++] = (OciDevice){ .type = type,
+						  .path = path,
+						  .major = major_number,
+						  .minor = minor_number,
+						  .file_mode = { true, st->st_mode & 07777 },
+						  .uid = { true, st->st_uid },
+						  .gid = { true, st->st_gid } };
+	d->found++;
 	if (!access) return 0;
 	return add_rule(d,
 			(CgroupDeviceRule){ .allow = true, .type = type, .major = major_number, .minor = minor_number, .access = access });
@@ -152,15 +171,17 @@ static int add_mapping(DeviceBuild *d, const DeviceMapping *m)
 	if (!clean) return spec_no_memory(d->b);
 	AUTO_FD int fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) return gather_error(d->b, path, errno, NULL);
+	d->from = d->b->in->maps.uids.n && !streq(path, clean) ? path : NULL;
+	d->to = clean;
 	if (is_device(&st)) return add_device(d, &st, clean, privileged ? NULL : access);
 	if (!S_ISDIR(st.st_mode)) return gather_error(d->b, path, EINVAL, "not a device node");
-	size_t before = d->n;
+	size_t before = d->found;
 	Walk w = { .d = d, .access = privileged ? NULL : access };
 	int dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) return gather_error(d->b, path, errno, NULL);
 	int r = walk(&w, dir, clean, 0);
 	if (r < 0) return r;
-	return d->n > before ? 0 : gather_error(d->b, path, EINVAL, "not a device node");
+	return d->found > before ? 0 : gather_error(d->b, path, EINVAL, "not a device node");
 }
 
 /* ---- --device-cgroup-rule ---- */

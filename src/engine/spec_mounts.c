@@ -91,7 +91,7 @@ static int add_pts(MountBuild *m)
 {
 	uint32_t host;
 	const SpecBuild *b = m->b;
-	bool mapped = !b->new_userns || idmap_to_host(&b->in->gid_mappings, 5, &host) == 0;
+	bool mapped = !b->in->maps.gids.n || idmap_to_host(&b->in->maps.gids, 5, &host) == 0;
 	return add_mount(
 		m, "/dev/pts", "devpts", "devpts",
 		(const char *[]){ "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", mapped ? "gid=5" : NULL, NULL });
@@ -283,7 +283,7 @@ static int add_bind(MountBuild *m, const MountPoint *p, const char *source)
 	str_build_add_all(&l, &p->options);
 	/* read-only all the way down, as long as nobody said otherwise */
 	if (!p->rw && !ro) str_build_add(&l, bind ? "ro" : "rro");
-	if (p->idmap && !*p->idmap) str_build_add(&l, bind ? "idmap" : "ridmap");
+	if (mount_point_is_mapped(p) && m->b->in->maps.uids.n) str_build_add(&l, bind ? "idmap" : "ridmap");
 	if (!has_propagation(&p->options)) str_build_add(&l, p->propagation && *p->propagation ? p->propagation : "rprivate");
 	if (str_build_done(&l, &options) < 0) return spec_no_memory(m->b);
 	int r = spec_check_propagation(m->b, source, &options);
@@ -323,8 +323,11 @@ static int add_names(MountBuild *m)
 			   *source = arena_printf(b->a, "%s/%s", b->in->dir, names[i]);
 		if (!destination || !source) return spec_no_memory(b);
 		if (is_user_destination(b, destination)) continue;
-		int r = add_mount(m, destination, "bind", source,
-				  (const char *[]){ "rbind", "rprivate", b->host->readonly_rootfs ? "ro" : NULL, NULL });
+		const char *options[5] = { "rbind", "rprivate" };
+		size_t n = 2;
+		if (b->in->maps.uids.n) options[n++] = "idmap";
+		if (b->host->readonly_rootfs) options[n++] = "ro";
+		int r = add_mount(m, destination, "bind", source, options);
 		if (r < 0) return r;
 	}
 	return 0;

@@ -56,8 +56,7 @@ static int set_userns(const Document *d, SpecInput *in, Arena *a, Err *e)
 	if ((r = userns_owner(0, 0, "root", false, a, &owner, e)) < 0) return r;
 	if ((r = userns_plan(in->host, &owner, passwd_highest_id(in->root), a, &plan, e)) < 0) return r;
 	if (plan.kind == USERNS_AUTO && (r = userns_give(&plan, d->first, d->first, a, e)) < 0) return r;
-	in->uid_mappings = plan.uids;
-	in->gid_mappings = plan.gids;
+	in->maps = plan.maps;
 	return 0;
 }
 

@@ -125,6 +125,11 @@ static void test_modes(void **state)
 		{ "", "'UsernsMode':'remap'", "invalid USER mode: remap" },
 		{ "", "'UsernsMode':'auto','UIDMap':['0:1:2']",
 		  "conflicting options: --uidmap and --gidmap cannot be used with --userns auto" },
+		{ "", "'UsernsMode':'host','SubUIDName':'x'",
+		  "conflicting options: --subuidname and --subgidname cannot be used with --userns host" },
+		{ "", "'SubGIDName':'x','GIDMap':['0:1:2']",
+		  "conflicting options: --subuidname and --subgidname cannot be used with --uidmap and --gidmap" },
+		{ "", "'SubGIDName':'x'", NULL },
 	};
 	check_cases(cases, ARRAY_LEN(cases));
 }

@@ -371,7 +371,7 @@ static void test_user_namespace(void **state)
 	IdMapping map = { .container_id = 0, .host_id = 100000, .size = 65536 }, four = { .container_id = 0, .host_id = 100000, .size = 4 };
 	AUTO_SAMPLE s;
 	sample_init(&s, RUN, "{'NetworkMode':'host','PidMode':'host','IpcMode':'host'}");
-	s.in.uid_mappings = s.in.gid_mappings = (IdMappings){ .items = &map, .n = 1 };
+	s.in.maps.uids = s.in.maps.gids = (IdMappings){ .items = &map, .n = 1 };
 	sample_accept(&s);
 	assert_true(oci_is_new(&s.spec, CLONE_NEWUSER));
 	assert_int_equal(s.spec.lnx->gid_mappings.items[0].host_id, 100000);
@@ -386,12 +386,31 @@ static void test_user_namespace(void **state)
 	assert_null(str_map_get(&s.spec.lnx->sysctl, "net.ipv4.ping_group_range"));
 	AUTO_SAMPLE t;
 	sample_init(&t, RUN, "{}");
-	t.in.uid_mappings = t.in.gid_mappings = (IdMappings){ .items = &four, .n = 1 };
+	t.in.maps.uids = t.in.maps.gids = (IdMappings){ .items = &four, .n = 1 };
 	sample_accept(&t);
 	assert_string_equal(mount_at_path(&t, "/sys")->type, "sysfs");
 	assert_string_equal(joined(&mount_at_path(&t, "/dev/pts")->options, &t.arena), "nosuid noexec newinstance ptmxmode=0666 mode=0620");
 	assert_null(str_map_get(&t.spec.lnx->sysctl, "net.ipv4.ping_group_range"));
 	assert_string_equal(str_map_get(&t.spec.lnx->sysctl, "net.ipv4.ip_unprivileged_port_start"), "0");
+	/* the owners of volumes and of the files of names are the container's; a device of another name is bound */
+	MountPoint points[] = { { .type = "volume", .name = "v", .source = "/v", .destination = "/x", .rw = true, .idmap = "" },
+				{ .type = "bind", .source = "/b", .destination = "/y", .rw = true } };
+	const MountPointList mounts = { points, ARRAY_LEN(points) };
+	for (size_t i = 0; i < 2; i++) {
+		AUTO_SAMPLE v;
+		sample_init(&v, RUN, "{'Devices':[{'PathOnHost':'/dev/null','PathInContainer':'/dev/n2','CgroupPermissions':'r'}]}");
+		if (i) v.in.maps.uids = v.in.maps.gids = (IdMappings){ .items = &map, .n = 1 };
+		v.in.mounts = &mounts;
+		v.in.dir = "/d";
+		sample_accept(&v);
+		assert_string_equal(joined(&mount_at_path(&v, "/x")->options, &v.arena), i ? "rbind ridmap rprivate" : "rbind rprivate");
+		assert_string_equal(joined(&mount_at_path(&v, "/y")->options, &v.arena), "rbind rprivate");
+		assert_string_equal(joined(&mount_at_path(&v, "/etc/hosts")->options, &v.arena),
+				    i ? "rbind rprivate idmap" : "rbind rprivate");
+		assert_int_equal(v.spec.lnx->devices.n, i ? 0 : 1);
+		if (i) assert_string_equal(mount_at_path(&v, "/dev/n2")->source, "/dev/null");
+		assert_int_equal(v.spec.lnx->resources->devices.n, 2);
+	}
 	AUTO_SAMPLE joins;
 	AUTO_BUF b = BUF_INIT(4096);
 	sample_init(&joins, RUN, "{'UsernsMode':'container:x'}");
