@@ -13,7 +13,7 @@
 #include "image/change.h"
 #include "image/layer_import.h"
 
-enum { COMMAND_MAX = 64 << 10 };
+enum { COMMAND_MAX = 64 << 10, EXPORT_ARENA = 32 << 20 };
 
 /* ---- the layer ---- */
 
@@ -29,7 +29,7 @@ static bool is_no_change(void *arg, const TarEntry *t)
 	return !*t->path || (t->type == TAR_FILE && is_runtime_file(t->path, false, t->size));
 }
 
-static int write_layer(const Engine *g, const Record *c, int fd, Err *e)
+static int write_layer(const Engine *g, const Record *c, int fd, Arena *a, Err *e)
 {
 	AUTO_FD int upper = container_upper(g, c, e);
 	if (upper < 0) return upper;
@@ -38,7 +38,8 @@ static int write_layer(const Engine *g, const Record *c, int fd, Err *e)
 	if (!w) return err_sys(e, ENOMEM, "commit");
 	t.layer = true;
 	t.skip = is_no_change;
-	int r = tree_tar_add(&t, upper, "", e);
+	int r = userns_maps(&c->host, a, &t.maps, e);
+	if (r >= 0) r = tree_tar_add(&t, upper, "", e);
 	if (r >= 0) r = tar_writer_finish(w, e);
 	if (r < 0) return r;
 	return lseek(fd, 0, SEEK_SET) < 0 ? err_sys(e, errno, "commit") : 0;
@@ -57,7 +58,7 @@ static int write_paused(Engine *g, const Record *c, bool pause, int fd, Arena *a
 		*e = why;
 		return r;
 	}
-	r = write_layer(g, c, fd, e);
+	r = write_layer(g, c, fd, a, e);
 	why = ERR_INIT;
 	int woken = pause ? engine_pause(g, c, false, &why) : 0;
 	if (r < 0 || woken >= 0 || engine_is_paused(g, c) <= 0) return r;
@@ -249,13 +250,15 @@ int container_commit(Engine *g, const Record *c, const CommitRequest *q, Arena *
 
 int container_export(Engine *g, const Record *c, int (*sink)(void *arg, const void *p, size_t n, Err *e), void *arg, Err *e)
 {
+	AUTO_ARENA a = ARENA_INIT(EXPORT_ARENA);
 	AUTO_CONTAINER_ROOT root = CONTAINER_ROOT_NONE;
 	AUTO_TAR_WRITER *w = tar_writer_new(sink, arg);
 	AUTO_TREE_TAR t = TREE_TAR_INIT(w);
 	if (!w) return err_sys(e, ENOMEM, "export");
-	int r = container_root_open(g, c, false, &root, e);
+	int r = container_root_open(g, c, false, &a, &root, e);
 	if (r < 0) return r;
 	t.one_fs = true;
+	t.maps = root.maps;
 	if ((r = tree_tar_add(&t, root.fd, "", e)) < 0 || (r = tar_writer_finish(w, e)) < 0) return r;
 	record_event(g, c, "export", NULL, NULL);
 	return 0;

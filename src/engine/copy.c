@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "engine/owner_ids.h"
 #include "engine/root.h"
 #include "engine/tree_tar.h"
 #include "engine/tree_untar.h"
@@ -164,12 +165,14 @@ static int to_stdout(void *arg, const void *p, size_t n, Err *e)
 	return r < 0 ? err_sys(e, -r, "write to standard output") : 0;
 }
 
-static int send_tree(int fd, const char *name, TarSink *sink, void *arg, uint64_t *ret_bytes, Err *e)
+/* maps: of the container that it is in; NULL: of the host. */
+static int send_tree(int fd, const char *name, const IdMaps *maps, TarSink *sink, void *arg, uint64_t *ret_bytes, Err *e)
 {
 	Stream s = { .sink = sink, .arg = arg };
 	AUTO_TAR_WRITER *w = tar_writer_new(count, &s);
 	AUTO_TREE_TAR t = TREE_TAR_INIT(w);
 	if (!w) return no_memory(e);
+	if (maps) t.maps = *maps;
 	int r = tree_tar_add(&t, fd, name, e);
 	if (r >= 0) r = tar_writer_finish(w, e);
 	*ret_bytes = s.bytes;
@@ -222,7 +225,7 @@ static int check_output(const char *path, Arena *a, Err *e)
 	return 0;
 }
 
-static int write_host(int source, CopyRequest *q, const char *base, Arena *a, Err *e)
+static int write_host(int source, const IdMaps *maps, CopyRequest *q, const char *base, Arena *a, Err *e)
 {
 	AUTO(place_done) Place p = { .fd = -1 };
 	AUTO(target_done) Target to = { .dir = -1 };
@@ -236,7 +239,7 @@ static int write_host(int source, CopyRequest *q, const char *base, Arena *a, Er
 	};
 	AUTO_UNTAR *u = untar_new(&o);
 	if (!u) return no_memory(e);
-	r = send_tree(source, to.name, untar_feed, u, &q->bytes, e);
+	r = send_tree(source, to.name, maps, untar_feed, u, &q->bytes, e);
 	return r < 0 ? r : untar_finish(u, &q->left, e);
 }
 
@@ -248,11 +251,11 @@ int container_copy_from(Engine *g, const Record *c, CopyRequest *q, Arena *a, Er
 	const char *path = q->path[0] == '/' ? q->path : join(a, "/", q->path), *base = path ? base_of(a, path) : NULL;
 	if (!host || !base) return no_memory(e);
 	int r = to_tar ? 0 : check_output(host, a, e);
-	if (r < 0 || (r = container_root_open(g, c, true, &root, e)) < 0) return r;
+	if (r < 0 || (r = container_root_open(g, c, true, a, &root, e)) < 0) return r;
 	AUTO_FD int source = path_open(root.fd, path, O_PATH | (q->follow ? 0 : O_NOFOLLOW), 0);
 	if (source < 0) return not_found(q, q->path, source, e);
-	if (!to_tar) return write_host(source, q, base, a, e);
-	return send_tree(source, base, to_stdout, NULL, &q->bytes, e);
+	if (!to_tar) return write_host(source, &root.maps, q, base, a, e);
+	return send_tree(source, base, &root.maps, to_stdout, NULL, &q->bytes, e);
 }
 
 /* ---- to a container ---- */
@@ -308,12 +311,12 @@ static int write_container(const Record *c, const ContainerRoot *root, int sourc
 	if ((r = check_place(q, &p, from_tar, e)) < 0) return r;
 	if ((r = choose(&p, base, dir, a, &to, e)) != 0) return r > 0 ? not_found(q, to.dir_path, to.dir, e) : r;
 	if ((r = check_writable(root->fd, to.dir, e)) < 0) return r;
-	UntarOptions o = { .dir = to.dir, .shown = to.dir_path, .in_root = streq(to.dir_path, "/") };
+	UntarOptions o = { .dir = to.dir, .shown = to.dir_path, .in_root = streq(to.dir_path, "/"), .maps = root->maps };
 	if ((r = set_owner(q, c, root->fd, a, &o, e)) < 0) return r;
 	AUTO_UNTAR *u = untar_new(&o);
 	if (!u) return no_memory(e);
 	q->into = p.path;
-	r = from_tar ? send_stdin(u, &q->bytes, e) : send_tree(source, to.name, untar_feed, u, &q->bytes, e);
+	r = from_tar ? send_stdin(u, &q->bytes, e) : send_tree(source, to.name, NULL, untar_feed, u, &q->bytes, e);
 	return r < 0 ? r : untar_finish(u, &q->left, e);
 }
 
@@ -323,9 +326,11 @@ int container_copy_to(Engine *g, const Record *c, CopyRequest *q, Arena *a, Err 
 	bool from_tar = streq(q->host, "-");
 	const char *path = from_tar ? "" : absolute(a, q->host), *base = path ? base_of(a, path) : NULL;
 	if (!base) return no_memory(e);
-	int r = container_root_open(g, c, true, &root, e);
+	AUTO_FS_OWNER owner = { 0 };
+	int r = container_root_open(g, c, true, a, &root, e);
 	if (r < 0) return r;
 	AUTO_FD int source = from_tar ? -1 : open_source(q, path, e);
 	if (!from_tar && source < 0) return source;
+	if ((r = fs_owner_take(&root.maps, &owner, e)) < 0) return r;
 	return write_container(c, &root, source, base, q, a, e);
 }

@@ -11,6 +11,9 @@
 #include "engine/mounts.h"
 #include "engine/root_size.h"
 #include "engine/spec.h"
+#include "image/snapshot.h"
+#include "oci/passwd.h"
+#include "sys/fd.h"
 #include "sys/tree_remove.h"
 
 static const char *or_empty(const char *s)
@@ -52,7 +55,49 @@ static int take_peers(Engine *g, HostConfig *h, Arena *a, Err *e)
 {
 	int r = take_peer(g, &h->network_mode, "joining network namespace of container", a, e);
 	if (r >= 0) r = take_peer(g, &h->pid_mode, NULL, a, e);
+	if (r >= 0) r = take_peer(g, &h->userns_mode, "looking up container to share user namespace with", a, e);
 	return r < 0 ? r : take_peer(g, &h->ipc_mode, NULL, a, e);
+}
+
+/* ---- the user namespace ---- */
+
+/* The highest id that the image has a name for, or that the container is to run as. */
+static int highest_id(Engine *g, const CreateRequest *q, const Record *c, uint32_t *ret, Err *e)
+{
+	const SnapshotOptions o = SNAPSHOT_OPTIONS;
+	Str user;
+	uint32_t id;
+	AUTO_FD int root =
+		q->image ? snapshot_mount(g->store, q->image, &o, NULL, e) : open(c->host.rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0) return q->image ? root : err_sys(e, errno, "open the root directory %s", c->host.rootfs);
+	*ret = passwd_highest_id(root);
+	str_cut(str_of(or_empty(c->config.user)), ':', &user, &(Str){ 0 });
+	if (str_to_u32(user, &id) >= 0 && id > *ret) *ret = id;
+	return 0;
+}
+
+/* The ids of the container whose user namespace is joined, or of the namespace at the path: its files belong to these. */
+static int take_joined(Engine *g, UsernsPlan *p, Arena *a, Err *e)
+{
+	Record other;
+	if (starts_with(p->peer, "ns:")) return userns_at(p->peer + strlen("ns:"), a, &p->maps, e);
+	int r = record_find(g, p->peer + strlen("container:"), a, &other, e);
+	return r < 0 ? r : userns_maps(&other.host, a, &p->maps, e);
+}
+
+static int plan_userns(Engine *g, const CreateRequest *q, Record *c, Arena *a, UsernsPlan *ret, Err *e)
+{
+	UsernsOwner owner;
+	uint32_t highest = 0;
+	const char *mode = or_empty(c->host.userns_mode);
+	*ret = (UsernsPlan){ .kind = USERNS_HOST };
+	if (!userns_is_wanted(&c->host)) return 0;
+	int r = starts_with(mode, "auto") || streq(mode, "private") ? highest_id(g, q, c, &highest, e) : 0;
+	if (r >= 0) r = userns_owner(geteuid(), getegid(), or_empty(getenv("USER")), geteuid() != 0, a, &owner, e);
+	if (r >= 0) r = userns_plan(&c->host, &owner, highest, a, ret, e);
+	if (r >= 0 && ret->kind == USERNS_JOIN) r = take_joined(g, ret, a, e);
+	if (r >= 0 && ret->user && !*or_empty(q->config.user)) c->config.user = ret->user;
+	return r;
 }
 
 /* What there is until there are networks. */
@@ -77,10 +122,6 @@ static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList
 /* What is understood, and not done yet: nobody shall think that it holds. */
 static int check_missing(const HostConfig *h, Err *e)
 {
-	bool mapped = h->uid_map.n || h->gid_map.n || (h->userns_mode && *h->userns_mode && !streq(h->userns_mode, "host"));
-	if (mapped)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
-			       "user namespaces of containers (--userns, --uidmap, --gidmap) are not there yet");
 	if (h->links.n)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--link %s: links come with the networks, which are not there yet",
 			       h->links.items[0]);
@@ -134,6 +175,7 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	char id[RECORD_ID_LENGTH + 1];
 	Record c = { .config = q->config, .host = q->host, .created = time_now() };
 	Machine machine;
+	UsernsPlan ids;
 	machine_init(&machine, a);
 	*ret_warnings = (StrList){ 0 };
 	int r = q->name ? record_name_check(q->name, e) : 0;
@@ -149,11 +191,11 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||
 	    (r = check_missing(&c.host, e)) < 0)
 		return r;
-	if ((r = take_peers(g, &c.host, a, e)) < 0) return r;
+	if ((r = take_peers(g, &c.host, a, e)) < 0 || (r = plan_userns(g, q, &c, a, &ids, e)) < 0) return r;
 	if ((!c.config.hostname || !*c.config.hostname) && !(c.config.hostname = spec_hostname(c.id, &c.config, &c.host, a)))
 		return err_sys(e, ENOMEM, "create a container");
 	if ((r = engine_mounts(g, &c.config, &c.host, a, &c.mounts, e)) < 0) return r;
-	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, e);
+	if ((r = make_directory(g, &c, e)) >= 0) r = record_insert(g, &c, &ids, a, e);
 	if (r < 0) {
 		undo_directory(g, &c);
 		return r;

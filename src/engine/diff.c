@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/root.h"
 #include "engine/root_size.h"
 #include "engine/tree_tar.h"
-#include "image/snapshot.h"
 
 enum { DIFF_ARENA = 64 << 20, DEPTH_MAX = 900, PATH_ROOM = 65536, CHANGES_FIRST = 256 };
 
@@ -134,15 +134,16 @@ static int compare_dirs(Diff *d, int upper, int lower, unsigned depth)
 
 int container_diff(Engine *g, const Record *c, Arena *a, ChangeList *ret, Err *e)
 {
-	Image image;
-	char id[DIGEST_TEXT_MAX];
-	const SnapshotOptions o = SNAPSHOT_OPTIONS;
+	IdMaps maps;
 	AUTO_BUF path = BUF_INIT(PATH_ROOM);
 	AUTO_FD int upper = container_upper(g, c, e);
 	if (upper < 0) return upper;
-	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
+	int r = userns_maps(&c->host, a, &maps, e);
 	if (r < 0) return r;
-	AUTO_FD int lower = snapshot_mount(g->store, &image, &o, NULL, e);
+	AUTO_FD int userns = -1;
+	if ((r = userns_open(&maps, &userns, e)) < 0) return r;
+	const RootOptions o = { .userns = userns, .dir = -1 };
+	AUTO_FD int lower = container_mount(g, c, &o, a, e);
 	if (lower < 0) return lower;
 	Diff d = { .a = a, .path = path, .e = e };
 	r = compare_dirs(&d, upper, lower, 0);

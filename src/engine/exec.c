@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/control.h"
+#include "engine/owner_ids.h"
 #include "engine/start.h"
 
 enum { REQUEST_MAX = 16 << 20 };
@@ -23,8 +24,11 @@ static void streams_done(Streams *s)
 	}
 }
 
-static int open_streams(const ExecStreams *want, Streams *s, Err *e)
+static int open_streams(const ExecStreams *want, const IdMaps *maps, Streams *s, Err *e)
 {
+	uint32_t uid, gid;
+	int r = owner_of_root(maps, &uid, &gid);
+	if (r < 0) return err_sys(e, r, "exec");
 	for (int i = 0; i < 3; i++) {
 		int p[2];
 		if (want->detach || (i == 0 && !want->interactive)) {
@@ -35,6 +39,7 @@ static int open_streams(const ExecStreams *want, Streams *s, Err *e)
 		if (pipe2(p, O_CLOEXEC) < 0) return err_sys(e, errno, "make a pipe");
 		s->theirs[i] = p[i ? 1 : 0];
 		s->ours[i] = p[i ? 0 : 1];
+		if (maps->uids.n && fchown(p[0], uid, gid) < 0) return err_sys(e, errno, "make a pipe");
 	}
 	return 0;
 }
@@ -91,10 +96,13 @@ static int explain(Engine *g, const Record *c, int r, Err *e)
 int engine_exec(Engine *g, const Record *c, const MonitorExec *x, const ExecStreams *s, int *ret_status, AttachEnd *ret_end, Err *e)
 {
 	AUTO(streams_done) Streams io = { { -1, -1, -1 }, { -1, -1, -1 } };
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	IdMaps maps;
 	int master = -1, r = check_running(g, c, e);
 	*ret_status = 0;
 	*ret_end = ATTACH_EXITED;
-	if (r < 0 || (!x->tty && (r = open_streams(s, &io, e)) < 0)) return r;
+	if (r < 0 || (r = userns_maps(&c->host, &a, &maps, e)) < 0) return r;
+	if (!x->tty && (r = open_streams(s, &maps, &io, e)) < 0) return r;
 	AUTO_FD int request = write_request(x, e);
 	if (request < 0) return request;
 	AUTO_FD int sock = monitor_connect(g, c->id);

@@ -134,3 +134,11 @@ int userns_at(const char *path, Arena *a, IdMaps *ret, Err *e)
 	int r = idmap_of_userns(fd, a, ret, e);
 	return r < 0 ? err_wrap(e, "user namespace %.256s", path) : 0;
 }
+
+int userns_open(const IdMaps *m, int *ret, Err *e)
+{
+	int fd = m->uids.n ? idmap_userns_fd(&m->uids, &m->gids, e) : -1;
+	if (m->uids.n && fd < 0) return fd;
+	*ret = fd;
+	return 0;
+}

@@ -15,5 +15,7 @@ int id_ranges_insert(Db *db, const char *container, const IdMaps *m, Err *e) MUS
 /* userns_keep: writes down what the container was given. userns_maps: reads it; empty: it has no user namespace but the host's. */
 int userns_keep(HostConfig *h, const IdMaps *m, Arena *a, Err *e) MUST_USE;
 int userns_maps(const HostConfig *h, Arena *a, IdMaps *ret, Err *e) MUST_USE;
+/* userns_open: a user namespace with these maps, for mounts; -1 without maps. */
+int userns_open(const IdMaps *m, int *ret, Err *e) MUST_USE;
 /* userns_at: the maps of the user namespace at path. */
 int userns_at(const char *path, Arena *a, IdMaps *ret, Err *e) MUST_USE;

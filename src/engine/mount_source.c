@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/mounts.h"
+#include "engine/owner_ids.h"
 #include "engine/tree_own.h"
 #include "image/snapshot.h"
 #include "monitor/volume_hold.h"
@@ -104,7 +105,7 @@ static int open_overlay(const MountPoint *m, int lower, int dir, size_t i, Err *
 
 /* ---- images ---- */
 
-static int open_image(Engine *g, const MountPoint *m, int dir, size_t i, Arena *a, Err *e)
+static int open_image(Engine *g, const MountPoint *m, int dir, int userns, size_t i, Arena *a, Err *e)
 {
 	Image image;
 	SnapshotOptions o = SNAPSHOT_OPTIONS;
@@ -113,6 +114,7 @@ static int open_image(Engine *g, const MountPoint *m, int dir, size_t i, Arena *
 	AUTO_FD int own = m->rw ? changes_dir(dir, i, e) : -1;
 	if (m->rw && own < 0) return own;
 	o.writable = own;
+	o.userns = userns;
 	AUTO_FD int whole = snapshot_mount(g->store, &image, &o, NULL, e);
 	if (whole < 0 || !has_part(m)) return take_fd(whole);
 	int part = mount_part(whole, m->subpath);
@@ -138,14 +140,16 @@ static int open_whole(const MountPoint *m, bool recursive, Err *e)
 	return fd < 0 ? err_sys(e, -fd, "mount %s at %s", m->source, m->destination) : fd;
 }
 
-int mount_source_open(Engine *g, const Record *c, size_t i, int dir, Arena *a, Err *e)
+int mount_source_open(Engine *g, const Record *c, size_t i, int dir, int userns, Arena *a, Err *e)
 {
 	const MountPoint *m = &c->mounts.items[i];
 	bool recursive = !m->overlay && !has(m, "bind");
-	if (is_image(m)) return open_image(g, m, dir, i, a, e);
+	if (is_image(m)) return open_image(g, m, dir, userns, i, a, e);
 	int fd = has_part(m) ? open_part(m, recursive, e) : open_whole(m, recursive, e);
 	if (fd < 0 || !m->overlay) return fd;
 	AUTO_FD int lower = fd;
+	int r = m->idmap && !*m->idmap && userns >= 0 ? mount_idmap(lower, userns, false) : 0;
+	if (r < 0) return err_sys(e, -r, "mount %s: map its ids", m->destination);
 	return open_overlay(m, lower, dir, i, e);
 }
 
@@ -165,18 +169,18 @@ static bool is_shared_label(const MountPoint *m)
 	return !strchr(m->mode, 'Z');
 }
 
-static int open_one(Engine *g, const Record *c, size_t i, int dir, Arena *a, MountSources *s, Err *e)
+static int open_one(Engine *g, const Record *c, size_t i, int dir, int userns, Arena *a, MountSources *s, Err *e)
 {
 	const MountPoint *m = &c->mounts.items[i];
 	if (streq(m->type, "tmpfs") || (!is_image(m) && !has_part(m) && !m->overlay && !m->chown && !wants_label(m))) return 0;
 	int r = m->overlay ? forget_changes(dir, i, e) : 0;
-	if (r < 0 || (r = mount_source_open(g, c, i, dir, a, e)) < 0) return r;
+	if (r < 0 || (r = mount_source_open(g, c, i, dir, userns, a, e)) < 0) return r;
 	s->fds[i] = r;
 	s->paths[i] = has_part(m) ? arena_printf(a, "%s/%s", m->source, m->subpath) : m->source;
 	return s->paths[i] ? 0 : err_sys(e, ENOMEM, "mount %s", m->destination);
 }
 
-int mount_sources_open(Engine *g, const Record *c, int dir, Arena *a, MountSources *ret, Err *e)
+int mount_sources_open(Engine *g, const Record *c, int dir, int userns, Arena *a, MountSources *ret, Err *e)
 {
 	MountSources s = { .fds = arena_array(a, c->mounts.n + 1, sizeof *s.fds),
 			   .paths = arena_array(a, c->mounts.n + 1, sizeof *s.paths) };
@@ -185,7 +189,7 @@ int mount_sources_open(Engine *g, const Record *c, int dir, Arena *a, MountSourc
 		s.fds[i] = -1;
 	s.mounts = &c->mounts;
 	for (size_t i = 0; i < c->mounts.n; i++) {
-		int r = open_one(g, c, i, dir, a, &s, e);
+		int r = open_one(g, c, i, dir, userns, a, &s, e);
 		if (r >= 0) continue;
 		mount_sources_done(&s);
 		return r;
@@ -212,14 +216,17 @@ static const char *shared_label(const char *label, Arena *a)
 	return arena_str(a, (Str){ label, (size_t)(end - label) });
 }
 
-/* The user as the host knows it. */
-static int host_id(const IdMappings *m, uint32_t id, uint32_t *ret)
+/* The user as the tree will show it: as the host knows it, unless the ids are mapped later. */
+static int find_owner(const MountPoint *m, const IdMaps *maps, const OciUser *user, TreeOwner *o)
 {
-	*ret = id;
-	return m->n ? idmap_to_host(m, id, ret) : 0;
+	o->uid = user->uid;
+	o->gid = user->gid;
+	if (mount_point_is_mapped(m)) return 0;
+	int r = owner_outside(&maps->uids, user->uid, &o->uid);
+	return r < 0 ? r : owner_outside(&maps->gids, user->gid, &o->gid);
 }
 
-int mount_sources_own(const MountSources *s, const OciSpec *spec, Err *e)
+int mount_sources_own(const MountSources *s, const IdMaps *maps, const OciSpec *spec, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(1 << 16);
 	const char *label = spec->lnx->mount_label;
@@ -229,8 +236,7 @@ int mount_sources_own(const MountSources *s, const OciSpec *spec, Err *e)
 		if (s->fds[i] < 0) continue;
 		if (label && wants_label(m)) o.label = is_shared_label(m) ? shared_label(label, &a) : label;
 		if (!o.chown && !o.label) continue;
-		int r = host_id(&spec->lnx->uid_mappings, spec->process->user.uid, &o.uid);
-		if (r >= 0) r = host_id(&spec->lnx->gid_mappings, spec->process->user.gid, &o.gid);
+		int r = find_owner(m, maps, &spec->process->user, &o);
 		if (r < 0) return err_sys(e, -r, "mount %s: the container's user has no id on the host", m->destination);
 		if ((r = tree_own(s->fds[i], &o, e)) < 0) return err_wrap(e, "mount %s", m->destination);
 	}

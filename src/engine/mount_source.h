@@ -15,14 +15,14 @@ typedef struct MountSources {
 	const char **paths; /* what it is called (SpecInput.sources); NULL: its source */
 } MountSources;
 
-/* mount_sources_open: those that a path does not do for. dir: the container's; its lock is the caller's. */
-int mount_sources_open(Engine *g, const Record *c, int dir, Arena *a, MountSources *ret, Err *e) MUST_USE;
+/* mount_sources_open: those that a path does not do for. dir: the container's; its lock is the caller's. userns: with the ids of the container; -1: none. */
+int mount_sources_open(Engine *g, const Record *c, int dir, int userns, Arena *a, MountSources *ret, Err *e) MUST_USE;
 void mount_sources_done(MountSources *s);
 /* mount_sources_own: gives the trees that want it (U) to the user of the process, and the label of s where it has one (z, Z). */
-int mount_sources_own(const MountSources *s, const OciSpec *spec, Err *e) MUST_USE;
+int mount_sources_own(const MountSources *s, const IdMaps *maps, const OciSpec *spec, Err *e) MUST_USE;
 
-/* mount_source_open: that of mount i of the record, whatever it is: a detached mount. */
-int mount_source_open(Engine *g, const Record *c, size_t i, int dir, Arena *a, Err *e) MUST_USE;
+/* mount_source_open: that of mount i of the record, whatever it is: a detached mount. One that is mapped (mount_point_is_mapped) is not yet. */
+int mount_source_open(Engine *g, const Record *c, size_t i, int dir, int userns, Arena *a, Err *e) MUST_USE;
 
 /* volumes_hold: the container's volumes that have to be mounted are. volumes_release: it does not need them any more. */
 int volumes_hold(Engine *g, const Record *c, Arena *a, Err *e) MUST_USE;

@@ -34,8 +34,22 @@ static MountPoint *find_point(const Resolve *x, const char *destination)
 	return NULL;
 }
 
+/* What no container's user is to own: podman's list. */
+static bool is_system_path(const char *path)
+{
+	static const char *const names[] = { "/",     "/bin", "/boot",  "/dev",   "/etc", "/etc/passwd", "/etc/pki", "/etc/shadow",
+					     "/home", "/lib", "/lib64", "/media", "/opt", "/proc",       "/root",    "/run",
+					     "/sbin", "/srv", "/sys",   "/tmp",   "/usr", "/var",        "/var/lib", "/var/log" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (streq(path, names[i])) return true;
+	return false;
+}
+
 static int add_point(Resolve *x, const MountPoint *p)
 {
+	if (p->chown && p->source && is_system_path(p->source))
+		return err_set(x->e, ERR_CONFIG, EPERM, "chowning host path \"%s\" is not allowed. You can manually `chown -R` it",
+			       p->source);
 	if (find_point(x, p->destination)) return err_set(x->e, ERR_CONFIG, EINVAL, "Duplicate mount point: %s", p->destination);
 	if (x->list.n == POINTS_MAX) return err_set(x->e, ERR_CONFIG, EINVAL, "more than %d mounts", POINTS_MAX);
 	x->list.items[x->list.n++] = *p;
@@ -139,9 +153,7 @@ static int take_mode_word(const Resolve *x, Str word, MountPoint *p, ModeCounts 
 static int check_idmap(const Resolve *x, const MountPoint *p)
 {
 	IdMappings uids, gids;
-	const char *mode = x->host->userns_mode;
-	bool mapped = x->host->uid_map.n || x->host->gid_map.n || (mode && *mode && !streq(mode, "host"));
-	if (!p->idmap || (!*p->idmap && mapped)) return 0;
+	if (!p->idmap || (!*p->idmap && userns_is_wanted(x->host))) return 0;
 	if (!*p->idmap)
 		return err_set(
 			x->e, ERR_CONFIG, EINVAL,
@@ -188,6 +200,7 @@ static int take_volume(Resolve *x, const Volume *want, MountPoint *p)
 	p->source = volume_path(&x->volumes, v.name, x->a);
 	if (!p->source) return no_memory(x);
 	p->held = str_map_get(&v.options, "type") != NULL;
+	if (!p->held && !p->idmap) p->idmap = ""; /* on disk the ids are the container's, whichever these are on the host */
 	return 0;
 }
 
@@ -530,14 +543,14 @@ static int fill_one(const MountPoint *m, int source, int root, Err *e)
 	return r < 0 ? err_wrap(e, "fill volume %s", m->name) : 0;
 }
 
-int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, Err *e)
+int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, int image, Err *e)
 {
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
 		const MountPoint *m = &c->mounts.items[i];
 		if (!streq(m->type, "volume") || !m->name) continue;
 		volume_event(g, "mount", m->name);
-		if (m->copy_up) r = fill_one(m, sources->fds[i], root, e);
+		if (m->copy_up) r = fill_one(m, sources->fds[i], mount_point_is_mapped(m) ? image : root, e);
 	}
 	return r;
 }

@@ -14,7 +14,8 @@ static inline Volumes engine_volumes(const Engine *g)
  * which they are mounted. -EINVAL with docker's words. */
 int engine_mounts(Engine *g, const ContainerConfig *config, const HostConfig *host, Arena *a, MountPointList *ret, Err *e) MUST_USE;
 
-/* engine_fill_volumes: what the image has at the places of empty volumes goes into these, unless they do not want it. root: the image's file system. */
-int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, Err *e) MUST_USE;
+/* engine_fill_volumes: what the image has at the places of empty volumes goes into these, unless they do not want it. root: the container's file
+ * system; image: the same with the owners of the image, for volumes whose ids are the container's. */
+int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, int image, Err *e) MUST_USE;
 /* engine_make_sources: host directories of -v that are not there are made. */
 int engine_make_sources(const Record *c, Err *e) MUST_USE;

@@ -229,18 +229,27 @@ static int insert_images(Engine *g, const Record *c, Err *e)
 	return r < 0 ? r : 0;
 }
 
-int record_insert(Engine *g, const Record *c, Err *e)
+/* The host configuration with the ids that the container gets. */
+static int encode_host(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Buf *host, Err *e)
+{
+	int r = ids->kind == USERNS_AUTO ? id_ranges_choose(g->db, ids, a, e) : 0;
+	if (r >= 0 && ids->maps.uids.n) r = userns_keep(&c->host, &ids->maps, a, e);
+	return r < 0 ? r : encode(&host_config_table, &c->host, host, e);
+}
+
+int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e)
 {
 	AUTO_BUF config = BUF_INIT(DOCUMENT_MAX), host = BUF_INIT(DOCUMENT_MAX), mounts = BUF_INIT(DOCUMENT_MAX);
 	AUTO_DB_TX tx = { 0 };
 	const MountsDocument m = { .mounts = c->mounts };
 	int r = encode(&container_config_table, &c->config, &config, e);
-	if (r < 0 || (r = encode(&host_config_table, &c->host, &host, e)) < 0 || (r = encode(&mounts_table, &m, &mounts, e)) < 0) return r;
-	if ((r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
+	if (r < 0 || (r = encode(&mounts_table, &m, &mounts, e)) < 0 || (r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
+	if ((r = encode_host(g, c, ids, a, &host, e)) < 0) return r;
 	r = insert_row(g, c, &config, &host, &mounts, e);
 	if (r == -EEXIST) return name_in_use(g, c->name, e);
 	if (r < 0 || (r = insert_volumes(g, c, e)) < 0 || (r = insert_images(g, c, e)) < 0) return r;
-	return db_commit(&tx, e);
+	if (ids->kind == USERNS_MAPS) r = id_ranges_insert(g->db, c->id, &ids->maps, e);
+	return r < 0 ? r : db_commit(&tx, e);
 }
 
 int record_delete(Engine *g, const char *id, bool has_files, Err *e)

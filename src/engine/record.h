@@ -3,6 +3,7 @@
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/id_ranges.h"
 #include "engine/mount_point.h"
 #include "monitor/run_state.h"
 
@@ -30,8 +31,9 @@ int record_find(Engine *g, const char *name, Arena *a, Record *ret, Err *e) MUST
 /* record_list: all, the newest first. */
 int record_list(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
 
-/* record_insert: -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone. The ids are those of volumes it uses. */
-int record_insert(Engine *g, const Record *c, Err *e) MUST_USE;
+/* record_insert: -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone. What ids asks for is reserved and written down in
+ * c->host. */
+int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e) MUST_USE;
 /* record_delete: the row; its directory, when it has files, becomes doomed. -ENOENT. */
 int record_delete(Engine *g, const char *id, bool has_files, Err *e) MUST_USE;
 int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;

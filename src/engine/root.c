@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/mount_source.h"
+#include "engine/owner_ids.h"
 #include "engine/root_size.h"
 #include "engine/start.h"
 #include "image/snapshot.h"
@@ -16,7 +17,7 @@
 #include "sys/path.h"
 #include "sys/proc.h"
 
-enum { ROOT_ARENA = 32 << 20, LOCK_MS = 10000 };
+enum { LOCK_MS = 10000 };
 
 void container_root_close(ContainerRoot *r)
 {
@@ -42,21 +43,29 @@ static int open_running(const Record *c, const RunState *s, Err *e)
 
 /* ---- of one that does not run ---- */
 
-static int mount_root(Engine *g, const Record *c, int dir, Arena *a, Err *e)
+static int open_rootfs(const char *path, int userns, Err *e)
+{
+	AUTO_FD int fd = mount_clone(AT_FDCWD, path, true);
+	if (fd < 0) return err_sys(e, -fd, "open the root directory %s", path);
+	int r = userns < 0 ? 0 : mount_idmap(fd, userns, false);
+	if (r < 0) return err_sys(e, -r, "root directory %s: its file system cannot map ids for the container's user namespace", path);
+	return take_fd(fd);
+}
+
+int container_mount(Engine *g, const Record *c, const RootOptions *o, Arena *a, Err *e)
 {
 	Image image;
 	char id[DIGEST_TEXT_MAX];
-	SnapshotOptions o = SNAPSHOT_OPTIONS;
-	if (c->host.rootfs && *c->host.rootfs) {
-		int fd = mount_clone(AT_FDCWD, c->host.rootfs, true);
-		return fd < 0 ? err_sys(e, -fd, "open the root directory %s", c->host.rootfs) : fd;
-	}
+	SnapshotOptions s = { .writable = -1, .is_volatile = o->is_volatile, .userns = o->userns, .held = o->locked };
+	if (c->host.rootfs && *c->host.rootfs) return open_rootfs(c->host.rootfs, o->userns, e);
 	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
-	if (r < 0) return r;
-	AUTO_FD int writable = root_writable(c, dir, e);
-	if (writable < 0 || (r = overlay_settle(writable, e)) < 0) return writable < 0 ? writable : r;
-	o.writable = writable;
-	return snapshot_mount(g->store, &image, &o, NULL, e);
+	if (r < 0 || o->dir < 0) return r < 0 ? r : snapshot_mount(g->store, &image, &s, NULL, e);
+	AUTO_FD int writable = root_writable(c, o->dir, e);
+	if (writable < 0) return writable;
+	/* of a --rm container whose end nobody saw: under its lock it has ended */
+	if ((r = overlay_settle(writable, e)) < 0) return r;
+	s.writable = writable;
+	return snapshot_mount(g->store, &image, &s, NULL, e);
 }
 
 /* A mount of its own is attached in our namespace, or nothing can be attached to it (before Linux 6.15). */
@@ -83,27 +92,38 @@ static int attach_mount(const MountPoint *m, int fd, int root, Err *e)
 	return r < 0 ? err_sys(e, -r, "mount %s in container", m->destination) : 0;
 }
 
-/* A volume that is mounted for this stays mounted for as long as we have its copy. */
-static int open_sources(Engine *g, const Record *c, int dir, int *fds, Arena *a, Err *e)
+/* As the container has it. A volume that is mounted for this stays mounted for as long as we have its copy. */
+static int open_source(Engine *g, const Record *c, size_t i, int dir, int userns, Arena *a, Err *e)
+{
+	const MountPoint *m = &c->mounts.items[i];
+	AUTO_FD int fd = mount_source_open(g, c, i, dir, userns, a, e);
+	if (fd < 0) return fd;
+	int r = userns >= 0 && mount_point_is_mapped(m) ? mount_idmap(fd, userns, true) : 0;
+	return r < 0 ? err_sys(e, -r, "mount %s: map its ids", m->destination) : take_fd(fd);
+}
+
+static int open_sources(Engine *g, const Record *c, int dir, int userns, int *fds, Arena *a, Err *e)
 {
 	int r = volumes_hold(g, c, a, e);
 	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
 		if (streq(c->mounts.items[i].type, "tmpfs")) continue;
-		r = mount_source_open(g, c, i, dir, a, e);
+		r = open_source(g, c, i, dir, userns, a, e);
 		if (r >= 0) fds[i] = r;
 	}
 	volumes_release(g, c);
 	return r < 0 ? r : 0;
 }
 
-static int attach_mounts(Engine *g, const Record *c, int dir, int root, Arena *a, Err *e)
+static int attach_mounts(Engine *g, const Record *c, const RootOptions *o, const IdMaps *maps, int root, Arena *a, Err *e)
 {
+	AUTO_FS_OWNER owner = { 0 };
 	int *fds = arena_array(a, c->mounts.n, sizeof *fds);
 	if (!fds) return err_sys(e, ENOMEM, "mount what the container has mounted");
 	for (size_t i = 0; i < c->mounts.n; i++)
 		fds[i] = -1;
-	int r = open_sources(g, c, dir, fds, a, e);
+	int r = open_sources(g, c, o->dir, o->userns, fds, a, e);
 	if (r >= 0) r = attach_root(g, c, root, e);
+	if (r >= 0) r = fs_owner_take(maps, &owner, e);
 	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++)
 		if (fds[i] >= 0) r = attach_mount(&c->mounts.items[i], fds[i], root, e);
 	for (size_t i = 0; i < c->mounts.n; i++)
@@ -111,11 +131,15 @@ static int attach_mounts(Engine *g, const Record *c, int dir, int root, Arena *a
 	return r;
 }
 
-static int open_stopped(Engine *g, const Record *c, int dir, bool mounts, Arena *a, Err *e)
+static int open_stopped(Engine *g, const Record *c, int dir, const IdMaps *maps, bool mounts, Arena *a, Err *e)
 {
-	AUTO_FD int root = mount_root(g, c, dir, a, e);
+	AUTO_FD int userns = -1;
+	int r = userns_open(maps, &userns, e);
+	if (r < 0) return r;
+	const RootOptions o = { .userns = userns, .dir = dir, .locked = true };
+	AUTO_FD int root = container_mount(g, c, &o, a, e);
 	if (root < 0) return root;
-	int r = mounts && c->mounts.n ? attach_mounts(g, c, dir, root, a, e) : 0;
+	r = mounts && c->mounts.n ? attach_mounts(g, c, &o, maps, root, a, e) : 0;
 	if (r >= 0 && c->host.readonly_rootfs) {
 		r = mount_attr(root, MOUNT_ATTR_RDONLY, 0, 0, false);
 		if (r < 0) err_sys(e, -r, "mount the root of container %s", c->name);
@@ -124,20 +148,19 @@ static int open_stopped(Engine *g, const Record *c, int dir, bool mounts, Arena 
 }
 
 /* Whether it runs is asked again under the lock; a monitor that holds the lock has started it, or soon will. */
-int container_root_open(Engine *g, const Record *c, bool mounts, ContainerRoot *ret, Err *e)
+int container_root_open(Engine *g, const Record *c, bool mounts, Arena *a, ContainerRoot *ret, Err *e)
 {
-	AUTO_ARENA a = ARENA_INIT(ROOT_ARENA);
 	AUTO_CONTAINER_ROOT x = CONTAINER_ROOT_NONE;
 	RunState s;
-	int r = engine_state(g, c, &a, &s, e);
-	if (r < 0) return r;
+	int r = engine_state(g, c, a, &s, e);
+	if (r < 0 || (r = userns_maps(&c->host, a, &x.maps, e)) < 0) return r;
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir;
 	x.running = s.status == RUN_RUNNING;
 	if (!x.running) {
 		if ((x.lock = record_lock(g, c->id, dir, LOCK_MS, e)) < 0)
 			return x.lock == -ENOENT ? x.lock : err_wrap(e, "container %s", c->name);
-		x.fd = open_stopped(g, c, dir, mounts, &a, e);
+		x.fd = open_stopped(g, c, dir, &x.maps, mounts, a, e);
 	} else {
 		x.fd = open_running(c, &s, e);
 	}

@@ -14,10 +14,22 @@ typedef struct ContainerRoot {
 	int fd;   /* O_PATH or more */
 	int lock; /* -1: it runs */
 	bool running;
+	IdMaps maps; /* owners are those of the host: what they are in the container say these; empty: the same */
 } ContainerRoot;
 #define CONTAINER_ROOT_NONE ((ContainerRoot){ .fd = -1, .lock = -1 })
 
-/* container_root_open: mounts: those of a container that does not run are attached, too; the process gets a mount namespace of its own for it. */
-int container_root_open(Engine *g, const Record *c, bool mounts, ContainerRoot *ret, Err *e) MUST_USE;
+/* container_root_open: mounts: those of a container that does not run are attached, too; the process gets a mount namespace of its own for it. The maps are
+ * the arena's. */
+int container_root_open(Engine *g, const Record *c, bool mounts, Arena *a, ContainerRoot *ret, Err *e) MUST_USE;
 void container_root_close(ContainerRoot *r);
 #define AUTO_CONTAINER_ROOT AUTO(container_root_close) ContainerRoot
+
+typedef struct RootOptions {
+	int userns;       /* the owners of its files, by id-mapped mounts; -1: as the image has them */
+	int dir;          /* the container's directory, which takes what is changed; -1: the image alone */
+	bool is_volatile; /* as SnapshotOptions has it */
+	bool locked;      /* the caller has the container's lock: its image stays */
+} RootOptions;
+
+/* container_mount: the file system of a container as a detached mount. */
+int container_mount(Engine *g, const Record *c, const RootOptions *o, Arena *a, Err *e) MUST_USE;

@@ -14,13 +14,11 @@
 #include "engine/log_fields.h"
 #include "engine/mount_source.h"
 #include "engine/mounts.h"
-#include "engine/root_size.h"
+#include "engine/owner_ids.h"
+#include "engine/root.h"
 #include "engine/spec.h"
-#include "image/snapshot.h"
 #include "monitor/config.h"
 #include "monitor/monitor.h"
-#include "sys/mount.h"
-#include "sys/overlay.h"
 #include "sys/own_program.h"
 #include "sys/proc.h"
 
@@ -34,8 +32,10 @@ typedef struct Start {
 	const char *path; /* of the container's directory */
 	int dir, lock, root, config, spec;
 	MountSources sources;
-	bool holds; /* volumes, until the monitor does */
-	int sock;   /* ours */
+	bool holds;  /* volumes, until the monitor does */
+	int sock;    /* ours */
+	IdMaps maps; /* of its user namespace; empty: it has none */
+	int userns;  /* with these; -1: none */
 } Start;
 
 static void start_done(Start *s)
@@ -48,35 +48,24 @@ static void start_done(Start *s)
 	fd_close(s->spec);
 	fd_close(s->root);
 	fd_close(s->sock);
+	fd_close(s->userns);
 }
 
 /* ---- what is prepared ---- */
 
-static int find_image(Engine *g, const Record *c, Arena *a, Image *ret, Err *e)
-{
-	char id[DIGEST_TEXT_MAX];
-	return image_find(g->store, digest_format(&c->image_id, id), a, ret, e);
-}
-
 static int mount_root(Start *s, Err *e)
 {
-	Image image;
-	SnapshotOptions o = SNAPSHOT_OPTIONS;
-	if (s->c->host.rootfs && *s->c->host.rootfs) {
-		s->root = mount_clone(AT_FDCWD, s->c->host.rootfs, true);
-		return s->root < 0 ? err_sys(e, -s->root, "open the root directory %s", s->c->host.rootfs) : 0;
-	}
-	int r = find_image(s->g, s->c, s->a, &image, e);
-	if (r < 0) return r;
-	AUTO_FD int writable = root_writable(s->c, s->dir, e);
-	if (writable < 0) return writable;
-	/* of a --rm container whose end nobody saw: under its lock it has ended */
-	if ((r = overlay_settle(writable, e)) < 0) return r;
-	o.writable = writable;
-	o.is_volatile = s->c->host.auto_remove;
-	o.held = true;
-	s->root = snapshot_mount(s->g->store, &image, &o, NULL, e);
+	const RootOptions o = { .userns = s->userns, .dir = s->dir, .is_volatile = s->c->host.auto_remove, .locked = true };
+	s->root = container_mount(s->g, s->c, &o, s->a, e);
 	return s->root < 0 ? s->root : 0;
+}
+
+static int fill_volumes(Start *s, Err *e)
+{
+	const RootOptions o = { .userns = -1, .dir = -1, .locked = true };
+	if (s->userns < 0) return engine_fill_volumes(s->g, s->c, &s->sources, s->root, s->root, e);
+	AUTO_FD int image = container_mount(s->g, s->c, &o, s->a, e);
+	return image < 0 ? image : engine_fill_volumes(s->g, s->c, &s->sources, s->root, image, e);
 }
 
 static int write_names(Start *s, Machine *machine, Err *e)
@@ -85,6 +74,23 @@ static int write_names(Start *s, Machine *machine, Err *e)
 			     .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a),
 			     .ipv6 = etc_ipv6(&s->c->host, machine) };
 	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
+}
+
+/* What a container must be to share its namespace of that kind. */
+static int check_donor(const Record *other, const RunState *state, const char *kind, Err *e)
+{
+	bool running = state->status == RUN_RUNNING;
+	const char *shown = streq(kind, "ipc") ? "IPC" : streq(kind, "pid") ? "PID" : kind;
+	if (!running && streq(kind, "net"))
+		return err_set(e, ERR_STATE, EINVAL, "cannot join network namespace of a non running container: container %s is %s",
+			       other->name, bind_name(run_status_names, state->status));
+	if (!running) return err_set(e, ERR_STATE, EINVAL, "failed to join %s namespace: container %s is not running", shown, other->id);
+	if (streq(kind, "ipc") && !streq(other->host.ipc_mode, "shareable"))
+		return err_set(
+			e, ERR_STATE, EINVAL,
+			"failed to join IPC namespace: container %s: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+			other->id);
+	return 0;
 }
 
 /* "container:NAME" and "ns:PATH" as the path of that namespace; NULL where something else was asked for. */
@@ -97,20 +103,24 @@ static int find_namespace(Start *s, const char *mode, const char *kind, const ch
 	if (!mode || !starts_with(mode, "container:")) return 0;
 	int r = record_find(s->g, mode + strlen("container:"), s->a, &other, e);
 	if (r < 0) return streq(kind, "net") ? err_wrap(e, "joining network namespace of container") : r;
-	if ((r = engine_state(s->g, &other, s->a, &state, e)) < 0) return r;
-	if (state.status != RUN_RUNNING && streq(kind, "net"))
-		return err_set(e, ERR_STATE, EINVAL, "cannot join network namespace of a non running container: container %s is %s",
-			       other.name, bind_name(run_status_names, state.status));
-	if (state.status != RUN_RUNNING)
-		return err_set(e, ERR_STATE, EINVAL, "failed to join %s namespace: container %s is not running",
-			       streq(kind, "ipc") ? "IPC" : "PID", other.id);
-	if (streq(kind, "ipc") && !streq(other.host.ipc_mode, "shareable"))
-		return err_set(
-			e, ERR_STATE, EINVAL,
-			"failed to join IPC namespace: container %s: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
-			other.id);
+	if ((r = engine_state(s->g, &other, s->a, &state, e)) < 0 || (r = check_donor(&other, &state, kind, e)) < 0) return r;
 	*ret = arena_printf(s->a, "/proc/%lld/ns/%s", (long long)state.pid, kind);
 	return *ret ? 0 : err_sys(e, ENOMEM, "start a container");
+}
+
+/* The container's files have the owners of the maps that it was made with: another namespace is not its own any more. */
+static int find_userns(Start *s, SpecInput *in, Err *e)
+{
+	IdMaps m = s->maps;
+	const char *mode = s->c->host.userns_mode;
+	if (!m.uids.n) return 0;
+	in->maps = s->maps;
+	int r = find_namespace(s, mode, "user", &in->user_ns, e);
+	if (r >= 0 && in->user_ns && starts_with(mode, "ns:")) r = userns_at(in->user_ns, s->a, &m, e);
+	if (r < 0) return r;
+	if (idmap_equal(&m.uids, &s->maps.uids) && idmap_equal(&m.gids, &s->maps.gids)) return 0;
+	return err_set(e, ERR_STATE, ESTALE, "user namespace %s: its id mappings are not those that container %s was made with",
+		       in->user_ns, s->c->name);
 }
 
 static int find_init(Start *s, const char **ret, Err *e)
@@ -149,8 +159,9 @@ static int write_spec(Start *s, Err *e)
 	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);
+	if (r >= 0) r = find_userns(s, &in, e);
 	if (r >= 0) r = find_init(s, &in.init_program, e);
-	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0 || (r = mount_sources_own(&s->sources, &spec, e)) < 0) return r;
+	if (r < 0 || (r = spec_make(&in, s->a, &spec, e)) < 0 || (r = mount_sources_own(&s->sources, &s->maps, &spec, e)) < 0) return r;
 	bind_encode(&oci_spec_table, &spec, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "the container's configuration is too large");
 	s->spec = fd_memory_file("config.json", b.p, b.n);
@@ -233,7 +244,9 @@ static int write_monitor(Start *s, Err *e)
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
-	int r = record_attributes(s->c, s->a, &m.attributes, e);
+	int r = owner_of_root(&s->maps, &m.uid, &m.gid);
+	if (r < 0) return err_sys(e, r, "start a container");
+	r = record_attributes(s->c, s->a, &m.attributes, e);
 	if (r >= 0) r = describe_mounts(s, &m, e);
 	if (r >= 0) r = describe_log(s, &m.log, e);
 	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
@@ -370,10 +383,13 @@ static int prepare(Start *s, Err *e)
 	state.restart_count = restarts;
 	state.backoff = backoff;
 	if (changed && (r = run_state_write(s->dir, &state, false, e)) < 0) return r;
+	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	s->holds = true;
-	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 || (r = mount_sources_open(s->g, s->c, s->dir, s->a, &s->sources, e)) < 0) return r;
-	if ((r = engine_fill_volumes(s->g, s->c, &s->sources, s->root, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
+	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
+	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)
+		return r;
+	if ((r = fill_volumes(s, e)) < 0 || (r = write_spec(s, e)) < 0) return r;
 	return write_monitor(s, e);
 }
 
@@ -391,7 +407,7 @@ static void give_up(Start *s, const Err *why)
 int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
 {
 	AUTO(start_done)
-	Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1 };
+	Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1, .userns = -1 };
 	int pair[2];
 	int r = prepare(&s, e);
 	if (r < 0) {

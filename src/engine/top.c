@@ -10,7 +10,9 @@
 
 #include "base/time.h"
 #include "engine/box.h"
+#include "engine/owner_ids.h"
 #include "engine/start.h"
+#include "oci/passwd.h"
 #include "sys/proc.h"
 
 enum {
@@ -20,7 +22,7 @@ enum {
 	STAT_MAX = 4096,
 	COMMAND_MAX = 1 << 20,
 	CELL_MAX = 64,
-	PASSWD_MAX = 16 << 20
+	HOST_PASSWD_MAX = 16 << 20
 };
 
 static int add_row(ProcessTable *t, size_t *room, Arena *a, StrList cells)
@@ -42,6 +44,7 @@ static int add_row(ProcessTable *t, size_t *room, Arena *a, StrList cells)
 typedef struct Looking {
 	Arena *arena;
 	Str passwd;
+	IdMaps maps; /* of the container; empty: users are the host's */
 	uint64_t ticks;
 	double uptime; /* s */
 	ProcessTable *to;
@@ -144,7 +147,7 @@ static int look_at(Looking *l, pid_t pid)
 	double age = l->uptime - (double)start / (double)l->ticks;
 	uint64_t seconds = used / l->ticks;
 	unsigned percent = age > 0 ? (unsigned)((double)used / (double)l->ticks * 100 / age) : 0;
-	const char *cells[] = { user_name(l, uid),
+	const char *cells[] = { user_name(l, owner_inside(&l->maps.uids, uid)),
 				arena_printf(l->arena, "%d", (int)pid),
 				arena_printf(l->arena, "%lld", ppid),
 				arena_printf(l->arena, "%u", percent > 99 ? 99 : percent),
@@ -158,15 +161,32 @@ static int look_at(Looking *l, pid_t pid)
 	return add_row(l->to, &l->room, l->arena, row);
 }
 
-static int look(const U32List *pids, Arena *a, ProcessTable *ret, Err *e)
+/* Users have the names of the host, unless the container has users of its own. */
+static int find_users(Looking *l, const Record *c, int64_t pid, Err *e)
+{
+	char path[PATH_ROOM], *text;
+	Err ignored = ERR_INIT;
+	int r = userns_maps(&c->host, l->arena, &l->maps, e);
+	if (r < 0) return r;
+	if (!l->maps.uids.n) {
+		if (fd_read_file(AT_FDCWD, "/etc/passwd", HOST_PASSWD_MAX, l->arena, &text, &l->passwd.n, &ignored) >= 0)
+			l->passwd.p = text;
+		return 0;
+	}
+	snprintf(path, sizeof path, "/proc/%lld/root", (long long)pid);
+	AUTO_FD int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	l->passwd = passwd_text(root, l->arena);
+	return 0;
+}
+
+static int look(const Record *c, int64_t pid, const U32List *pids, Arena *a, ProcessTable *ret, Err *e)
 {
 	static const char *const titles[] = { "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD" };
 	Looking l = { .arena = a, .ticks = (uint64_t)sysconf(_SC_CLK_TCK), .to = ret };
-	char uptime[64], *text;
-	Err ignored = ERR_INIT;
-	int r = 0;
+	char uptime[64];
+	int r = find_users(&l, c, pid, e);
+	if (r < 0) return r;
 	if (fd_read_small(AT_FDCWD, "/proc/uptime", uptime, sizeof uptime) > 0) l.uptime = strtod(uptime, NULL);
-	if (fd_read_file(AT_FDCWD, "/etc/passwd", PASSWD_MAX, a, &text, &l.passwd.n, &ignored) >= 0) l.passwd.p = text;
 	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(titles); i++)
 		r = str_list_add(&ret->titles, titles[i], a);
 	for (size_t i = 0; r >= 0 && i < pids->n; i++)
@@ -320,5 +340,5 @@ int engine_top(Engine *g, const Record *c, const StrList *options, Arena *a, Pro
 		return err_set(e, ERR_STATE, EBUSY, "Container %s is restarting, wait until the container is running", c->id);
 	if (state.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
 	if ((r = box_load(g, c, &b, e)) < 0 || (r = cgroup_pids(&b.container.state.cgroup, a, &pids, e)) < 0) return r;
-	return options->n ? ask_ps(options, &pids, a, ret, e) : look(&pids, a, ret, e);
+	return options->n ? ask_ps(options, &pids, a, ret, e) : look(c, state.pid, &pids, a, ret, e);
 }

@@ -2,13 +2,16 @@
 #include "engine/tree_tar.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "engine/owner_ids.h"
 #include "sys/fd.h"
 #include "sys/mount_id.h"
 
@@ -131,6 +134,16 @@ static bool is_kept(const char *name)
 	return streq(name, "security.capability") || (starts_with(name, "user.") && !starts_with(name, "user.overlay."));
 }
 
+/* Capabilities that hold below the container's root alone: in the tar they are those of the container, as of any image. */
+static size_t plain_capability(const TreeTar *t, char *value, size_t n)
+{
+	struct vfs_ns_cap_data *c = (struct vfs_ns_cap_data *)(void *)value;
+	if (!t->maps.uids.n || n != XATTR_CAPS_SZ_3 || (le32toh(c->magic_etc) & VFS_CAP_REVISION_MASK) != VFS_CAP_REVISION_3) return n;
+	if (owner_inside(&t->maps.uids, le32toh(c->rootid)) != 0) return n;
+	c->magic_etc = htole32((le32toh(c->magic_etc) & ~(uint32_t)VFS_CAP_REVISION_MASK) | VFS_CAP_REVISION_2);
+	return XATTR_CAPS_SZ_2;
+}
+
 static int read_xattrs(const TreeTar *t, const char *path, Arena *a, TarEntry *m, Err *e)
 {
 	char *list = arena_alloc(a, LIST_MAX);
@@ -145,6 +158,7 @@ static int read_xattrs(const TreeTar *t, const char *path, Arena *a, TarEntry *m
 		ssize_t k = getxattr(path, name, value, LIST_MAX);
 		if (k < 0 && errno == ENODATA) continue;
 		if (k < 0) return fail(t, errno, e);
+		if (streq(name, "security.capability")) k = (ssize_t)plain_capability(t, value, (size_t)k);
 		items[m->n_xattrs] = (TarXattr){ name, arena_str(a, (Str){ value, (size_t)k }), (size_t)k };
 		if (!items[m->n_xattrs++].value) return no_memory(e);
 	}
@@ -160,8 +174,8 @@ static TarEntry entry_of(const TreeTar *t, const struct stat *st)
 	return (TarEntry){ .type = types[st->st_mode >> 12 & 15],
 			   .path = buf_str(&t->path),
 			   .mode = st->st_mode & 07777,
-			   .uid = st->st_uid,
-			   .gid = st->st_gid,
+			   .uid = owner_inside(&t->maps.uids, st->st_uid),
+			   .gid = owner_inside(&t->maps.gids, st->st_gid),
 			   .mtime = st->st_mtim.tv_sec,
 			   .mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
 			   .size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0,

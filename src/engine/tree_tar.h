@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "oci/tar_write.h"
+#include "sys/idmap.h"
 
 typedef struct TreeTarLink TreeTarLink;
 
@@ -17,6 +18,7 @@ typedef struct TreeTar {
 	TarWriter *writer;
 	bool layer;  /* the tree is the upper directory of an overlay: its marks become those of a layer, and members of layers.md */
 	bool one_fs; /* what is mounted in it stays out: an empty directory */
+	IdMaps maps; /* owners are written as the container sees them; empty: as they are */
 	/* skip: whether the member stays out; may be NULL */
 	bool (*skip)(void *arg, const TarEntry *t);
 	void *arg;

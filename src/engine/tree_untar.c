@@ -8,6 +8,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "engine/owner_ids.h"
 #include "sys/path.h"
 
 enum { DIRS_ARENA = 256 << 20, SET_IDS = S_ISUID | S_ISGID };
@@ -34,6 +35,10 @@ struct Untar {
 
 static int fail(const Untar *u, const TarEntry *t, int r, Err *e)
 {
+	if (r == EOVERFLOW && u->o.maps.uids.n)
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "make %s: its owner, %u:%u, is none of the ids that the container's user namespace has", t->path,
+			       u->o.owner == OWNER_GIVEN ? u->o.uid : t->uid, u->o.owner == OWNER_GIVEN ? u->o.gid : t->gid);
 	return err_sys(e, r, "make %s%s%s", u->o.shown, ends_with(u->o.shown, "/") ? "" : "/", t->path);
 }
 
@@ -101,14 +106,12 @@ static int clear_place(const Untar *u, const TarEntry *t, int parent, const char
 
 /* ---- attributes ---- */
 
-static uint32_t owner_of(const Untar *u, const TarEntry *t)
+/* On the host. */
+static int owner_of(const Untar *u, const TarEntry *t, uint32_t *uid, uint32_t *gid)
 {
-	return u->o.owner == OWNER_GIVEN ? u->o.uid : t->uid;
-}
-
-static uint32_t group_of(const Untar *u, const TarEntry *t)
-{
-	return u->o.owner == OWNER_GIVEN ? u->o.gid : t->gid;
+	bool given = u->o.owner == OWNER_GIVEN;
+	int r = owner_outside(&u->o.maps.uids, given ? u->o.uid : t->uid, uid);
+	return r < 0 ? r : owner_outside(&u->o.maps.gids, given ? u->o.gid : t->gid, gid);
 }
 
 static mode_t mode_of(const Untar *u, const TarEntry *t)
@@ -125,7 +128,10 @@ static bool is_wanted(const Untar *u, const char *name)
 static int set_open(const Untar *u, const TarEntry *t, int fd)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
-	if (fchown(fd, owner_of(u, t), group_of(u, t)) < 0) return -errno;
+	uint32_t uid, gid;
+	int r = owner_of(u, t, &uid, &gid);
+	if (r < 0) return r;
+	if (fchown(fd, uid, gid) < 0) return -errno;
 	if (fchmod(fd, mode_of(u, t)) < 0) return -errno;
 	for (size_t i = 0; i < t->n_xattrs; i++) {
 		const TarXattr *x = &t->xattrs[i];
@@ -138,7 +144,10 @@ static int set_open(const Untar *u, const TarEntry *t, int fd)
 static int set_named(const Untar *u, const TarEntry *t, int parent, const char *name)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
-	if (fchownat(parent, name, owner_of(u, t), group_of(u, t), AT_SYMLINK_NOFOLLOW) < 0) return -errno;
+	uint32_t uid, gid;
+	int r = owner_of(u, t, &uid, &gid);
+	if (r < 0) return r;
+	if (fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0) return -errno;
 	return utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "oci/tar_read.h"
+#include "sys/idmap.h"
 
 typedef enum { OWNER_OF_TAR, OWNER_GIVEN } OwnerRule;
 
@@ -18,6 +19,7 @@ typedef struct UntarOptions {
 	OwnerRule
 		owner; /* OWNER_GIVEN: uid and gid, and then no set-id bits, capabilities and device nodes: they mean something else for another owner */
 	uint32_t uid, gid;
+	IdMaps maps; /* owners are those of a container, which these are on the host; empty: the same */
 } UntarOptions;
 
 typedef struct Untar Untar;

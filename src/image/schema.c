@@ -66,7 +66,11 @@ static const char *const migrations[] = {
 	" options TEXT NOT NULL) STRICT;"
 	"CREATE TABLE volume_uses(volume TEXT NOT NULL REFERENCES volumes ON UPDATE CASCADE, container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,"
 	" PRIMARY KEY(volume, container)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX volume_uses_container ON volume_uses(container);",
+	"CREATE INDEX volume_uses_container ON volume_uses(container);"
+	/* ids of the host that containers' user namespaces have (engine/id_ranges.h); gids: 0: of users, 1: of groups */
+	"CREATE TABLE id_ranges(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, gids INTEGER NOT NULL, first INTEGER NOT NULL,"
+	" size INTEGER NOT NULL, PRIMARY KEY(gids, first, container)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX id_ranges_container ON id_ranges(container);",
 };
 
 const DbSchema image_schema = {

@@ -50,6 +50,14 @@ static int as_device(SnapshotKind kind, int fd, Err *e)
 	return loop;
 }
 
+/* -EOPNOTSUPP where the file system has no id-mapped mounts. */
+static int cannot_map(int r, const char *what, Err *e)
+{
+	if (r != -EINVAL) return err_sys(e, r, "map the ids of an image");
+	return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP,
+		       "a user namespace of the container's own needs id-mapped mounts, which %s does not have", what);
+}
+
 /* One mount of the index (taken) over the tars of the layers from `first` on. */
 static int mount_index(const Mounting *m, SnapshotKind kind, int index, size_t first, size_t n, Err *e)
 {
@@ -65,7 +73,7 @@ static int mount_index(const Mounting *m, SnapshotKind kind, int index, size_t f
 	AUTO_FD int mount = erofs_mount(source, tars.items, n, e);
 	if (mount < 0) return mount;
 	int r = m->o->userns < 0 ? 0 : mount_idmap(mount, m->o->userns, false);
-	return r < 0 ? err_sys(e, r, "map the ids of a layer") : take_fd(mount);
+	return r < 0 ? cannot_map(r, "EROFS of this kernel", e) : take_fd(mount);
 }
 
 /* The merged index, made when there is none; -ENOENT where none can be made: on a full disk the layers have to do. */
@@ -103,7 +111,7 @@ static int mount_tree(const Mounting *m, Fds *ret, Err *e)
 	AUTO_FD int fd = mount_clone_attr(root, "", false, MOUNT_ATTR_RDONLY, 0);
 	if (fd < 0) return err_sys(e, -fd, "mount %s/trees", m->s->path);
 	int r = m->o->userns < 0 ? 0 : mount_idmap(fd, m->o->userns, false);
-	if (r < 0) return err_sys(e, r, "map the ids of a tree");
+	if (r < 0) return cannot_map(r, "the file system of the image store", e);
 	ret->items[ret->n++] = take_fd(fd);
 	return 0;
 }

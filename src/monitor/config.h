@@ -22,6 +22,7 @@ typedef struct MonitorConfig {
 	const char *state_root;   /* the directory that holds events/ */
 	int32_t cgroup_driver;    /* CgroupDriver */
 	bool tty, open_stdin, stdin_once;
+	uint32_t uid, gid; /* of the container's root on the host: its pipes are its */
 	MonitorLog log;
 	const char *restart; /* "no", "always", "unless-stopped", "on-failure" */
 	int32_t restart_max; /* 0: any number */

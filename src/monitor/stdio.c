@@ -148,12 +148,13 @@ void stdio_resize(Monitor *m, unsigned rows, unsigned columns)
 /* ---- begin and end ---- */
 
 /* A pipe: ours does not block. */
-static int make_pipe(int *ours, int *theirs, bool we_read, Err *e)
+static int make_pipe(const Monitor *m, int *ours, int *theirs, bool we_read, Err *e)
 {
 	int p[2];
 	if (pipe2(p, O_CLOEXEC) < 0) return err_sys(e, errno, "make a pipe");
 	*ours = p[we_read ? 0 : 1];
 	*theirs = p[we_read ? 1 : 0];
+	if ((m->config.uid || m->config.gid) && fchown(*theirs, m->config.uid, m->config.gid) < 0) return err_sys(e, errno, "make a pipe");
 	return fcntl(*ours, F_SETFL, O_NONBLOCK) < 0 ? err_sys(e, errno, "make a pipe") : 0;
 }
 
@@ -183,8 +184,8 @@ int stdio_open(Monitor *m, int ret_child[static 3], Err *e)
 		m->output[i] = (Output){ .m = m, .fd = -1, .stream = i ? LOG_STDERR : LOG_STDOUT };
 	if (m->config.tty) return 0;
 	for (int i = 0; i < 2; i++)
-		if ((r = make_pipe(&m->output[i].fd, &ret_child[1 + i], true, e)) < 0) return r;
-	if (m->config.open_stdin) return make_pipe(&m->input.fd, &ret_child[0], false, e);
+		if ((r = make_pipe(m, &m->output[i].fd, &ret_child[1 + i], true, e)) < 0) return r;
+	if (m->config.open_stdin) return make_pipe(m, &m->input.fd, &ret_child[0], false, e);
 	ret_child[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	return ret_child[0] < 0 ? err_sys(e, errno, "open /dev/null") : 0;
 }

@@ -207,6 +207,14 @@ const char *passwd_home(int root, uint32_t uid, Arena *a)
 	return arena_str(a, line.home);
 }
 
+Str passwd_text(int root, Arena *a)
+{
+	AUTO_BUF file = BUF_INIT(PASSWD_MAX);
+	if (read_file(root, "/etc/passwd", &file) < 0) return (Str){ 0 };
+	const char *copy = arena_str(a, (Str){ file.p, file.n });
+	return (Str){ copy, copy ? file.n : 0 };
+}
+
 static uint32_t highest_in(int root, const char *path, bool passwd, uint32_t id)
 {
 	AUTO_BUF file = BUF_INIT(PASSWD_MAX);

@@ -28,5 +28,8 @@ int passwd_find_user_in(Str passwd, Str group, const char *user, const StrList *
 /* passwd_home: the home directory of uid, NULL when there is none or the file cannot be read. */
 const char *passwd_home(int root, uint32_t uid, Arena *a) MUST_USE;
 
+/* passwd_text: the file itself; empty when there is none or it cannot be read. */
+Str passwd_text(int root, Arena *a) MUST_USE;
+
 /* passwd_highest_id: the highest id of a user or group in the files, nobody and nogroup aside; 0 when there are none. */
 uint32_t passwd_highest_id(int root) MUST_USE;

@@ -43,7 +43,10 @@ int options_command(const OptionParse *p)
 	const char *entrypoint = option_value(p->in, "entrypoint");
 	int r = 0;
 	if (option_switch(p->in, "rootfs")) {
-		p->to->host.rootfs = absolute_path(p->arena, args->items[0]);
+		char *path = arena_strdup(p->arena, args->items[0]);
+		/* as podman spells what is the only way here: in a user namespace the files have the container's ids */
+		if (path && ends_with(path, ":idmap")) path[strlen(path) - strlen(":idmap")] = 0;
+		p->to->host.rootfs = path ? absolute_path(p->arena, path) : NULL;
 		if (!p->to->host.rootfs) r = -ENOMEM;
 	} else {
 		c->image = args->items[0];

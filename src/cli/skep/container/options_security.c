@@ -24,32 +24,14 @@ static bool is_pid_mode(const char *s)
 /* docker's "host", and podman's */
 static bool is_userns_mode(const char *s)
 {
-	static const char *const options[] = { "auto:", "keep-id:" };
-	if (is_one_of(s, "host", "auto") || streq(s, "keep-id") || streq(s, "nomap")) return true;
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		if (starts_with(s, options[i]) && s[strlen(options[i])]) return true;
+	static const char *const alone[] = { "host", "private", "auto", "keep-id", "nomap" }, *const more[] = { "auto:", "keep-id:",
+														"container:", "ns:" };
+	if (!s) return true;
+	for (size_t i = 0; i < ARRAY_LEN(alone); i++)
+		if (streq(s, alone[i])) return true;
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (starts_with(s, more[i]) && s[strlen(more[i])]) return true;
 	return false;
-}
-
-/* "container:host[:size]", in which the size is 1 when not given. */
-static int take_id_map(const OptionParse *p, const char *option, StrList *to)
-{
-	const StrList *given = option_list(p->in, option);
-	for (size_t i = 0; i < given->n; i++) {
-		Str rest = str_of(given->items[i]), part;
-		uint32_t v[3] = { 0, 0, 1 };
-		size_t n = 0;
-		int r = 0;
-		for (; r >= 0 && str_next(&rest, ':', &part); n++)
-			r = n < ARRAY_LEN(v) ? str_to_u32(part, &v[n]) : -EINVAL;
-		if (r < 0 || n < 2 || !v[2])
-			return err_set(p->e, ERR_USAGE, EINVAL,
-				       "--%s: invalid mapping \"%.*s\": three numbers are wanted, container:host:size", option, SHOWN,
-				       given->items[i]);
-		const char *map = arena_printf(p->arena, "%u:%u:%u", v[0], v[1], v[2]);
-		if (str_list_add(to, map, p->arena) < 0) return no_memory(p->e);
-	}
-	return 0;
 }
 
 int options_namespaces(const OptionParse *p)
@@ -59,11 +41,11 @@ int options_namespaces(const OptionParse *p)
 	if (!is_one_of(h->uts_mode, "host", NULL)) return err_set(p->e, ERR_USAGE, EINVAL, "--uts: invalid UTS mode");
 	if (!is_userns_mode(h->userns_mode)) return err_set(p->e, ERR_USAGE, EINVAL, "--userns: invalid USER mode");
 	if (!is_one_of(h->cgroupns_mode, "private", "host")) return err_set(p->e, ERR_USAGE, EINVAL, "--cgroupns: invalid CGROUP mode");
-	int r = take_id_map(p, "uidmap", &h->uid_map);
-	if (r >= 0) r = take_id_map(p, "gidmap", &h->gid_map);
-	if (r >= 0 && h->userns_mode && (h->uid_map.n || h->gid_map.n))
-		return err_set(p->e, ERR_USAGE, EINVAL, "conflicting options: cannot specify both --userns and --uidmap or --gidmap");
-	return r;
+	bool mapped = h->uid_map.n || h->gid_map.n || h->subuid_name || h->subgid_name;
+	if (h->userns_mode && mapped)
+		return err_set(p->e, ERR_USAGE, EINVAL,
+			       "conflicting options: --userns and --uidmap/--gidmap/--subuidname/--subgidname are mutually exclusive");
+	return 0;
 }
 
 /* ---- --security-opt ---- */

@@ -60,7 +60,7 @@
 		VALUE("domainname", 0, NULL, "Container NIS domain name"), \
 		VALUE("entrypoint", 0, NULL, "Overwrite the default ENTRYPOINT of the image"), ENV, ENV_FILE, \
 		LIST("expose", 0, NULL, "Expose a port or a range of ports"), \
-		LIST("gidmap", 0, "container:host[:size]", "Map a range of group IDs"), \
+		LIST("gidmap", 0, "[+ug]container:host[:size]", "Map a range of group IDs"), \
 		LIST("gpus", 0, "gpu-request", "GPU devices to add to the container ('all' to pass all GPUs)", .check = check_gpus), \
 		LIST("group-add", 0, NULL, "Add additional groups to join"), \
 		VALUE("health-cmd", 0, NULL, "Command to run to check health"), \
@@ -114,8 +114,10 @@
 #define CREATE_OPTIONS_3 \
 	VALUE("stop-signal", 0, NULL, "Signal to stop the container"), INT32("stop-timeout", "Timeout (in seconds) to stop a container"), \
 		LIST("storage-opt", 0, NULL, "Storage driver options for the container"), \
+		VALUE("subgidname", 0, "name", "Map the group IDs that this name has in /etc/subgid"), \
+		VALUE("subuidname", 0, "name", "Map the user IDs that this name has in /etc/subuid"), \
 		LIST("sysctl", 0, "map", "Sysctl options", .check = check_sysctl), LIST("tmpfs", 0, NULL, "Mount a tmpfs directory"), TTY, \
-		LIST("uidmap", 0, "container:host[:size]", "Map a range of user IDs"), \
+		LIST("uidmap", 0, "[+ug]container:host[:size]", "Map a range of user IDs"), \
 		LIST("ulimit", 0, "ulimit", "Ulimit options", .check = check_ulimit), \
 		SWITCH("use-api-socket", 0, "Bind mount Docker API socket and required auth"), USER, \
 		VALUE("userns", 0, NULL, "User namespace to use"), VALUE("uts", 0, NULL, "UTS namespace to use"), \
