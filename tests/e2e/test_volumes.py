@@ -120,11 +120,13 @@ def test_cp_into_a_part(engine, tree):
 def test_parts_after_a_restart(engine, tree):
     engine.run("--restart", "always", "--mount", "type=volume,src=tree,dst=/m,volume-subpath=a/b", "busybox", "sh", "-c", "cat /m/file >>/m/seen")
 
+    seen = os.path.join(data(engine, "tree"), "a/b/seen")
+
     def seen_by():
-        with open(os.path.join(data(engine, "tree"), "a/b/seen"), encoding="utf-8") as f:
+        with open(seen, encoding="utf-8") as f:
             return f.read()
 
-    eventually(lambda: seen_by().startswith("deep\ndeep\n"))
+    eventually(lambda: os.path.exists(seen) and seen_by().startswith("deep\ndeep\n"))
 
 
 # ---- images ----
