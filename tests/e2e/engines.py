@@ -115,5 +115,16 @@ class Typed(Terminal):
         self.close()
 
 
+def is_dead(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 def kill(pid, number=signal.SIGKILL):
+    """After SIGKILL its descriptors and locks are gone, too."""
     os.kill(pid, number)
+    if number == signal.SIGKILL:
+        eventually(lambda: is_dead(pid))
