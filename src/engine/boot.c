@@ -7,7 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/start.h"
 #include "sys/tree_remove.h"
+
+enum { PATH_ROOM = 4096 };
 
 /* What ran when the machine went down runs again; "always" also what its user had stopped, as docker has it. */
 bool engine_should_boot(const Record *c, const RunState *before)
@@ -39,7 +42,25 @@ static bool is_old(int dir, const char *name)
 	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && now.tv_sec - st.st_mtim.tv_sec > 60;
 }
 
-int engine_sweep(Engine *g, Arena *a, Err *e)
+/* A monitor's socket stands as long as there is something of the run. */
+static int sweep_runs(Engine *g, Err *e)
+{
+	char path[PATH_ROOM];
+	struct dirent *entry;
+	snprintf(path, sizeof path, "%s/monitors", g->run_root);
+	AUTO(closedirp) DIR *d = opendir(path);
+	if (!d) return err_sys(e, errno, "read %s", path);
+	while ((entry = readdir(d))) {
+		if (strlen(entry->d_name) != RECORD_ID_LENGTH) continue;
+		int r = has_row(g, entry->d_name, e); /* then engine_state sees to it */
+		if (r < 0) return r;
+		AUTO_FD int sock = r ? -1 : monitor_connect(g, entry->d_name);
+		if (sock == -ECONNREFUSED && (r = engine_end_remains(g, entry->d_name, e)) < 0) return r;
+	}
+	return 0;
+}
+
+static int sweep_directories(Engine *g, Err *e)
 {
 	struct dirent *entry;
 	AUTO_FD int at = openat(g->root_dir, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -54,4 +75,10 @@ int engine_sweep(Engine *g, Arena *a, Err *e)
 			return err_sys(e, -r, "remove %s/containers/%s", g->root, entry->d_name);
 	}
 	return 0;
+}
+
+int engine_sweep(Engine *g, Err *e)
+{
+	int r = sweep_directories(g, e);
+	return r < 0 ? r : sweep_runs(g, e);
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -242,16 +243,24 @@ static int refuse_running(Engine *g, const Record *c, const RunState *s, Err *e)
 		       what);
 }
 
+/* What was set aside. Two at one tree would trip over each other: who has its lock, as a sweep may, removes it. */
+static int remove_aside(Engine *g, const Record *c, const char *name, Err *e)
+{
+	AUTO_FD int aside = openat(g->root_dir, STORE_ASIDE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int dir = aside < 0 ? -1 : openat(aside, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int r = dir < 0 ? -errno : flock(dir, LOCK_EX | LOCK_NB) < 0 ? 0 : tree_remove(aside, name);
+	return r < 0 && r != -ENOENT ? err_sys(e, -r, "remove the files of container %s", c->name) : 0;
+}
+
 static int remove_files(Engine *g, const Record *c, Err *e)
 {
-	char path[RECORD_ID_LENGTH + 16];
-	AUTO_FD int dir = openat(g->root_dir, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0) return err_sys(e, errno, "open %s/containers", g->root);
-	int r = tree_remove(dir, c->id);
-	if (r < 0 && r != -ENOENT) return err_sys(e, -r, "remove %s/containers/%s", g->root, c->id);
+	char path[RECORD_ID_LENGTH + 16], name[SET_ASIDE_MAX];
 	snprintf(path, sizeof path, "containers/%s", c->id);
-	r = db_run(g->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e);
-	return r < 0 ? r : 0;
+	int r = store_set_aside(g->store, path, name);
+	if (r < 0 && r != -ENOENT) return err_sys(e, -r, "remove %s/%s", g->root, path);
+	bool swept = r == -ENOENT; /* by somebody who found it doomed */
+	if ((r = db_run(g->db, "DELETE FROM doomed WHERE path = ?", DB_ARGS(db_text(path)), e)) < 0) return r;
+	return swept ? 0 : remove_aside(g, c, name, e);
 }
 
 /* Those nobody else has. */
@@ -329,10 +338,7 @@ int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 /* Of a monitor that is not there any more, the files are ours to remove. */
 static int hand_over(Engine *g, const Record *c, int sock, const char *name, Err *e)
 {
-	if (wire_send(sock, WIRE_REMOVED, 0, 0, name, strlen(name), NULL, 0) >= 0) return 0;
-	AUTO_FD int aside = openat(g->root_dir, STORE_ASIDE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = aside < 0 ? -errno : tree_remove(aside, name);
-	return r < 0 && r != -ENOENT ? err_sys(e, -r, "remove the files of container %s", c->name) : 0;
+	return wire_send(sock, WIRE_REMOVED, 0, 0, name, strlen(name), NULL, 0) >= 0 ? 0 : remove_aside(g, c, name, e);
 }
 
 int engine_discard(Engine *g, const Record *c, int sock, Err *e)

@@ -161,7 +161,8 @@ static int make_directory(Engine *g, const Record *c, Err *e)
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
 		if (mkdirat(dir, below[i], streq(below[i], "upper") ? 0755 : 0700) < 0)
 			return err_sys(e, errno, "make %s/%s/%s", g->root, path, below[i]);
-	return root_size_limit(c, dir, e);
+	AUTO_FD int lock = openat(dir, "lock", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return lock < 0 ? err_sys(e, errno, "make %s/%s/lock", g->root, path) : root_size_limit(c, dir, e);
 }
 
 static void undo_directory(Engine *g, const Record *c)

@@ -44,7 +44,7 @@ int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) M
 bool record_is_there(const Engine *g, const char *id) MUST_USE;
 int record_no_such(const char *id, Err *e) MUST_USE;
 /* record_dir: the container's directory. record_lock: run_lock_wait on it; -ENOENT "No such container: x" when that has been removed meanwhile: the
- * lock's file is gone then, or is one that we have made in what is being taken away. */
+ * lock may be that of a directory that has no name any more. */
 int record_dir(const Engine *g, const char *id, Err *e) MUST_USE;
 int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e) MUST_USE;
 /* record_attributes: those of its events: labels, image, name; sorted. */

@@ -24,5 +24,7 @@ int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, 
 /* engine_state: how the container is doing. A container that lost its monitor is put right first: what is left of it is ended and cleared, and the
  * state says so. */
 int engine_state(Engine *g, const Record *c, Arena *a, RunState *ret, Err *e) MUST_USE;
-/* engine_recover: the same for who has the lock of the container, whose directory dir is: nobody attends it, whatever its state says. */
+/* engine_end_remains: what a monitor that is not there any more has left of the run: processes, control groups, the runtime's state, its socket. */
+int engine_end_remains(const Engine *g, const char *id, Err *e) MUST_USE;
+/* engine_recover: engine_state for who has the lock of the container, whose directory dir is: nobody attends it, whatever its state says. */
 int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret, Err *e) MUST_USE;

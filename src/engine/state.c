@@ -8,34 +8,33 @@
 
 enum { RECOVER_ARENA = 8 << 20, LOCK_WAIT_MS = 5000, PATH_ROOM = 4096 };
 
-static void socket_path(const Engine *g, const Record *c, char path[static PATH_ROOM])
+static void socket_path(const Engine *g, const char *id, char path[static PATH_ROOM])
 {
-	snprintf(path, PATH_ROOM, "%s/monitors/%s", g->run_root, c->id);
+	snprintf(path, PATH_ROOM, "%s/monitors/%s", g->run_root, id);
 }
 
 /* The socket is the first thing that a monitor makes, and the last that goes. */
 static bool has_remains(const Engine *g, const Record *c)
 {
 	char socket[PATH_ROOM];
-	socket_path(g, c, socket);
+	socket_path(g, c->id, socket);
 	return access(socket, F_OK) == 0;
 }
 
-/* What is left of the run: processes, cgroup, the runtime's state. */
-static int end_remains(const Engine *g, const Record *c, Err *e)
+int engine_end_remains(const Engine *g, const char *id, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(RECOVER_ARENA);
 	const Log none = { .fd = -1, .level = LOG_ERROR };
 	const char *root = arena_printf(&a, "%s/runtime", g->run_root);
-	if (!root) return err_sys(e, ENOMEM, "clear container %s", c->name);
+	if (!root) return err_sys(e, ENOMEM, "clear container %s", id);
 	const Runtime rt = { .root = root, .name = "skep", .cgroup_driver = CGROUP_FS, .rootless = runtime_is_rootless(), .log = &none };
 	AUTO_CONTAINER box = { .dir = -1 };
 	Err unread = ERR_INIT;
 	char socket[PATH_ROOM];
-	int r = container_load(&rt, c->id, &a, &box, &unread);
-	r = r < 0 ? container_delete_remains(&rt, c->id, e) : container_delete(&box, true, e);
+	int r = container_load(&rt, id, &a, &box, &unread);
+	r = r < 0 ? container_delete_remains(&rt, id, e) : container_delete(&box, true, e);
 	if (r < 0) return r;
-	socket_path(g, c, socket);
+	socket_path(g, id, socket);
 	/* we hold the lock: no other monitor has made it; and it goes last, for it says that there may be more */
 	return unlink(socket) < 0 && errno != ENOENT ? err_sys(e, errno, "remove %s", socket) : 0;
 }
@@ -61,7 +60,7 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	if (r < 0) return r;
 	bool lost = ret->status == RUN_RUNNING || ret->status == RUN_RESTARTING;
 	if (!lost && !has_remains(g, c)) return 0;
-	if ((r = end_remains(g, c, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
+	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	volumes_release(g, c);
 	if (!lost) return 0; /* killed before it had started the container, or after its end: both have been told */
 	ret->status = RUN_EXITED;

@@ -87,7 +87,7 @@ int run_state_write(int dir, const RunState *s, bool durable, Err *e)
 
 static int open_lock(int dir)
 {
-	int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW); /* made with the directory: nobody makes one in what is being removed */
 	return fd < 0 ? -errno : fd;
 }
 

@@ -78,7 +78,8 @@ def test_run(engine, disk):
 
 
 def test_what_runs_can_be_ended_and_removed(engine, disk):
-    engine.run("--name", "stops", "busybox", "sh", "-c", "trap 'exit 42' TERM; while :; do sleep 0.01; done")
+    engine.run("--name", "stops", "busybox", "sh", "-c", "trap 'exit 42' TERM; echo up; while :; do sleep 0.01; done")
+    eventually(lambda: engine.ok("logs", "stops") == "up\n")
     engine.run("--name", "goes", "busybox", "sleep", "1000")
     engine.run("--name", "again", "--restart", "on-failure:2", "busybox", "sh", "-c", "sleep 1; exit 3")
     disk.fill()

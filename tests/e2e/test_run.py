@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 
@@ -193,7 +194,8 @@ def test_execs_leave_nothing_behind(engine):
 # ---- stop, kill, pause, wait ----
 
 def test_stop_asks_first(engine):
-    engine.run("--name", "s1", "busybox", "sh", "-c", "trap 'exit 42' TERM; while :; do sleep 0.01; done")
+    engine.run("--name", "s1", "busybox", "sh", "-c", "trap 'exit 42' TERM; echo up; while :; do sleep 0.01; done")
+    eventually(lambda: engine.ok("logs", "s1") == "up\n")  # before, it would not hear
     engine.ok("stop", "s1")
     assert engine.state("s1")["ExitCode"] == 42
 
@@ -286,6 +288,18 @@ def test_a_monitor_killed_before_it_told_anything(engine):
     assert engine.status("early") == "created"
     assert engine.remains() == {"runtime": [], "monitors": []}
     assert engine.ok("start", "early") == "early\n" and engine.status("early") == "running"
+
+
+def test_what_a_monitor_left_of_a_removed_container(engine):
+    identity = "0123456789abcdef" * 4
+    engine.ok("run", "--rm", "busybox", "true")
+    os.mkdir(os.path.join(engine.run_root, "runtime", identity), mode=0o700)
+    monitors = os.open(os.path.join(engine.run_root, "monitors"), os.O_PATH)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(f"/proc/self/fd/{monitors}/{identity}")  # the whole path would be too long
+    os.close(monitors)
+    engine.ok("container", "prune", "-f")
+    assert engine.remains() == {"runtime": [], "monitors": []}
 
 
 def test_a_killed_client_leaves_the_container(engine):

@@ -111,7 +111,7 @@ int prune_containers(Invocation *in, Engine *g, Buf *out, Err *e)
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		r = prune_one(in, g, &l.items[i], out, e);
 	if (r < 0) return r;
-	return engine_sweep(g, in->arena, e);
+	return engine_sweep(g, e);
 }
 
 int container_prune_run(Invocation *in, Err *e)
@@ -145,7 +145,7 @@ int boot_run(Invocation *in, Err *e)
 	AUTO_ENGINE g = { .root_dir = -1 };
 	RecordList l;
 	int status = 0, r = skep_engine(in, &g, e);
-	if (r < 0 || (r = engine_sweep(&g, in->arena, e)) < 0 || (r = record_list(&g, in->arena, &l, e)) < 0) return r;
+	if (r < 0 || (r = engine_sweep(&g, e)) < 0 || (r = record_list(&g, in->arena, &l, e)) < 0) return r;
 	for (size_t i = l.n; i > 0; i--) { /* the oldest first */
 		Err why = ERR_INIT;
 		if (boot_one(&g, &l.items[i - 1], in->arena, &why) >= 0) continue;
