@@ -143,7 +143,12 @@ static int take_image(Engine *g, const CreateRequest *q, Record *c, Arena *a, Er
 		if (c->config.entrypoint.n + c->config.cmd.n == 0) return err_set(e, ERR_CONFIG, EINVAL, "no command specified");
 		return 0;
 	}
+	Image again;
+	Err gone = ERR_INIT;
+	char id[DIGEST_TEXT_MAX];
 	int r = image_documents(g->store, q->image, a, NULL, &image, e);
+	if (r == -ENOENT && image_find(g->store, digest_format(&q->image->id, id), a, &again, &gone) == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s: it was removed meanwhile", c->config.image);
 	if (r < 0) return r;
 	c->manifest = q->image->manifest;
 	c->image_id = q->image->id;
