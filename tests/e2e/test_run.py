@@ -276,7 +276,10 @@ def test_what_a_reboot_ended_is_told(engine):
         json.dump({**state, "boot": "of long ago"}, f)
     assert (engine.state("rb")["Status"], engine.state("rb")["ExitCode"], engine.state("rb")["Error"]) == ("exited", 255, "the machine was restarted")
     assert [x["Action"] for x in engine.events() if x["Actor"]["ID"] == identity][-2:] == ["start", "die"]
+    engine.run("--name", "rm", "--rm", "busybox", "sleep", "1000")
+    kill(engine.monitor_of("rm"))
     assert engine.ok("boot") == "rb\n"
+    assert engine.ok("ps", "-a", "--format", "{{.Names}}") == "rb\n"
 
 
 def test_a_monitor_killed_before_it_told_anything(engine):

@@ -133,7 +133,10 @@ static int boot_one(Engine *g, const Record *c, Arena *a, Err *e)
 	RunState s;
 	int sock = -1, r = engine_state(g, c, a, &s, e);
 	if (r < 0) return r == -ENOENT ? 0 : r;
-	if (s.status == RUN_RUNNING || !engine_should_boot(c, &s)) return 0;
+	if (s.status == RUN_RUNNING) return 0;
+	if (c->host.auto_remove && s.status != RUN_CREATED) /* whose monitor had no time for it */
+		return engine_remove(g, c, &(RemoveOptions){ .volumes = true }, e);
+	if (!engine_should_boot(c, &s)) return 0;
 	r = engine_start(g, c, &(StartOptions){ 0 }, a, &sock, e);
 	fd_close(sock);
 	if (r < 0) return r == -EALREADY ? 0 : r;
@@ -149,7 +152,7 @@ int boot_run(Invocation *in, Err *e)
 	for (size_t i = l.n; i > 0; i--) { /* the oldest first */
 		Err why = ERR_INIT;
 		if (boot_one(&g, &l.items[i - 1], in->arena, &why) >= 0) continue;
-		err_wrap(&why, "start %s", l.items[i - 1].name);
+		err_wrap(&why, "boot %s", l.items[i - 1].name);
 		tell_failure(in, &why);
 		status = 1;
 	}
