@@ -324,7 +324,7 @@ static int run(Attach *x, int *ret_status, AttachEnd *ret_end, Err *e)
 	x->mode = TTY_MODE_INIT;
 	if (x->o->tty) {
 		tell_size(x);
-		if (x->o->input && isatty(0)) (void)!tty_raw(0, &x->mode);
+		if (x->o->input && isatty(0)) (void)!tty_raw(0, true, &x->mode);
 	}
 	while (r >= 0 && !is_done(x))
 		r = turn(x, e);

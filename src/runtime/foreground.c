@@ -120,7 +120,7 @@ int foreground_attend(Launch *l, int *ret_status, Err *e)
 		fcntl(l->pty, F_SETFL, O_RDWR | O_NONBLOCK);
 		if (isatty(0)) {
 			(void)!pty_copy_size(0, l->pty);
-			(void)!tty_raw(0, &r.tty);
+			(void)!tty_raw(0, false, &r.tty);
 		}
 	}
 	for (bool exited = false; !exited && x >= 0;)

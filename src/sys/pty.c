@@ -81,13 +81,13 @@ int pty_make_controlling(int slave)
 	return slave <= 2 && fcntl(slave, F_SETFD, 0) < 0 ? -errno : 0;
 }
 
-int tty_raw(int fd, TtyMode *ret)
+int tty_raw(int fd, bool output, TtyMode *ret)
 {
 	struct termios saved, raw;
 	if (tcgetattr(fd, &saved) < 0) return -errno;
 	raw = saved;
 	cfmakeraw(&raw);
-	raw.c_oflag = saved.c_oflag; /* what is written to it is still for people: CR before LF stays */
+	if (!output) raw.c_oflag = saved.c_oflag;
 	if (tcsetattr(fd, TCSANOW, &raw) < 0) return -errno;
 	*ret = (TtyMode){ .fd = fd, .saved = saved };
 	return 0;

@@ -36,7 +36,7 @@ typedef struct TtyMode {
 } TtyMode;
 #define TTY_MODE_INIT ((TtyMode){ .fd = -1 })
 
-/* tty_raw: raw mode for input, what it was kept in *ret; -ENOTTY when fd is not a terminal. tty_restore: back; more than once is harmless. */
-int tty_raw(int fd, TtyMode *ret) MUST_USE;
+/* tty_raw: raw mode for input, and for output unless that is still for people (CR before LF), what it was kept in *ret; -ENOTTY when fd is not a terminal. tty_restore: back; more than once is harmless. */
+int tty_raw(int fd, bool output, TtyMode *ret) MUST_USE;
 void tty_restore(TtyMode *m);
 #define AUTO_TTY AUTO(tty_restore) TtyMode

@@ -196,7 +196,7 @@ static void a_pty_carries_bytes(void **state)
 	TtyMode mode = TTY_MODE_INIT;
 	struct termios before, after;
 	assert_int_equal(tcgetattr(p.slave, &before), 0);
-	assert_int_equal(tty_raw(p.slave, &mode), 0);
+	assert_int_equal(tty_raw(p.slave, false, &mode), 0);
 	assert_int_equal(write(p.master, "\003x", 2), 2); /* raw: neither a signal nor a line */
 	assert_int_equal(read(p.slave, got, sizeof got), 2);
 	assert_memory_equal(got, "\003x", 2);
@@ -205,7 +205,7 @@ static void a_pty_carries_bytes(void **state)
 	assert_int_equal(tcgetattr(p.slave, &after), 0);
 	assert_true(after.c_lflag == before.c_lflag && after.c_iflag == before.c_iflag && after.c_oflag == before.c_oflag);
 	AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	assert_int_equal(tty_raw(null, &mode), -ENOTTY);
+	assert_int_equal(tty_raw(null, false, &mode), -ENOTTY);
 	assert_int_equal(mode.fd, -1);
 	assert_int_equal(pty_set_size(null, 1, 1), -ENOTTY);
 	assert_int_equal(pty_from_ptmx(null, &other, &e), -ENOTTY);
