@@ -31,10 +31,20 @@ typedef enum {
 typedef struct JsonValue JsonValue;
 typedef struct JsonMember JsonMember;
 
+/* What Go's encoding of a value does not show, for who prints or templates it as docker does; the reader sets none. */
+enum {
+	JSON_STRUCT = 1, /* an object that is a struct there, not a map: printed as {a b}, its order is kept */
+	JSON_ABSENT = 2, /* a member of a struct that documents leave out */
+	JSON_NIL = 4, /* an array, object or null that is a nil slice, map or pointer: null in documents, printed as [], map[] or <nil> */
+	JSON_DURATION = 8, /* an integer that is a time.Duration: printed as 1m30s */
+	JSON_FOREIGN = 16, /* a member that its struct has by another name: templates do not find it */
+};
+
 struct JsonValue {
 	JsonType type;
 	uint32_t offset; /* of the first byte in the input */
 	uint32_t n;      /* bytes of a string, items of an array, members of an object */
+	uint32_t go;     /* JSON_STRUCT and so on */
 	union {
 		bool boolean;
 		int64_t i;

@@ -162,6 +162,10 @@ void json_null(JsonWriter *w)
 
 void json_value(JsonWriter *w, const JsonValue *v)
 {
+	if (v->go & JSON_NIL) {
+		json_null(w);
+		return;
+	}
 	switch (v->type) {
 	case JSON_NULL:
 		json_null(w);
@@ -190,6 +194,7 @@ void json_value(JsonWriter *w, const JsonValue *v)
 	case JSON_OBJECT:
 		json_begin_object(w);
 		for (uint32_t i = 0; i < v->n; i++) {
+			if (v->members[i].value.go & JSON_ABSENT) continue;
 			json_key(w, v->members[i].key);
 			json_value(w, &v->members[i].value);
 		}

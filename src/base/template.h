@@ -8,7 +8,8 @@
  * There is no define, template, block, call or js, and no complex numbers.
  *
  * Values are JSON's. An integer is an int, any other number a float64, an object a map[string]interface {}, as far as messages and
- * printf go; maps are walked and printed in the order of their keys, json keeps the order of the document. Missing members are errors.
+ * printf go, unless it is marked as a struct (json.h); maps are walked and printed in the order of their keys, json keeps the order of the
+ * document. Missing members are errors.
  * All messages are text/template's: "template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"".
  *
  * Limits: nesting TEMPLATE_DEPTH_MAX, text TEMPLATE_TEXT_MAX, variables TEMPLATE_VARIABLES_MAX at a time, and TEMPLATE_STEPS_MAX nodes
@@ -28,6 +29,7 @@ typedef struct TemplateHost {
 	 * none; a negative errno with the reason. */
 	int (*field)(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e);
 	void *arg;
+	const char *type;     /* of the data, as Go calls it, for the message of a missing member; NULL: a map */
 	bool missing_is_null; /* a missing member prints "<no value>" instead of being an error */
 	bool header;          /* docker's functions give back their first argument: the line of titles of a table is made so */
 } TemplateHost;
@@ -37,5 +39,5 @@ typedef struct TemplateHost {
 int template_parse(Str text, const char *name, Arena *a, const Template **ret, Err *e) MUST_USE;
 
 /* template_execute: appends to out what the template makes of data. host may be NULL. What it computes is kept in the arena. On failure
- * out holds what came before it. */
+ * out holds what came before it, and the class of the error is ERR_CONFIG, where that of one that cannot be parsed is ERR_USAGE. */
 int template_execute(const Template *t, const JsonValue *data, const TemplateHost *host, Arena *a, Buf *out, Err *e) MUST_USE;

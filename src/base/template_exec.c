@@ -16,7 +16,7 @@ static int fail_place(Exec *x, const char *at, Str source, const char *reason)
 		column = *p == '\n' ? 0 : column + 1;
 		line += *p == '\n';
 	}
-	return err_set(x->e, ERR_USAGE, EINVAL, "template: %s:%zu:%zu: executing \"%s\" at <%.*s>: %s", x->t->name, line, column,
+	return err_set(x->e, ERR_CONFIG, EINVAL, "template: %s:%zu:%zu: executing \"%s\" at <%.*s>: %s", x->t->name, line, column,
 		       x->t->name, (int)(source.n > 200 ? 200 : source.n), source.p, reason);
 }
 
@@ -52,6 +52,8 @@ static int fail_missing(Exec *x, const Operand *o, size_t k, const JsonValue *of
 {
 	const char *name = o->fields[k];
 	bool known = k == 0 && o->kind != OPERAND_DOT;
+	if (of->type == JSON_OBJECT && x->host->type && k == 0)
+		return fail_operand(x, o, "can't evaluate field %s in type %s", name, x->host->type);
 	if (of->type == JSON_OBJECT) return fail_operand(x, o, "map has no entry for key \"%s\"", name);
 	if (of->type == JSON_NULL && k == 0) return fail_operand(x, o, "nil data; no entry for key \"%s\"", name);
 	if (of->type == JSON_NULL) return fail_operand(x, o, "nil pointer evaluating interface {}.%s", name);
@@ -62,6 +64,7 @@ static int fail_missing(Exec *x, const Operand *o, size_t k, const JsonValue *of
 static int eval_field(Exec *x, const Operand *o, size_t k, const JsonValue *args, size_t n, JsonValue *v)
 {
 	const JsonValue *member = json_get(v, o->fields[k]);
+	if (member && member->go & JSON_FOREIGN) member = NULL;
 	if (member && n) return fail_operand(x, o, "%s is not a method but has arguments", o->fields[k]);
 	if (member) {
 		*v = *member;
@@ -262,7 +265,7 @@ static int walk_action(Exec *x, const JsonValue *dot, const Node *n)
 	JsonValue v;
 	int r = eval_pipe(x, dot, n->pipe, &v);
 	if (r < 0 || n->pipe->n_declared) return r;
-	if (v.type == JSON_NULL)
+	if (v.type == JSON_NULL && !(v.go & JSON_NIL))
 		buf_puts(x->out, "<no value>");
 	else
 		r = value_print(x, x->out, &v);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/duration.h"
 #include "base/template_impl.h"
 
 int value_take(Exec *x, Buf *b, JsonValue *ret)
@@ -88,9 +89,22 @@ int value_members(Exec *x, const JsonValue *v, const JsonMember ***ret)
 	return 0;
 }
 
+static int print_struct(Exec *x, Buf *b, const JsonValue *v)
+{
+	int r = 0;
+	buf_putc(b, '{');
+	for (uint32_t i = 0; r >= 0 && i < v->n; i++) {
+		if (i) buf_putc(b, ' ');
+		r = value_print(x, b, &v->members[i].value);
+	}
+	buf_putc(b, '}');
+	return r;
+}
+
 static int print_object(Exec *x, Buf *b, const JsonValue *v)
 {
 	const JsonMember **members;
+	if (v->go & JSON_STRUCT) return print_struct(x, b, v);
 	int r = value_members(x, v, &members);
 	buf_puts(b, "map[");
 	for (uint32_t i = 0; r >= 0 && i < v->n; i++) {
@@ -112,7 +126,12 @@ int value_print(Exec *x, Buf *b, const JsonValue *v)
 		buf_puts(b, v->boolean ? "true" : "false");
 		break;
 	case JSON_INT:
-		buf_printf(b, "%" PRId64, v->i);
+		if (v->go & JSON_DURATION) {
+			char text[DURATION_TEXT_MAX];
+			duration_format(v->i, text);
+			buf_puts(b, text);
+		} else
+			buf_printf(b, "%" PRId64, v->i);
 		break;
 	case JSON_UINT:
 		buf_printf(b, "%" PRIu64, v->u);

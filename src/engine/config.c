@@ -107,7 +107,7 @@ BIND_TABLE(host_config_table, "host config", HostConfig, H("Binds", BIND_STRINGS
 	   H("DeviceRequests", BIND_LIST, device_requests, .sub = &device_request_table, NIL),
 	   H("MemoryReservation", BIND_I64, memory_reservation, KEPT), H("MemorySwap", BIND_I64, memory_swap, KEPT),
 	   H("MemorySwappiness", BIND_OPT_INT, memory_swappiness, KEPT), H("OomKillDisable", BIND_OPT_BOOL, oom_kill_disable, KEPT),
-	   H("PidsLimit", BIND_OPT_INT, pids_limit, KEPT), H("Ulimits", BIND_LIST, ulimits, .sub = &ulimit_table, NIL),
+	   H("PidsLimit", BIND_OPT_INT, pids_limit, KEPT), H("Ulimits", BIND_LIST, ulimits, .sub = &ulimit_table, KEPT),
 	   H("Mounts", BIND_LIST, mounts, .sub = &mount_request_table), H("MaskedPaths", BIND_STRINGS, masked_paths, NIL),
 	   H("ReadonlyPaths", BIND_STRINGS, readonly_paths, NIL), H("maskedPathsSet", BIND_BOOL, masked_paths_set),
 	   H("readonlyPathsSet", BIND_BOOL, readonly_paths_set), H("Init", BIND_OPT_BOOL, init), H("Rootfs", BIND_STRING, rootfs),

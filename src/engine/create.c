@@ -24,6 +24,7 @@ static const char *or_empty(const char *s)
 /* What a container without a word about it gets, as docker writes it down. */
 static void set_defaults(Record *c)
 {
+	static uint32_t no_console[2];
 	HostConfig *h = &c->host;
 	if (!h->log_config.type || !*h->log_config.type) h->log_config.type = "json-file";
 	str_map_sort(&h->log_config.options);
@@ -32,6 +33,7 @@ static void set_defaults(Record *c)
 	if (!h->ipc_mode || !*h->ipc_mode) h->ipc_mode = "private";
 	if (!h->runtime || !*h->runtime) h->runtime = "skep-runtime";
 	if (!h->shm_size) h->shm_size = INT64_C(64) << 20;
+	if (!h->console_size.n) h->console_size = (U32List){ no_console, ARRAY_LEN(no_console) };
 	c->config.image = or_empty(c->config.image);
 }
 

@@ -118,21 +118,13 @@ int spec_add_namespaces(SpecBuild *b)
 
 /* ---- paths that are hidden or cannot be written ---- */
 
-static const char *const masked_paths[] = {
-	"/proc/acpi",
-	"/proc/asound",
-	"/proc/interrupts",
-	"/proc/kcore",
-	"/proc/keys",
-	"/proc/latency_stats",
-	"/proc/sched_debug",
-	"/proc/scsi",
-	"/proc/timer_list",
-	"/proc/timer_stats",
-	"/sys/devices/virtual/powercap",
-	"/sys/firmware",
+static const char *masked_paths[] = {
+	"/proc/asound",     "/proc/acpi",        "/proc/interrupts",  "/proc/kcore", "/proc/keys",    "/proc/latency_stats",
+	"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",  "/sys/firmware", "/sys/devices/virtual/powercap",
 };
-static const char *const readonly_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
+static const char *readonly_paths[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
+const StrList spec_masked_paths = { masked_paths, ARRAY_LEN(masked_paths) };
+const StrList spec_readonly_paths = { readonly_paths, ARRAY_LEN(readonly_paths) };
 
 /* The counts of throttling tell what other processes compute. */
 static void mask_throttling(SpecBuild *b, StrBuild *l)
@@ -154,16 +146,13 @@ static int default_masks(SpecBuild *b)
 
 int spec_add_paths(SpecBuild *b)
 {
-	StrBuild l;
 	if (b->security.open_paths || b->host->privileged) return 0;
 	b->lnx->masked_paths = b->host->masked_paths;
 	b->lnx->readonly_paths = b->host->readonly_paths;
 	if (!b->host->masked_paths_set && default_masks(b) < 0) return -ENOMEM;
 	if (b->host->readonly_paths_set) return 0;
-	if (str_build_init(&l, ARRAY_LEN(readonly_paths), b->a) < 0) return spec_no_memory(b);
-	for (size_t i = 0; i < ARRAY_LEN(readonly_paths); i++)
-		str_build_add(&l, readonly_paths[i]);
-	return str_build_done(&l, &b->lnx->readonly_paths) < 0 ? spec_no_memory(b) : 0;
+	b->lnx->readonly_paths = spec_readonly_paths;
+	return 0;
 }
 
 /* ---- the whole ---- */

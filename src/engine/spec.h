@@ -42,6 +42,9 @@ typedef struct SpecInput {
 /* spec_make: -EINVAL with docker's words for what cannot be, or what looking something up gave. */
 int spec_make(const SpecInput *in, Arena *a, OciSpec *ret, Err *e) MUST_USE;
 
+/* What a container is not to see of the kernel, and not to write to, unless it is privileged or told otherwise. */
+extern const StrList spec_masked_paths, spec_readonly_paths;
+
 /* spec_hostname: the name a container has: what was asked for, the host's where it shares the host's names or network, the first 12 digits of
  * its id. NULL: no memory. */
 const char *spec_hostname(const char *id, const ContainerConfig *config, const HostConfig *host, Arena *a) MUST_USE;

@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/time.h"
 #include "engine/control.h"
+#include "engine/spec.h"
 #include "engine/start.h"
 
 int container_view(Engine *g, const Record *c, Arena *a, ContainerView *ret, Err *e)
@@ -164,35 +165,67 @@ static void put_process(JsonWriter *w, const Record *c)
 	json_end_array(w);
 }
 
+/* Of the default bridge: documents have it beside the networks as well. */
+static void put_endpoint(JsonWriter *w)
+{
+	json_put_string(w, "EndpointID", "");
+	json_put_string(w, "Gateway", "");
+	json_put_string(w, "GlobalIPv6Address", "");
+	json_put_int(w, "GlobalIPv6PrefixLen", 0);
+	json_put_string(w, "IPAddress", "");
+	json_put_int(w, "IPPrefixLen", 0);
+	json_put_string(w, "IPv6Gateway", "");
+	json_put_string(w, "MacAddress", "");
+}
+
+static void put_null(JsonWriter *w, const char *key)
+{
+	json_key(w, key);
+	json_null(w);
+}
+
+static void put_named_network(JsonWriter *w, const char *name)
+{
+	json_key(w, name);
+	json_begin_object(w);
+	put_null(w, "IPAMConfig");
+	put_null(w, "Links");
+	put_null(w, "Aliases");
+	json_put_string(w, "MacAddress", "");
+	put_null(w, "DriverOpts");
+	json_put_int(w, "GwPriority", 0);
+	json_put_string(w, "NetworkID", "");
+	json_put_string(w, "EndpointID", "");
+	json_put_string(w, "Gateway", "");
+	json_put_string(w, "IPAddress", "");
+	json_put_int(w, "IPPrefixLen", 0);
+	json_put_string(w, "IPv6Gateway", "");
+	json_put_string(w, "GlobalIPv6Address", "");
+	json_put_int(w, "GlobalIPv6PrefixLen", 0);
+	put_null(w, "DNSNames");
+	json_end_object(w);
+}
+
 static void put_network(JsonWriter *w, const ContainerView *v)
 {
 	const char *mode = v->record->host.network_mode;
-	bool named = mode && (streq(mode, "none") || streq(mode, "host"));
 	json_key(w, "NetworkSettings");
 	json_begin_object(w);
+	json_put_string(w, "Bridge", "");
 	json_put_string(w, "SandboxID", "");
 	json_put_string(w, "SandboxKey", "");
 	json_key(w, "Ports");
 	json_begin_object(w);
 	json_end_object(w);
+	json_put_bool(w, "HairpinMode", false);
+	json_put_string(w, "LinkLocalIPv6Address", "");
+	json_put_int(w, "LinkLocalIPv6PrefixLen", 0);
+	put_null(w, "SecondaryIPAddresses");
+	put_null(w, "SecondaryIPv6Addresses");
+	put_endpoint(w);
 	json_key(w, "Networks");
 	json_begin_object(w);
-	if (named) {
-		json_key(w, mode);
-		json_begin_object(w);
-		json_key(w, "IPAMConfig");
-		json_null(w);
-		json_put_string(w, "MacAddress", "");
-		json_put_string(w, "NetworkID", "");
-		json_put_string(w, "EndpointID", "");
-		json_put_string(w, "Gateway", "");
-		json_put_string(w, "IPAddress", "");
-		json_put_int(w, "IPPrefixLen", 0);
-		json_put_string(w, "IPv6Gateway", "");
-		json_put_string(w, "GlobalIPv6Address", "");
-		json_put_int(w, "GlobalIPv6PrefixLen", 0);
-		json_end_object(w);
-	}
+	if (mode && (streq(mode, "none") || streq(mode, "host"))) put_named_network(w, mode);
 	json_end_object(w);
 	json_end_object(w);
 }
@@ -211,6 +244,17 @@ static void put_mounts(JsonWriter *w, const Record *c)
 	json_end_array(w);
 }
 
+/* With the paths that are hidden by default. */
+static void put_host(JsonWriter *w, const Record *c)
+{
+	HostConfig h = c->host;
+	if (!h.masked_paths_set && !h.privileged) h.masked_paths = spec_masked_paths;
+	if (!h.readonly_paths_set && !h.privileged) h.readonly_paths = spec_readonly_paths;
+	h.masked_paths_set = h.readonly_paths_set = false;
+	json_key(w, "HostConfig");
+	bind_encode(&host_config_table, &h, w);
+}
+
 static void put_driver(JsonWriter *w, const Engine *g, const Record *c)
 {
 	json_put_string(w, "Driver", "erofs");
@@ -220,8 +264,7 @@ static void put_driver(JsonWriter *w, const Engine *g, const Record *c)
 	json_put_string(w, "AppArmorProfile", "");
 	json_key(w, "ExecIDs");
 	json_null(w);
-	json_key(w, "HostConfig");
-	bind_encode(&host_config_table, &c->host, w);
+	put_host(w, c);
 	json_key(w, "GraphDriver");
 	json_begin_object(w);
 	json_key(w, "Data");

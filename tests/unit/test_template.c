@@ -116,6 +116,32 @@ static void numbers_keep_their_value(void **state)
 		      "-1 18446744073709551615 true true false ffffffffffffffff");
 }
 
+/* What docker's structs print, and what Go's documents do not have of them. */
+static void structs_are_printed_as_gos(void **state)
+{
+	(void)state;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	AUTO_BUF out = BUF_INIT(1 << 16);
+	Err e = ERR_INIT;
+	JsonMember policy[] = { { .key = "Name", .value = { .type = JSON_STRING, .n = 2, .s = "no" } },
+				{ .key = "Wait", .value = { .type = JSON_INT, .i = 1500000000, .go = JSON_DURATION } },
+				{ .key = "Args", .value = { .type = JSON_ARRAY, .go = JSON_NIL } },
+				{ .key = "Map", .value = { .type = JSON_OBJECT, .go = JSON_NIL | JSON_ABSENT } },
+				{ .key = "Init", .value = { .type = JSON_NULL, .go = JSON_NIL } },
+				{ .key = "Id", .value = { .type = JSON_INT, .go = JSON_FOREIGN } } };
+	JsonMember top = { .key = "P", .value = { .type = JSON_OBJECT, .n = ARRAY_LEN(policy), .members = policy, .go = JSON_STRUCT } };
+	const JsonValue v = { .type = JSON_OBJECT, .n = 1, .members = &top };
+	const Template *t;
+	const char *text = "{{.P}} {{.P.Init}} {{len .P.Args}}{{.P.Map}} {{json .P}}";
+	assert_int_equal(template_parse(str_of(text), "", &a, &t, &e), 0);
+	assert_int_equal(template_execute(t, &v, NULL, &a, &out, &e), 0);
+	assert_string_equal(buf_str(&out), "{no 1.5s [] map[] <nil> 0} <nil> 0map[] "
+					   "{\"Name\":\"no\",\"Wait\":1500000000,\"Args\":null,\"Init\":null,\"Id\":0}");
+	assert_int_equal(template_parse(STR("{{.P.Id}}"), "", &a, &t, &e), 0);
+	assert_int_equal(template_execute(t, &v, NULL, &a, &out, &e), -EINVAL);
+	assert_int_equal(e.code, ERR_CONFIG);
+}
+
 static void everything_has_a_limit(void **state)
 {
 	(void)state;
@@ -146,13 +172,10 @@ static void everything_has_a_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(templates_do_what_gos_do),
-		cmocka_unit_test(a_host_adds_fields_and_methods),
-		cmocka_unit_test(missing_members_can_be_nothing),
-		cmocka_unit_test(a_header_goes_through_functions_unchanged),
-		cmocka_unit_test(labels_that_are_missing_are_empty),
-		cmocka_unit_test(numbers_keep_their_value),
-		cmocka_unit_test(everything_has_a_limit),
+		cmocka_unit_test(templates_do_what_gos_do),          cmocka_unit_test(a_host_adds_fields_and_methods),
+		cmocka_unit_test(missing_members_can_be_nothing),    cmocka_unit_test(a_header_goes_through_functions_unchanged),
+		cmocka_unit_test(labels_that_are_missing_are_empty), cmocka_unit_test(numbers_keep_their_value),
+		cmocka_unit_test(structs_are_printed_as_gos),        cmocka_unit_test(everything_has_a_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,7 +139,7 @@ int events_run(Invocation *in, Err *e)
 	AUTO(watching_done) Watching w = { .in = in, .out = BUF_INIT(OUTPUT_MAX) };
 	EventsOptions o = { .filters = option_list(in, "filter"), .leaver = 1 };
 	const EventsSink to = { .show = show, .idle = show_all, .gap = tell_gap, .arg = &w };
-	w.host = (TemplateHost){ .field = field_of, .arg = &w };
+	w.host = (TemplateHost){ .field = field_of, .arg = &w, .type = "*events.Message" };
 	if (make_template(&w, e) < 0) {
 		tell_failure(in, e);
 		return STATUS_TEMPLATE;

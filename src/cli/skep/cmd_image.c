@@ -153,12 +153,13 @@ int df_run(Invocation *in, Err *e)
 {
 	static const FormatField fields[] = { { "Type", "TYPE" }, { "TotalCount", "TOTAL" },        { "Active", "ACTIVE" },
 					      { "Size", "SIZE" }, { "Reclaimable", "RECLAIMABLE" }, { 0 } };
+	static const TemplateHost host = { .type = "*formatter.diskUsageImagesContext" };
 	AUTO_IMAGE_STORE *s = NULL;
 	AUTO_FORMAT f = { 0 };
 	const Buf *out;
 	StoreUsage u;
 	int r = format_init(&f, option_value(in, "format"), "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
-			    fields, NULL, in->arena, e);
+			    fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_store(in, &s, e)) < 0 || (r = store_usage(s, &u, e)) < 0) return r;
 	if ((r = put_usage(&f, "Images", u.images, u.active, u.size, u.reclaimable, in->arena, e)) < 0) return r;
 	if ((r = put_usage(&f, "Layers", u.layers, u.layers, u.layer_size, 0, in->arena, e)) < 0) return r;

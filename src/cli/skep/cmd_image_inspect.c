@@ -174,6 +174,7 @@ int image_history_run(Invocation *in, Err *e)
 					      { "Size", "SIZE" },
 					      { "Comment", "COMMENT" },
 					      { 0 } };
+	static const TemplateHost host = { .type = "*image.historyContext" };
 	AUTO_IMAGE_STORE *s = NULL;
 	AUTO_FORMAT f = { 0 };
 	const Buf *out;
@@ -182,7 +183,7 @@ int image_history_run(Invocation *in, Err *e)
 	ImageLayerList layers;
 	bool quiet = option_switch(in, "quiet");
 	int r = format_init(&f, quiet ? "{{.ID}}" : option_value(in, "format"),
-			    "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", fields, NULL, in->arena, e);
+			    "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}", fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_store(in, &s, e)) < 0 || (r = find_image(in, s, in->args.items[0], &i, e)) < 0) return r;
 	if ((r = image_documents(s, &i, in->arena, NULL, &c, e)) < 0 || (r = image_layers(s, &i.manifest, in->arena, &layers, e)) < 0)
 		return r;

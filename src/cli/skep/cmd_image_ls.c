@@ -229,7 +229,8 @@ int image_ls_run(Invocation *in, Err *e)
 	const char *standard = option_switch(in, "digests")
 				       ? "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}"
 				       : "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-	int r = format_init(&l.format, option_value(in, "format"), standard, fields, NULL, in->arena, e);
+	static const TemplateHost host = { .type = "*formatter.imageContext" };
+	int r = format_init(&l.format, option_value(in, "format"), standard, fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_store(in, &l.store, e)) < 0 || (r = image_list(l.store, in->arena, &l.images, e)) < 0) return r;
 	if ((r = put_lines(&l, e)) < 0) return r;
 	if (!l.quiet && (r = format_finish(&l.format, &out, e)) < 0) return r;

@@ -1,7 +1,10 @@
 /* cmd_inspect.c: inspect, container inspect. */
+#include <unistd.h>
+
 #include "cli/format.h"
 #include "cli/skep/containers.h"
 #include "cli/skep/inspect.h"
+#include "cli/skep/inspect_shape.h"
 #include "engine/view.h"
 
 static int print_list(const JsonValue *list, Err *e)
@@ -14,26 +17,11 @@ static int print_list(const JsonValue *list, Err *e)
 	return print_buf(&out, e);
 }
 
-/* What docker's structs have though its documents leave it out: no error in a template. */
-static int absent_field(void *arg, const JsonValue *of, const char *name, const JsonValue *args, size_t n, Arena *a, JsonValue *ret, Err *e)
-{
-	static const char *const names[] = { "Health",       "Healthcheck",  "StopTimeout", "StopSignal", "Shell",   "MacAddress",
-					     "ExposedPorts", "Annotations",  "StorageOpt",  "Tmpfs",      "Sysctls", "Mounts",
-					     "Init",         "PortBindings", "SizeRw",      "SizeRootFs" };
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (!streq(names[i], name)) continue;
-		*ret = (JsonValue){ .type = JSON_NULL };
-		return 1;
-	}
-	return 0;
-}
-
 static int compare_members(const void *x, const void *y)
 {
 	return strcmp(((const JsonMember *)x)->key, ((const JsonMember *)y)->key);
 }
 
-/* In templates objects are Go's maps, whose keys are sorted when they are printed. */
 static void sort_keys(JsonValue *v)
 {
 	if (v->type == JSON_OBJECT && v->n) qsort(v->members, v->n, sizeof *v->members, compare_members);
@@ -41,29 +29,50 @@ static void sort_keys(JsonValue *v)
 		sort_keys(v->type == JSON_OBJECT ? &v->members[i].value : &v->items[i]);
 }
 
-static int print_each(Invocation *in, const JsonValue *list, const char *text, Err *e)
+/* A template that does not fit docker's structs gets the document as maps. */
+static int print_one(Format *f, const JsonValue *typed, const JsonValue *plain, Err *e)
+{
+	Err ignored = ERR_INIT;
+	size_t before = f->out.n;
+	if (format_row(f, typed, &ignored) >= 0) return 0;
+	f->out.n = before;
+	return format_row(f, plain, e);
+}
+
+/* When a template fails there is an empty line. */
+static int print_each(Invocation *in, const JsonValue *typed, const JsonValue *plain, const char *text, Err *e)
 {
 	AUTO_FORMAT f = { 0 };
 	const Buf *out;
-	static const TemplateHost host = { .field = absent_field };
-	int r = format_init(&f, text, text, NULL, &host, in->arena, e);
-	for (size_t i = 0; r >= 0 && i < list->n; i++)
-		r = format_row(&f, &list->items[i], e);
-	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
-	return print_buf(out, e);
+	int r = format_init(&f, text, text, NULL, NULL, in->arena, e);
+	if (r < 0) return r;
+	for (size_t i = 0; r >= 0 && i < typed->n; i++)
+		r = print_one(&f, &typed->items[i], &plain->items[i], e);
+	if (r < 0) {
+		(void)!write(1, "\n", 1);
+		return r;
+	}
+	return (r = format_finish(&f, &out, e)) < 0 ? r : print_buf(out, e);
+}
+
+static int parse(const Buf *json, Arena *a, JsonValue *ret, Err *e)
+{
+	char *text = buf_failed(json) ? NULL : arena_str(a, (Str){ json->p, json->n });
+	return text ? json_parse(text, json->n, a, ret, e) : err_sys(e, ENOMEM, "inspect");
 }
 
 int inspect_print(Invocation *in, const Buf *json, Err *e)
 {
 	const char *format = option_value(in, "format");
-	JsonValue list;
-	char *text = buf_failed(json) ? NULL : arena_str(in->arena, (Str){ json->p, json->n });
-	if (!text) return err_sys(e, ENOMEM, "inspect");
-	int r = json_parse(text, json->n, in->arena, &list, e);
+	JsonValue typed, plain;
+	int r = parse(json, in->arena, &typed, e);
+	for (uint32_t i = 0; r >= 0 && i < typed.n; i++)
+		if (shape_document(&typed.items[i], in->arena) < 0) return err_sys(e, ENOMEM, "inspect");
 	if (r < 0) return r;
-	if (!format || !*format) return print_list(&list, e);
-	sort_keys(&list);
-	return print_each(in, &list, format, e);
+	if (!format || !*format) return print_list(&typed, e);
+	if ((r = parse(json, in->arena, &plain, e)) < 0) return r;
+	sort_keys(&plain);
+	return print_each(in, &typed, &plain, format, e);
 }
 
 static int put_container(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e)

@@ -323,7 +323,7 @@ static void listing_done(Listing *l)
 int container_ls_run(Invocation *in, Err *e)
 {
 	AUTO(listing_done) Listing l = { .in = in, .engine = { .root_dir = -1 }, .ids = BUF_INIT(FORMAT_OUTPUT_MAX), .limit = -1 };
-	const TemplateHost host = { .field = label_of, .arg = &l };
+	const TemplateHost host = { .field = label_of, .arg = &l, .type = "*formatter.ContainerContext" };
 	const Buf *out = &l.ids;
 	const char *format = option_value(in, "format");
 	l.quiet = option_switch(in, "quiet");

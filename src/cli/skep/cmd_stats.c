@@ -23,6 +23,7 @@ static const FormatField fields[] = { { "Container", "CONTAINER" },
 				      { "BlockIO", "BLOCK I/O" },
 				      { "PIDs", "PIDS" },
 				      { 0 } };
+static const TemplateHost host = { .type = "*container.statsContext" };
 
 /* Seen: a container as it was when it was looked at last. */
 typedef struct Seen {
@@ -184,7 +185,7 @@ static int print_table(Watching *w, const ChosenList *l, Arena *a, Err *e)
 {
 	AUTO_FORMAT f = { 0 };
 	const Buf *out;
-	int r = format_init(&f, option_value(w->in, "format"), STANDARD, fields, NULL, a, e);
+	int r = format_init(&f, option_value(w->in, "format"), STANDARD, fields, &host, a, e);
 	for (size_t i = 0; r >= 0 && i < l->n; i++)
 		r = put_row(w, &f, &l->items[i], a, e);
 	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
@@ -213,7 +214,7 @@ int container_stats_run(Invocation *in, Err *e)
 	Watching w = { .in = in, .engine = { .root_dir = -1 }, .all = option_switch(in, "all"), .full = option_switch(in, "no-trunc") };
 	AUTO_FORMAT check = { 0 };
 	bool once = option_switch(in, "no-stream");
-	int r = format_init(&check, option_value(in, "format"), STANDARD, fields, NULL, in->arena, e);
+	int r = format_init(&check, option_value(in, "format"), STANDARD, fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_engine(in, &w.engine, e)) < 0 || (r = show_once(&w, false, e)) < 0) return r;
 	nap(NAP_NS);
 	if (once) return show_once(&w, true, e);

@@ -225,7 +225,7 @@ int volume_ls_run(Invocation *in, Err *e)
 	const Buf *out = &names;
 	VolumeList l = { 0 };
 	const LabelArg arg = { &l };
-	const TemplateHost host = { .field = label_of, .arg = (void *)(uintptr_t)&arg };
+	const TemplateHost host = { .field = label_of, .arg = (void *)(uintptr_t)&arg, .type = "*formatter.volumeContext" };
 	const char *format = option_value(in, "format");
 	bool quiet = option_switch(in, "quiet") && !format;
 	if (option_switch(in, "cluster")) return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--cluster: there are no volumes of a cluster yet");

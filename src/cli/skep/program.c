@@ -85,7 +85,7 @@ static int report(const Invocation *in, const Err *e)
 		buf_printf(&b, "%s\n", e->msg);
 	if (in->usage.status) help_docker_usage(in, &b);
 	(void)!fd_write_all(2, buf_str(&b), b.n);
-	return starts_with(e->msg, "template parsing error") ? STATUS_TEMPLATE : status;
+	return starts_with(e->msg, "template parsing error") && e->code == ERR_USAGE ? STATUS_TEMPLATE : status;
 }
 
 static int print_help(const Invocation *in, Err *e)
