@@ -17,7 +17,7 @@
 #include "sys/path.h"
 #include "sys/proc.h"
 
-enum { LOCK_MS = 10000 };
+enum { LOCK_MS = 10000, TRIES = 20 };
 
 void container_root_close(ContainerRoot *r)
 {
@@ -35,9 +35,10 @@ static int open_running(const Record *c, const RunState *s, Err *e)
 	if (process < 0) return err_sys(e, -process, "container %s", c->name);
 	snprintf(path, sizeof path, "/proc/%lld/root", (long long)s->pid);
 	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) return err_sys(e, errno, "open the root of container %s", c->name);
-	int r = pid_has_exited(process);
+	int failed = fd < 0 ? errno : 0, r = pid_has_exited(process);
+	if (failed == ENOENT) r = 1; /* it is about to */
 	if (r != 0) return err_sys(e, r < 0 ? -r : ESRCH, "container %s", c->name);
+	if (fd < 0) return err_sys(e, failed, "open the root of container %s", c->name);
 	return take_fd(fd);
 }
 
@@ -147,24 +148,33 @@ static int open_stopped(Engine *g, const Record *c, int dir, const IdMaps *maps,
 	return r < 0 ? r : take_fd(root);
 }
 
-/* Whether it runs is asked again under the lock; a monitor that holds the lock has started it, or soon will. */
+/* Of a container that has ended, or is ending and will not be started again. */
+static int open_unattended(Engine *g, const Record *c, bool mounts, int lock_ms, Arena *a, ContainerRoot *x, Err *e)
+{
+	AUTO_FD int dir = record_dir(g, c->id, e);
+	if (dir < 0) return dir;
+	if ((x->lock = record_lock(g, c->id, dir, lock_ms, e)) < 0)
+		return x->lock == -ENOENT ? x->lock : err_wrap(e, "container %s", c->name);
+	x->running = false;
+	return x->fd = open_stopped(g, c, dir, &x->maps, mounts, a, e);
+}
+
+/* Whether it runs is asked again under the lock; a monitor that holds the lock has started it, or soon will, or is about to end. */
 int container_root_open(Engine *g, const Record *c, bool mounts, Arena *a, ContainerRoot *ret, Err *e)
 {
 	AUTO_CONTAINER_ROOT x = CONTAINER_ROOT_NONE;
 	RunState s;
-	int r = engine_state(g, c, a, &s, e);
-	if (r < 0 || (r = userns_maps(&c->host, a, &x.maps, e)) < 0) return r;
-	AUTO_FD int dir = record_dir(g, c->id, e);
-	if (dir < 0) return dir;
-	x.running = s.status == RUN_RUNNING;
-	if (!x.running) {
-		if ((x.lock = record_lock(g, c->id, dir, LOCK_MS, e)) < 0)
-			return x.lock == -ENOENT ? x.lock : err_wrap(e, "container %s", c->name);
-		x.fd = open_stopped(g, c, dir, &x.maps, mounts, a, e);
-	} else {
-		x.fd = open_running(c, &s, e);
+	int r = userns_maps(&c->host, a, &x.maps, e);
+	if (r < 0) return r;
+	r = -EBUSY;
+	for (int tries = 0; r == -EBUSY && x.lock < 0 && tries < TRIES; tries++) {
+		*e = ERR_INIT;
+		if ((r = engine_state(g, c, a, &s, e)) < 0) return r;
+		x.running = s.status == RUN_RUNNING;
+		if (x.running && (r = x.fd = open_running(c, &s, e)) != -ESRCH) break;
+		r = open_unattended(g, c, mounts, LOCK_MS / TRIES, a, &x, e);
 	}
-	if (x.fd < 0) return x.fd;
+	if (r < 0) return r;
 	*ret = x;
 	x = CONTAINER_ROOT_NONE;
 	return 0;
