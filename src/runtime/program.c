@@ -6,6 +6,8 @@
 #include "runtime/launch.h"
 #include "sys/path.h"
 
+enum { SHOWN = 1024 };
+
 /* Is there a file to execute at path? The kernel's own answer, with the final rights, comes with execve. */
 static int probe(int root, const char *path)
 {
@@ -20,13 +22,19 @@ static int probe(int root, const char *path)
 
 static int refuse(Err *e, const char *name, int r)
 {
+	AUTO_BUF b = BUF_INIT(4 * SHOWN);
+	buf_quote(&b, (Str){ name, strnlen(name, SHOWN) });
+	const char *quoted = buf_str(&b);
 	switch (r) {
 	case -EACCES:
-		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: \"%s\": permission denied", name);
+		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: permission denied", quoted);
 	case -EISDIR:
-		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: \"%s\": is a directory: permission denied", name);
+		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: is a directory: permission denied", quoted);
+	case -ENOENT:
+		if (!strchr(name, '/')) return err_set(e, ERR_NO_COMMAND, ENOENT, "exec: %s: executable file not found in $PATH", quoted);
+		/* fall through */
 	default:
-		return err_set(e, ERR_NO_COMMAND, -r, "exec: \"%s\": stat %s: %s", name, name, err_text(-r));
+		return err_set(e, ERR_NO_COMMAND, -r, "exec: %s: stat %s: %s", quoted, name, err_text(-r));
 	}
 }
 
@@ -40,7 +48,7 @@ static const char *search_path(char *const *env)
 int program_find(Launch *l, int root, char *const *env, const char **ret, Err *e)
 {
 	const char *name = l->process->args.items[0];
-	if (!*name) return err_set(e, ERR_NO_COMMAND, ENOENT, "exec: \"\": executable file not found in $PATH");
+	if (!*name) return refuse(e, name, -ENOENT);
 	if (strchr(name, '/')) {
 		const char *at = name[0] == '/' ? name : arena_printf(l->arena, "%s/%s", l->process->cwd, name);
 		int r = at ? probe(root, at) : -ENOMEM;
@@ -60,8 +68,7 @@ int program_find(Launch *l, int root, char *const *env, const char **ret, Err *e
 		}
 		denied |= r == -EACCES;
 	}
-	if (denied) return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: \"%s\": permission denied", name);
-	return err_set(e, ERR_NO_COMMAND, ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
+	return refuse(e, name, denied ? -EACCES : -ENOENT);
 }
 
 void program_exec(Launch *l, const char *path, char *const *env, Err *e)
