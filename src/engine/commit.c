@@ -26,7 +26,8 @@ static int to_file(void *arg, const void *p, size_t n, Err *e)
 /* The root's own attributes are not the container's to change: upper is made with ours. Directories may have been changed: they stay. */
 static bool is_no_change(void *arg, const TarEntry *t)
 {
-	return !*t->path || (t->type == TAR_FILE && is_runtime_file(t->path, false, t->size));
+	if (t->type == TAR_SYMLINK && t->link) return is_runtime_file(t->path, S_IFLNK, strlen(t->link));
+	return !*t->path || (t->type == TAR_FILE && is_runtime_file(t->path, S_IFREG, t->size));
 }
 
 static int write_layer(const Engine *g, const Record *c, int fd, Arena *a, Err *e)

@@ -19,14 +19,15 @@ typedef struct Diff {
 	Err *e;
 } Diff;
 
-bool is_runtime_file(const char *path, bool is_dir, uint64_t size)
+bool is_runtime_file(const char *path, mode_t mode, uint64_t size)
 {
 	static const char *const dirs[] = { "dev", "dev/mqueue", "dev/pts", "dev/shm", "proc", "sys", "sys/fs", "sys/fs/cgroup", "etc" };
-	static const char *const files[] = { "etc/hostname", "etc/hosts",  "etc/mtab", "etc/resolv.conf",
-					     "dev/console",  ".dockerenv", "dev/init", "sbin/docker-init" };
-	for (size_t i = 0; is_dir && i < ARRAY_LEN(dirs); i++)
+	static const char *const files[] = { "etc/hostname", "etc/hosts", "etc/resolv.conf", "dev/console",
+					     ".dockerenv",   "dev/init",  "sbin/docker-init" };
+	if (S_ISLNK(mode)) return streq(path, MTAB_PATH) && size == strlen(MTAB_TARGET);
+	for (size_t i = 0; S_ISDIR(mode) && i < ARRAY_LEN(dirs); i++)
 		if (streq(path, dirs[i])) return true;
-	for (size_t i = 0; !is_dir && !size && i < ARRAY_LEN(files); i++)
+	for (size_t i = 0; !S_ISDIR(mode) && !size && i < ARRAY_LEN(files); i++)
 		if (streq(path, files[i])) return true;
 	return false;
 }
@@ -93,7 +94,7 @@ static int compare_child(Diff *d, int upper, int lower, unsigned depth)
 	if (fstat(upper, &now) < 0 || (lower >= 0 && fstat(lower, &before) < 0))
 		return err_sys(d->e, errno, "look at %s", buf_str(&d->path));
 	if (S_ISCHR(now.st_mode) && now.st_rdev == 0) return lower < 0 ? 0 : put(d, at, CHANGE_DELETED);
-	if (lower < 0 && is_runtime_file(buf_str(&d->path) + 1, is_dir(&now), (uint64_t)now.st_size))
+	if (lower < 0 && is_runtime_file(buf_str(&d->path) + 1, now.st_mode, (uint64_t)now.st_size))
 		return is_dir(&now) ? compare_dirs(d, upper, -1, depth + 1) : 0;
 	int r = is_dir(&now) ? compare_dirs(d, upper, lower >= 0 && is_dir(&before) ? lower : -1, depth + 1) : 0;
 	if (r < 0) return r;

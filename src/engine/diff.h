@@ -16,8 +16,12 @@ typedef LIST_OF(Change) ChangeList;
  * a container without an image. */
 int container_diff(Engine *g, const Record *c, Arena *a, ChangeList *ret, Err *e) MUST_USE;
 
-/* is_runtime_file: whether the file is an empty one that starting a container leaves for its mounts: no change of the container's. path: relative. */
-bool is_runtime_file(const char *path, bool is_dir, uint64_t size);
+/* is_runtime_file: whether the file is an empty one that starting a container leaves for its mounts, or the link that it makes: no change of the
+ * container's. path: relative; mode: its type. */
+bool is_runtime_file(const char *path, mode_t mode, uint64_t size);
+/* What a container has where older programs look for what is mounted. */
+#define MTAB_PATH "etc/mtab"
+#define MTAB_TARGET "/proc/mounts"
 
 /* container_upper: O_PATH of the directory that has what was changed. */
 int container_upper(const Engine *g, const Record *c, Err *e) MUST_USE;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/control.h"
+#include "engine/diff.h"
 #include "engine/etc_files.h"
 #include "engine/log_fields.h"
 #include "engine/mount_source.h"
@@ -20,9 +21,10 @@
 #include "monitor/config.h"
 #include "monitor/monitor.h"
 #include "sys/own_program.h"
+#include "sys/path.h"
 #include "sys/proc.h"
 
-enum { MOVED = 100, PATH_ROOM = 4096 };
+enum { MOVED = 100, PATH_ROOM = 4096, CHAIN_MAX = 8 };
 
 typedef struct Start {
 	Engine *g;
@@ -66,6 +68,27 @@ static int fill_volumes(Start *s, Err *e)
 	if (s->userns < 0) return engine_fill_volumes(s->g, s->c, &s->sources, s->root, s->root, e);
 	AUTO_FD int image = container_mount(s->g, s->c, &o, s->a, e);
 	return image < 0 ? image : engine_fill_volumes(s->g, s->c, &s->sources, s->root, image, e);
+}
+
+/* As docker does it, once: a container that removes it does without, and so does an image without /etc, or a root whose owner we cannot be. */
+static void link_mtab(const Start *s)
+{
+	if (s->c->host.rootfs && *s->c->host.rootfs) return;
+	AUTO_FD int etc = path_open(s->root, "/etc", O_PATH | O_DIRECTORY, 0);
+	if (etc >= 0) (void)!symlinkat(MTAB_TARGET, etc, basename(MTAB_PATH));
+}
+
+/* Who shares another's network has its names, too: the same files. */
+static int share_names(Start *s, SpecInput *in, ContainerConfig *config, Err *e)
+{
+	Record other = *s->c;
+	for (int i = 0; i < CHAIN_MAX && starts_with(other.host.network_mode, "container:"); i++) {
+		int r = record_find(s->g, other.host.network_mode + strlen("container:"), s->a, &other, e);
+		if (r < 0) return err_wrap(e, "joining network namespace of container");
+	}
+	config->hostname = spec_hostname(other.id, &other.config, &other.host, s->a);
+	in->dir = arena_printf(s->a, "%s/containers/%s", s->g->root, other.id);
+	return config->hostname && in->dir ? 0 : err_sys(e, ENOMEM, "start a container");
 }
 
 static int write_names(Start *s, Machine *machine, Err *e)
@@ -146,16 +169,17 @@ static int write_spec(Start *s, Err *e)
 	JsonWriter w = JSON_WRITER(&b);
 	Machine machine;
 	machine_init(&machine, s->a);
-	int r = write_names(s, &machine, e);
+	ContainerConfig config = s->c->config;
 	SpecInput in = { .id = s->c->id,
 			 .name = s->c->name,
-			 .config = &s->c->config,
+			 .config = &config,
 			 .host = &s->c->host,
 			 .machine = &machine,
 			 .mounts = &s->c->mounts,
 			 .sources = s->sources.paths,
 			 .root = s->root,
 			 .dir = s->path };
+	int r = starts_with(s->c->host.network_mode, "container:") ? share_names(s, &in, &config, e) : write_names(s, &machine, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);
@@ -385,6 +409,7 @@ static int prepare(Start *s, Err *e)
 	if (changed && (r = run_state_write(s->dir, &state, false, e)) < 0) return r;
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
+	if (state.status == RUN_CREATED) link_mtab(s);
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
 	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)
