@@ -6,6 +6,7 @@
 #include "engine/control.h"
 #include "engine/spec.h"
 #include "engine/start.h"
+#include "engine/usage.h"
 
 int container_view(Engine *g, const Record *c, Arena *a, ContainerView *ret, Err *e)
 {
@@ -69,7 +70,7 @@ const char *container_view_command(const Record *c, Arena *a)
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	for (size_t k = 0; k < ARRAY_LEN(parts); k++)
 		for (size_t i = 0; i < parts[k]->n; i++)
-			buf_printf(&b, b.n ? " %s" : "%s", parts[k]->items[i]);
+			buf_printf(&b, !b.n ? "%s" : strchr(parts[k]->items[i], ' ') ? " '%s'" : " %s", parts[k]->items[i]);
 	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
 }
 
@@ -281,7 +282,10 @@ int container_view_json(Engine *g, const ContainerView *v, bool size, Arena *a, 
 	const Record *c = v->record;
 	char id[DIGEST_TEXT_MAX];
 	const char *name = arena_printf(a, "/%s", c->name);
+	int64_t own = 0, all = 0;
 	if (!name) return err_sys(e, ENOMEM, "inspect");
+	int r = size ? container_usage(g, c, a, &own, &all, e) : 0;
+	if (r < 0) return r;
 	json_begin_object(w);
 	json_put_string(w, "Id", c->id);
 	put_time(w, "Created", c->created);
@@ -292,6 +296,10 @@ int container_view_json(Engine *g, const ContainerView *v, bool size, Arena *a, 
 	json_put_string(w, "Name", name);
 	json_put_int(w, "RestartCount", v->state.restart_count);
 	put_driver(w, g, c);
+	if (size) {
+		json_put_int(w, "SizeRw", own);
+		json_put_int(w, "SizeRootFs", all);
+	}
 	put_mounts(w, c);
 	json_key(w, "Config");
 	bind_encode(&container_config_table, &c->config, w);

@@ -18,7 +18,7 @@ const char *container_view_status(const ContainerView *v);
 /* container_view_text: the same in words, as `ps` has it: "Up 3 minutes (healthy)", "Exited (0) 2 hours ago". */
 enum { VIEW_TEXT_MAX = 128 };
 void container_view_text(const ContainerView *v, char text[static VIEW_TEXT_MAX]);
-/* container_view_command: path and arguments, as one line. NULL: no memory. */
+/* container_view_command: path and arguments, as one line; arguments with blanks in quotes. NULL: no memory. */
 const char *container_view_command(const Record *c, Arena *a);
 
 /* container_view_json: the answer to GET /containers/{id}/json. size: with SizeRw and SizeRootFs. */

@@ -132,7 +132,8 @@ int image_find(ImageStore *s, const char *name, Arena *a, Image *ret, Err *e)
 	bool is_reference = r >= 0;
 	if (is_reference && (r = find_name(s, &ref, a, ret, e)) != 0) return r < 0 ? r : 0;
 	if ((r = find_id(s, name, a, ret, e)) != 0) return r < 0 ? r : 0;
-	if (is_reference || is_hex(str_of(name)) || starts_with(name, "sha256:")) return no_image(name, e);
+	const char *familiar = is_reference ? reference_familiar(&ref, a) : NULL; /* with its tag: it was looked for so */
+	if (is_reference || is_hex(str_of(name)) || starts_with(name, "sha256:")) return no_image(familiar ? familiar : name, e);
 	*e = why;
 	return -EINVAL;
 }

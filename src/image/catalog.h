@@ -48,7 +48,7 @@ typedef struct Removal {
 int image_untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e) MUST_USE;
 int image_remove(ImageStore *s, const Image *i, bool force, Arena *a, Removal *ret, Err *e) MUST_USE;
 
-/* StoreUsage: what the store holds and what of it no name leads to. */
+/* StoreUsage: what the store holds, how many images have containers, and what none of those needs. */
 typedef struct StoreUsage {
 	int64_t images, active, size, reclaimable; /* numbers; bytes on disk */
 	int64_t blobs, blob_size, layers, layer_size;

@@ -170,13 +170,16 @@ static int finish(ImageStore *s, DbTx *tx, Err *e)
 }
 
 /* The last name of an image with containers. */
-static int refuse_untag(const char *name, const Image *i, const char *container, Err *e)
+static int refuse_untag(const char *name, const Image *i, const char *container, Arena *a, Err *e)
 {
 	char hex[DIGEST_HEX_MAX];
+	Reference ref;
+	Err ignored = ERR_INIT;
+	const char *familiar = reference_parse(str_of(name), a, &ref, &ignored) < 0 ? NULL : reference_familiar(&ref, a);
 	return err_set(
 		e, ERR_STATE, EBUSY,
 		"conflict: unable to remove repository reference \"%s\" (must force) - container %.12s is using its referenced image %.12s",
-		name, container, digest_hex(&i->id, hex));
+		familiar ? familiar : name, container, digest_hex(&i->id, hex));
 }
 
 static int untag(ImageStore *s, const char *name, bool force, Arena *a, Removal *ret, Err *e)
@@ -186,7 +189,7 @@ static int untag(ImageStore *s, const char *name, bool force, Arena *a, Removal 
 	const char *container = NULL;
 	int r = db_begin(s->db, DB_DURABLE, &tx, e);
 	if (r < 0 || (r = image_find(s, name, a, &i, e)) < 0 || (r = find_container(s, &i, a, &container, e)) < 0) return r;
-	if (container && i.names.n <= 1 && !force) return refuse_untag(name, &i, container, e);
+	if (container && i.names.n <= 1 && !force) return refuse_untag(name, &i, container, a, e);
 	if ((r = db_run(s->db, "DELETE FROM names WHERE name = ?", DB_ARGS(db_text(name)), e)) < 0) return r;
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s", name);
 	*ret = (Removal){ 0 };
@@ -275,12 +278,12 @@ int store_usage(ImageStore *s, StoreUsage *ret, Err *e)
 	AUTO_DB_ROWS rows = { 0 };
 	int r = db_get(
 		s->db,
-		"SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM images WHERE manifest IN (SELECT manifest FROM names)), "
+		"SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM images WHERE manifest IN (SELECT manifest FROM containers)), "
 		"(SELECT count(*) FROM contents), (SELECT coalesce(sum(size), 0) FROM contents), (SELECT count(*) FROM layers), "
 		"(SELECT coalesce(sum(tar_size + index_size), 0) FROM layers), "
-		"(SELECT coalesce(sum(tar_size + index_size), 0) FROM layers WHERE NOT EXISTS (SELECT 1 FROM image_layers JOIN names USING (manifest) "
+		"(SELECT coalesce(sum(tar_size + index_size), 0) FROM layers WHERE NOT EXISTS (SELECT 1 FROM image_layers JOIN containers USING (manifest) "
 		"WHERE image_layers.diff_id = layers.diff_id)), "
-		"(SELECT coalesce(sum(size), 0) FROM contents WHERE NOT EXISTS (SELECT 1 FROM image_contents JOIN names USING (manifest) "
+		"(SELECT coalesce(sum(size), 0) FROM contents WHERE NOT EXISTS (SELECT 1 FROM image_contents JOIN containers USING (manifest) "
 		"WHERE image_contents.digest = contents.digest))",
 		DB_NONE, &rows, e);
 	if (r < 0) return r;

@@ -1,17 +1,11 @@
-/* cmd_container_more.c: update, port, prune, boot. */
-#include "base/duration.h"
-#include "base/time.h"
-#include "cli/skep/confirm.h"
+/* cmd_container_more.c: update, port, boot. */
 #include "cli/skep/container_options.h"
 #include "cli/skep/containers.h"
 #include "engine/boot.h"
 #include "engine/control.h"
 #include "engine/start.h"
 #include "engine/update.h"
-#include "engine/view.h"
 #include "sys/fd.h"
-
-enum { OUTPUT_MAX = 16 << 20 };
 
 /* ---- update ---- */
 
@@ -41,89 +35,13 @@ int container_port_run(Invocation *in, Err *e)
 	int r = skep_engine(in, &g, e);
 	if (r < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0) return r;
 	if (in->args.n < 2) return 0; /* none is published before there are networks */
-	return err_set(e, ERR_NOT_FOUND, ENOENT, "no public port '%s' published for %s", in->args.items[1], in->args.items[0]);
-}
-
-/* ---- prune ---- */
-
-/* "24h" ago, or a point in time. */
-static int parse_until(Str text, int64_t *ret, Err *e)
-{
-	int64_t length;
-	Err ignored = ERR_INIT;
-	if (time_parse(text, ret) >= 0) return 0;
-	if (duration_parse(text, &length, &ignored) < 0)
-		return err_set(e, ERR_USAGE, EINVAL, "failed to parse value as time or duration: \"%.*s\"", (int)text.n, text.p);
-	*ret = time_now() - length;
-	return 0;
-}
-
-static bool has_label(const Record *c, Str want)
-{
-	Str key, value;
-	bool with_value = str_cut(want, '=', &key, &value);
-	for (size_t i = 0; i < c->config.labels.n; i++)
-		if (str_eq(key, c->config.labels.items[i].key) && (!with_value || str_eq(value, c->config.labels.items[i].value)))
-			return true;
-	return false;
-}
-
-static int passes(const Invocation *in, const Record *c, Err *e)
-{
-	const StrList *filters = option_list(in, "filter");
-	for (size_t i = 0; i < filters->n; i++) {
-		Str key, value;
-		int64_t until = 0;
-		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'",
-				       filters->items[i], filters->items[i]);
-		if (str_eq(key, "until")) {
-			int r = parse_until(value, &until, e);
-			if (r < 0) return r;
-			if (c->created >= until) return 0;
-		} else if (str_eq(key, "label")) {
-			if (!has_label(c, value)) return 0;
-		} else if (str_eq(key, "label!")) {
-			if (has_label(c, value)) return 0;
-		} else {
-			return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
-		}
-	}
-	return 1;
-}
-
-static int prune_one(Invocation *in, Engine *g, const Record *c, Buf *out, Err *e)
-{
-	ContainerView v;
-	int r = container_view(g, c, in->arena, &v, e);
-	if (r < 0) return r;
-	if (v.state.status == RUN_RUNNING || v.state.status == RUN_RESTARTING) return 0;
-	if ((r = passes(in, c, e)) <= 0) return r;
-	if ((r = engine_remove(g, c, &(RemoveOptions){ .volumes = false }, e)) < 0) return r;
-	buf_printf(out, "%s\n", c->id);
-	return 0;
-}
-
-int prune_containers(Invocation *in, Engine *g, Buf *out, Err *e)
-{
-	RecordList l;
-	int r = record_list(g, in->arena, &l, e);
-	for (size_t i = 0; r >= 0 && i < l.n; i++)
-		r = prune_one(in, g, &l.items[i], out, e);
-	if (r < 0) return r;
-	return engine_sweep(g, e);
-}
-
-int container_prune_run(Invocation *in, Err *e)
-{
-	AUTO_ENGINE g = { .root_dir = -1 };
-	AUTO_BUF ids = BUF_INIT(OUTPUT_MAX), out = BUF_INIT(OUTPUT_MAX);
-	if (!confirmed(in, "WARNING! This will remove all stopped containers.")) return 0;
-	int r = skep_engine(in, &g, e);
-	if (r < 0 || (r = prune_containers(in, &g, &ids, e)) < 0) return r;
-	if (ids.n) buf_printf(&out, "Deleted Containers:\n%s\n", buf_str(&ids));
-	buf_puts(&out, "Total reclaimed space: 0B\n");
-	return print_buf(&out, e);
+	const char *port = in->args.items[1];
+	Str number = { port, strcspn(port, "/") };
+	uint64_t n;
+	if (str_to_u64(number, &n) < 0 || n > 65535)
+		return err_set(e, ERR_USAGE, EINVAL, "Error: invalid port (%.*s): strconv.ParseUint: parsing \"%.*s\": invalid syntax",
+			       (int)number.n, port, (int)number.n, port);
+	return err_set(e, ERR_NOT_FOUND, ENOENT, "Error: No public port '%s' published for %s", port, in->args.items[0]);
 }
 
 /* ---- boot ---- */

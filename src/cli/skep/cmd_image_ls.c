@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "base/time.h"
 #include "cli/format.h"
+#include "cli/skep/filters.h"
 #include "cli/skep/store.h"
 
 enum { ROW_MAX = 65536 };
@@ -86,15 +87,8 @@ static int time_of(Listing *l, const char *name, int64_t *ret, Err *e)
 static int has_label(Listing *l, const Image *i, Str want, Err *e)
 {
 	ImageConfig c;
-	Str key, value;
-	bool with_value = str_cut(want, '=', &key, &value);
 	int r = image_documents(l->store, i, l->in->arena, NULL, &c, e);
-	if (r < 0) return r;
-	for (size_t k = 0; k < c.config.labels.n; k++) {
-		const StrPair *p = &c.config.labels.items[k];
-		if (str_eq(key, p->key) && (!with_value || str_eq(value, p->value))) return 1;
-	}
-	return 0;
+	return r < 0 ? r : filter_label(&c.config.labels, want);
 }
 
 static int passes_filter(Listing *l, const Image *i, Str key, Str value, Err *e)
@@ -103,9 +97,8 @@ static int passes_filter(Listing *l, const Image *i, Str key, Str value, Err *e)
 	char *text = arena_str(l->in->arena, value);
 	if (!text) return err_sys(e, ENOMEM, "images");
 	if (str_eq(key, "dangling")) {
-		if (!str_eq(value, "true") && !str_eq(value, "false") && !str_eq(value, "1") && !str_eq(value, "0"))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'dangling=%s'", text);
-		return (i->names.n == 0) == (str_eq(value, "true") || str_eq(value, "1"));
+		int want = filter_bool(key, value, e);
+		return want < 0 ? want : (i->names.n == 0) == want;
 	}
 	if (str_eq(key, "label")) return has_label(l, i, value, e);
 	if (str_eq(key, "reference")) return 1; /* by name, see passes_reference */
@@ -115,8 +108,7 @@ static int passes_filter(Listing *l, const Image *i, Str key, Str value, Err *e)
 		if (i->created && time_parse(str_of(i->created), &mine) < 0) mine = 0;
 		return str_eq(key, "before") ? mine < other : mine > other;
 	}
-	return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s': dangling, label, before, since and reference are known", (int)key.n,
-		       key.p);
+	return filter_unknown(key, e);
 }
 
 static int passes(Listing *l, const Image *i, Err *e)
@@ -124,9 +116,7 @@ static int passes(Listing *l, const Image *i, Err *e)
 	const StrList *filters = option_list(l->in, "filter");
 	for (size_t k = 0; k < filters->n; k++) {
 		Str key, value;
-		if (!str_cut(str_of(filters->items[k]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"-f, --filter\" flag: invalid filter '%s'",
-				       filters->items[k], filters->items[k]);
+		filter_cut(filters->items[k], &key, &value);
 		int r = passes_filter(l, i, key, value, e);
 		if (r <= 0) return r;
 	}

@@ -1,12 +1,20 @@
 /* cmd_ps.c: container ls (ps). */
+#include "base/size.h"
 #include "base/time.h"
 #include "cli/format.h"
 #include "cli/skep/containers.h"
+#include "cli/skep/filters.h"
 #include "cli/skep/store.h"
+#include "engine/usage.h"
 #include "engine/view.h"
 #include "sys/proc.h"
 
-enum { ROW_MAX = 1 << 20, COMMAND_SHOWN = 20 };
+enum { ROW_MAX = 1 << 20, COMMAND_SHOWN = 20, SIZES_MAX = 2 * SIZE_TEXT_MAX + 16 };
+
+/* --format raw */
+static const char raw[] =
+	"container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate:{{pad .State 1 0}}\n"
+	"status:{{pad .Status 1 0}}\nnames: {{.Names}}\nlabels:{{pad .Labels 1 0}}\nports:{{pad .Ports 1 0}}\n";
 
 static const FormatField fields[] = { { "ID", "CONTAINER ID" },
 				      { "Image", "IMAGE" },
@@ -31,7 +39,7 @@ typedef struct Listing {
 	Engine engine;
 	RecordList records;
 	Format format;
-	bool quiet, full, all;
+	bool quiet, full, all, size;
 	int64_t limit; /* -1: all of them */
 	Buf ids;
 } Listing;
@@ -68,8 +76,12 @@ static const char *command_text(const Listing *l, const Record *c, Arena *a)
 static const char *labels_text(const Record *c, Arena *a)
 {
 	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	for (size_t i = 0; i < c->config.labels.n; i++)
-		buf_printf(&b, i ? ",%s=%s" : "%s=%s", c->config.labels.items[i].key, c->config.labels.items[i].value);
+	StrMap sorted = { .n = c->config.labels.n };
+	if (sorted.n && !(sorted.items = arena_array(a, sorted.n, sizeof *sorted.items))) return NULL;
+	if (sorted.n) memcpy(sorted.items, c->config.labels.items, sorted.n * sizeof *sorted.items);
+	str_map_sort(&sorted);
+	for (size_t i = 0; i < sorted.n; i++)
+		buf_printf(&b, i ? ",%s=%s" : "%s=%s", sorted.items[i].key, sorted.items[i].value);
 	return arena_strdup(a, buf_str(&b));
 }
 
@@ -90,19 +102,48 @@ static const char *mounts_text(const Listing *l, const Record *c, Arena *a, int 
 	return arena_strdup(a, buf_str(&b));
 }
 
-/* The name that the user gave, or the id when that name means another image by now. */
-static const char *image_text(const Record *c)
+/* The name that the user gave, or the id when that name means another image by now, or none. */
+static const char *image_text(Listing *l, const Record *c, Arena *a)
 {
-	return c->config.image ? c->config.image : "";
+	Image i;
+	Err ignored = ERR_INIT;
+	char hex[DIGEST_HEX_MAX];
+	const char *name = c->config.image ? c->config.image : "";
+	if (!c->image_id.algorithm) return name;
+	if (image_find(l->engine.store, name, a, &i, &ignored) >= 0 && digest_equal(&i.id, &c->image_id)) return name;
+	return arena_strdup(a, short_id(&c->image_id, hex));
+}
+
+static const char *network_text(const Record *c)
+{
+	const char *mode = c->host.network_mode ? c->host.network_mode : "";
+	return starts_with(mode, "container:") || starts_with(mode, "ns:") ? "" : mode;
+}
+
+/* "100kB (virtual 2.08MB)"; "0B" unless it was asked for. */
+static int size_text(Listing *l, const Record *c, Arena *a, char text[static SIZES_MAX], Err *e)
+{
+	char own_text[SIZE_TEXT_MAX], all_text[SIZE_TEXT_MAX];
+	int64_t own = 0, all = 0;
+	int r = l->size ? container_usage(&l->engine, c, a, &own, &all, e) : 0;
+	if (r < 0) return r;
+	size_format_digits((double)own, SIZE_DECIMAL, 3, own_text);
+	size_format_digits((double)all, SIZE_DECIMAL, 3, all_text);
+	snprintf(text, SIZES_MAX, all ? "%s (virtual %s)" : "%s", own_text, all_text);
+	return 0;
 }
 
 static int write_row(Listing *l, const ContainerView *v, JsonWriter *w, Arena *a, Err *e)
 {
-	char created[TIME_TEXT_MAX], age[AGE_TEXT_MAX], at[AGE_TEXT_MAX], status[VIEW_TEXT_MAX], id[RECORD_ID_LENGTH + 1], number[16];
+	char created[TIME_TEXT_MAX], age[AGE_TEXT_MAX], at[AGE_TEXT_MAX], status[VIEW_TEXT_MAX], id[RECORD_ID_LENGTH + 1], number[16],
+		sizes[SIZES_MAX];
 	const Record *c = v->record;
 	int volumes = 0;
 	const char *command = command_text(l, c, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
-	if (!command || !labels || !mounts) return err_sys(e, ENOMEM, "ps");
+	const char *image = image_text(l, c, a);
+	if (!command || !labels || !mounts || !image) return err_sys(e, ENOMEM, "ps");
+	int r = size_text(l, c, a, sizes, e);
+	if (r < 0) return r;
 	snprintf(id, sizeof id, "%.*s", l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, c->id);
 	snprintf(number, sizeof number, "%d", volumes);
 	time_format(c->created, TIME_NANOSECONDS, created);
@@ -114,16 +155,16 @@ static int write_row(Listing *l, const ContainerView *v, JsonWriter *w, Arena *a
 	json_put_string(w, "CreatedAt", at);
 	json_put_string(w, "HealthStatus", v->state.health && v->state.health->status ? v->state.health->status : "");
 	json_put_string(w, "ID", id);
-	json_put_string(w, "Image", image_text(c));
+	json_put_string(w, "Image", image);
 	json_put_string(w, "Labels", labels);
 	json_put_string(w, "LocalVolumes", number);
 	json_put_string(w, "Mounts", mounts);
 	json_put_string(w, "Names", c->name);
-	json_put_string(w, "Networks", c->host.network_mode ? c->host.network_mode : "");
+	json_put_string(w, "Networks", network_text(c));
 	json_put_string(w, "Platform", "linux");
 	json_put_string(w, "Ports", "");
 	json_put_string(w, "RunningFor", age);
-	json_put_string(w, "Size", "0B");
+	json_put_string(w, "Size", sizes);
 	json_put_string(w, "State", container_view_status(v));
 	json_put_string(w, "Status", status);
 	json_end_object(w);
@@ -168,17 +209,6 @@ static int label_of(void *arg, const JsonValue *of, const char *name, const Json
 
 /* ---- filters ---- */
 
-static bool label_matches(const Record *c, Str want)
-{
-	Str key, value;
-	bool with_value = str_cut(want, '=', &key, &value);
-	for (size_t i = 0; i < c->config.labels.n; i++) {
-		const StrPair *p = &c->config.labels.items[i];
-		if (str_eq(key, p->key) && (!with_value || str_eq(value, p->value))) return true;
-	}
-	return false;
-}
-
 static int created_of(Listing *l, Str name, int64_t *ret, Err *e)
 {
 	Record c;
@@ -211,15 +241,19 @@ static bool volume_matches(const Record *c, Str value)
 	return false;
 }
 
-static bool contains(const char *text, Str part)
+/* docker's patterns see a name with its slash and without. */
+static bool name_matches(const Record *c, Str value, Arena *a)
 {
-	return memmem(text, strlen(text), part.p, part.n) != NULL;
+	const char *with_slash = arena_printf(a, "/%s", c->name);
+	return filter_matches(value, c->name) || (with_slash && filter_matches(value, with_slash));
 }
 
 static int exited_matches(const ContainerView *v, Str value, Err *e)
 {
 	int code;
-	if (str_to_int(value, &code) < 0) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'exited=%.*s'", (int)value.n, value.p);
+	if (str_to_int(value, &code) < 0)
+		return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'exited=%.*s': strconv.Atoi: parsing \"%.*s\": invalid syntax",
+			       (int)value.n, value.p, (int)value.n, value.p);
 	return (v->state.status == RUN_EXITED || v->state.status == RUN_DEAD) && v->state.exit_code == code;
 }
 
@@ -228,7 +262,10 @@ static int status_matches(const ContainerView *v, Str value, Err *e)
 	static const char *const known[] = { "created", "running", "paused", "restarting", "removing", "exited", "dead" };
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (str_eq(value, known[i])) return streq(container_view_status(v), known[i]);
-	return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'status=%.*s'", (int)value.n, value.p);
+	return err_set(e, ERR_USAGE, EINVAL,
+		       "invalid filter 'status=%.*s': invalid value for state (%.*s): must be one of created, running, paused, restarting, "
+		       "removing, exited, dead",
+		       (int)value.n, value.p, (int)value.n, value.p);
 }
 
 static int health_matches(const ContainerView *v, Str value, Err *e)
@@ -237,7 +274,9 @@ static int health_matches(const ContainerView *v, Str value, Err *e)
 	const char *have = v->state.health && v->state.health->status ? v->state.health->status : "none";
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (str_eq(value, known[i])) return streq(have, known[i]);
-	return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'health=%.*s'", (int)value.n, value.p);
+	return err_set(e, ERR_USAGE, EINVAL,
+		       "invalid filter 'health=%.*s': invalid value for health (%.*s): must be one of none, starting, healthy, unhealthy",
+		       (int)value.n, value.p, (int)value.n, value.p);
 }
 
 static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Err *e)
@@ -245,9 +284,9 @@ static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Er
 	const Record *c = v->record;
 	int64_t other = 0;
 	int r;
-	if (str_eq(key, "id")) return contains(c->id, value);
-	if (str_eq(key, "name")) return contains(c->name, value.n && value.p[0] == '/' ? (Str){ value.p + 1, value.n - 1 } : value);
-	if (str_eq(key, "label")) return label_matches(c, value);
+	if (str_eq(key, "id")) return filter_matches(value, c->id);
+	if (str_eq(key, "name")) return name_matches(c, value, l->in->arena);
+	if (str_eq(key, "label")) return filter_label(&c->config.labels, value);
 	if (str_eq(key, "exited")) return exited_matches(v, value, e);
 	if (str_eq(key, "status")) return status_matches(v, value, e);
 	if (str_eq(key, "health")) return health_matches(v, value, e);
@@ -260,7 +299,7 @@ static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Er
 		if ((r = created_of(l, value, &other, e)) < 0) return r;
 		return str_eq(key, "before") ? c->created < other : c->created > other;
 	}
-	return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
+	return filter_unknown(key, e);
 }
 
 /* Values of one key are alternatives, keys are all to be met; of label all values. */
@@ -269,15 +308,12 @@ static int passes(Listing *l, const ContainerView *v, Err *e)
 	const StrList *filters = option_list(l->in, "filter");
 	for (size_t i = 0; i < filters->n; i++) {
 		Str key, value, other_key, other;
-		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"-f, --filter\" flag: invalid filter '%s'",
-				       filters->items[i], filters->items[i]);
+		filter_cut(filters->items[i], &key, &value);
 		bool any = false;
 		for (size_t k = 0; !any && k < filters->n; k++) {
 			if (k != i && str_eq(key, "label")) continue;
-			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n ||
-			    memcmp(other_key.p, key.p, key.n))
-				continue;
+			filter_cut(filters->items[k], &other_key, &other);
+			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n)) continue;
 			int r = passes_one(l, v, key, other, e);
 			if (r < 0) return r;
 			any = r;
@@ -326,16 +362,17 @@ int container_ls_run(Invocation *in, Err *e)
 	const TemplateHost host = { .field = label_of, .arg = &l, .type = "*formatter.ContainerContext" };
 	const Buf *out = &l.ids;
 	const char *format = option_value(in, "format");
+	if (format && streq(format, "raw")) format = raw;
 	l.quiet = option_switch(in, "quiet");
+	l.size = option_switch(in, "size") || (format && strstr(format, ".Size"));
 	l.full = option_switch(in, "no-trunc");
 	l.all = option_switch(in, "all");
 	if (option_number(in, "last") >= 0) l.limit = option_number(in, "last");
 	if (option_switch(in, "latest")) l.limit = 1;
 	l.all |= l.limit >= 0;
 	const char *standard =
-		option_switch(in, "size")
-			? "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
-			: "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+		l.size ? "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
+		       : "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 	int r = format_init(&l.format, format, standard, fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_engine(in, &l.engine, e)) < 0 || (r = record_list(&l.engine, in->arena, &l.records, e)) < 0) return r;
 	if ((r = put_rows(&l, e)) < 0) return r;

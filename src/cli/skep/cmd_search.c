@@ -4,6 +4,7 @@
 
 #include "cli/format.h"
 #include "cli/skep/endpoints.h"
+#include "cli/skep/filters.h"
 #include "image/transfer_client.h"
 #include "sys/fd.h"
 
@@ -44,13 +45,10 @@ static int read_filters(Search *s, Err *e)
 	for (size_t i = 0; i < l->n; i++) {
 		Str key, value;
 		int r = 0;
-		bool pair = str_cut(str_of(l->items[i]), '=', &key, &value);
+		filter_cut(l->items[i], &key, &value);
 		key = str_trim(key);
 		value = str_trim(value);
-		const char *text = pair ? arena_str(s->in->arena, value) : NULL;
-		if (!pair)
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\": bad format of filter (expected name=value)",
-				       l->items[i]);
+		const char *text = arena_str(s->in->arena, value);
 		if (!text) return err_sys(e, ENOMEM, "search");
 		if (str_eq(key, "is-official"))
 			r = read_bool("is-official", text, &s->official, e);
@@ -59,7 +57,7 @@ static int read_filters(Search *s, Err *e)
 		else if (str_eq(key, "stars"))
 			r = str_to_i64(value, &s->stars) < 0 ? filter_error("stars", text, e) : 0;
 		else
-			return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
+			return filter_unknown(key, e);
 		if (r < 0) return r;
 	}
 	return 0;

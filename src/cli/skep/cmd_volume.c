@@ -1,8 +1,8 @@
-/* cmd_volume.c: volume create, ls, inspect, rm, prune. */
+/* cmd_volume.c: volume create, ls, inspect, rm. */
 #include "base/time.h"
 #include "cli/format.h"
-#include "cli/skep/confirm.h"
 #include "cli/skep/containers.h"
+#include "cli/skep/filters.h"
 #include "cli/skep/inspect.h"
 #include "engine/mounts.h"
 #include "monitor/event_log.h"
@@ -10,7 +10,7 @@
 
 enum { OUTPUT_MAX = 16 << 20, ROW_MAX = 1 << 20 };
 
-static void say_event(const Engine *g, const char *action, const char *name)
+void volume_event(const Engine *g, const char *action, const char *name)
 {
 	StrPair driver = { "driver", "local" };
 	Err ignored = ERR_INIT;
@@ -42,7 +42,7 @@ int volume_create_run(Invocation *in, Err *e)
 	if ((r = skep_engine(in, &g, e)) < 0) return r;
 	const Volumes v = engine_volumes(&g);
 	if ((r = volume_create(&v, &want, in->arena, &made, &is_new, e)) < 0) return r;
-	if (is_new) say_event(&g, "create", made.name);
+	if (is_new) volume_event(&g, "create", made.name);
 	return dprintf(1, "%s\n", made.name) < 0 ? err_sys(e, errno, "write to standard output") : 0;
 }
 
@@ -120,15 +120,6 @@ static const FormatField fields[] = { { "Driver", "DRIVER" },
 				      { "Status", "STATUS" },
 				      { 0 } };
 
-static bool has_label(const Volume *v, Str want)
-{
-	Str key, value;
-	bool with_value = str_cut(want, '=', &key, &value);
-	for (size_t i = 0; i < v->labels.n; i++)
-		if (str_eq(key, v->labels.items[i].key) && (!with_value || str_eq(value, v->labels.items[i].value))) return true;
-	return false;
-}
-
 static int is_dangling(const Volumes *all, const Volume *v, Arena *a, Err *e)
 {
 	StrList users;
@@ -138,14 +129,14 @@ static int is_dangling(const Volumes *all, const Volume *v, Arena *a, Err *e)
 
 static int passes_one(const Volumes *all, const Volume *v, Str key, Str value, Arena *a, Err *e)
 {
-	if (str_eq(key, "name")) return memmem(v->name, strlen(v->name), value.p, value.n) != NULL;
+	if (str_eq(key, "name")) return filter_matches(value, v->name);
 	if (str_eq(key, "driver")) return str_eq(value, v->driver);
-	if (str_eq(key, "label")) return has_label(v, value);
-	if (!str_eq(key, "dangling")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
-	bool yes = str_eq(value, "true") || str_eq(value, "1"), no = str_eq(value, "false") || str_eq(value, "0");
-	if (!yes && !no) return err_set(e, ERR_USAGE, EINVAL, "invalid filter 'dangling=[%.*s]'", (int)value.n, value.p);
+	if (str_eq(key, "label")) return filter_label(&v->labels, value);
+	if (!str_eq(key, "dangling")) return filter_unknown(key, e);
+	int want = filter_bool(key, value, e);
+	if (want < 0) return want;
 	int r = is_dangling(all, v, a, e);
-	return r < 0 ? r : (r > 0) == yes;
+	return r < 0 ? r : (r > 0) == want;
 }
 
 /* Values of one key are alternatives, but of label all are to be met. */
@@ -155,14 +146,11 @@ static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err
 	for (size_t i = 0; i < filters->n; i++) {
 		Str key, value, other_key, other;
 		int any = 0;
-		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"-f, --filter\" flag: invalid filter '%s'",
-				       filters->items[i], filters->items[i]);
+		filter_cut(filters->items[i], &key, &value);
 		for (size_t k = 0; !any && k < filters->n; k++) {
 			if (k != i && str_eq(key, "label")) continue;
-			if (!str_cut(str_of(filters->items[k]), '=', &other_key, &other) || other_key.n != key.n ||
-			    memcmp(other_key.p, key.p, key.n) != 0)
-				continue;
+			filter_cut(filters->items[k], &other_key, &other);
+			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n) != 0) continue;
 			if ((any = passes_one(all, v, key, other, in->arena, e)) < 0) return any;
 		}
 		if (!any) return 0;
@@ -245,7 +233,7 @@ int volume_ls_run(Invocation *in, Err *e)
 	return print_buf(out, e);
 }
 
-/* ---- rm, prune ---- */
+/* ---- rm ---- */
 
 int volume_rm_run(Invocation *in, Err *e)
 {
@@ -262,63 +250,9 @@ int volume_rm_run(Invocation *in, Err *e)
 			status = 1;
 			continue;
 		}
-		if (r >= 0) say_event(&g, "destroy", in->args.items[i]);
+		if (r >= 0) volume_event(&g, "destroy", in->args.items[i]);
 		if (dprintf(1, "%s\n", in->args.items[i]) < 0) return err_sys(e, errno, "write to standard output");
 	}
 	r = store_sweep(g.store, e);
 	return r < 0 ? r : status;
-}
-
-static int prune_passes(const Invocation *in, const Volume *v, Err *e)
-{
-	const StrList *filters = option_list(in, "filter");
-	for (size_t i = 0; i < filters->n; i++) {
-		Str key, value;
-		if (!str_cut(str_of(filters->items[i]), '=', &key, &value))
-			return err_set(e, ERR_USAGE, EINVAL, "invalid argument \"%s\" for \"--filter\" flag: invalid filter '%s'",
-				       filters->items[i], filters->items[i]);
-		if (str_eq(key, "all")) continue;
-		bool unwanted = str_eq(key, "label!");
-		if (!unwanted && !str_eq(key, "label")) return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%.*s'", (int)key.n, key.p);
-		if (has_label(v, value) == unwanted) return 0;
-	}
-	return 1;
-}
-
-int prune_volumes(Invocation *in, Engine *g, bool all, Buf *out, Err *e)
-{
-	const Volumes v = engine_volumes(g);
-	VolumeList l;
-	int r = volume_list(&v, in->arena, &l, e);
-	for (size_t i = 0; r >= 0 && i < l.n; i++) {
-		Err why = ERR_INIT;
-		if (!all && !l.items[i].anonymous) continue;
-		if ((r = prune_passes(in, &l.items[i], e)) <= 0) continue;
-		if ((r = volume_remove(&v, l.items[i].name, &why)) == -EBUSY) {
-			r = 0;
-			continue;
-		}
-		if (r < 0) {
-			*e = why;
-			return r;
-		}
-		say_event(g, "destroy", l.items[i].name);
-		buf_printf(out, "%s\n", l.items[i].name);
-	}
-	return r < 0 ? r : store_sweep(g->store, e);
-}
-
-int volume_prune_run(Invocation *in, Err *e)
-{
-	AUTO_ENGINE g = { .root_dir = -1 };
-	AUTO_BUF names = BUF_INIT(OUTPUT_MAX), out = BUF_INIT(OUTPUT_MAX);
-	bool all = option_switch(in, "all");
-	if (!confirmed(in, all ? "WARNING! This will remove all volumes not used by at least one container."
-			       : "WARNING! This will remove anonymous local volumes not used by at least one container."))
-		return 0;
-	int r = skep_engine(in, &g, e);
-	if (r < 0 || (r = prune_volumes(in, &g, all, &names, e)) < 0) return r;
-	if (names.n) buf_printf(&out, "Deleted Volumes:\n%s\n", buf_str(&names));
-	buf_puts(&out, "Total reclaimed space: 0B\n");
-	return print_buf(&out, e);
 }

@@ -47,6 +47,7 @@ int login_run(Invocation *in, Err *e);
 int logout_run(Invocation *in, Err *e);
 int search_run(Invocation *in, Err *e);
 int df_run(Invocation *in, Err *e);
+int system_prune_run(Invocation *in, Err *e);
 int create_run(Invocation *in, Err *e);
 int run_run(Invocation *in, Err *e);
 int container_attach_run(Invocation *in, Err *e);

@@ -20,10 +20,11 @@ typedef struct EachContainer {
 int each_container(Invocation *in, const EachContainer *each, Err *e) MUST_USE;
 /* tell_failure: one line of docker's form on standard error. */
 void tell_failure(const Invocation *in, const Err *e);
-/* prune_containers: removes those that do not run and pass --filter; their ids, a line each. */
-int prune_containers(Invocation *in, Engine *g, Buf *out, Err *e) MUST_USE;
-/* prune_volumes: removes those no container has, anonymous ones or all. */
-int prune_volumes(Invocation *in, Engine *g, bool all, Buf *out, Err *e) MUST_USE;
-/* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. */
+/* check_input: a terminal in the container and our input go together only when that is a terminal, too. */
+int check_input(bool input, bool tty, Err *e) MUST_USE;
+/* volume_event: an event of a volume, now. */
+void volume_event(const Engine *g, const char *action, const char *name);
+/* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. -ECANCELED "read escape
+ * sequence": it was left by the detach keys. */
 int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
 		   bool remove, Err *e) MUST_USE;

@@ -3,6 +3,7 @@
 
 #include "base/duration.h"
 #include "base/time.h"
+#include "image/event.h"
 #include "sys/fd_limit.h"
 
 enum { DESCRIPTORS_MAX = 16 << 10 };
@@ -12,6 +13,15 @@ int skep_store(const Invocation *in, ImageStore **ret, Err *e)
 	/* an image has up to 500 layers, each with three files while it is being pulled, and the usual limit is 1,024 */
 	(void)fd_limit_raise(DESCRIPTORS_MAX);
 	return image_store_open(skep_of(in)->root, ret, e);
+}
+
+void put_removal(ImageStore *s, const Image *i, const Removal *r, const char *untagged, const char *deleted, Buf *out)
+{
+	image_event_removal(s, i, r);
+	for (size_t k = 0; k < r->untagged.n; k++)
+		buf_printf(out, "%s: %s\n", untagged, r->untagged.items[k]);
+	for (size_t k = 0; k < r->deleted.n; k++)
+		buf_printf(out, "%s: %s\n", deleted, r->deleted.items[k]);
 }
 
 const char *short_id(const Digest *d, char text[static DIGEST_HEX_MAX])

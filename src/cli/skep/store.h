@@ -7,6 +7,9 @@
 /* skep_store: the store below --root. */
 int skep_store(const Invocation *in, ImageStore **ret, Err *e) MUST_USE;
 
+/* put_removal: "untagged: NAME", "deleted: ID", lines in the words that the command has for them; and the events. */
+void put_removal(ImageStore *s, const Image *i, const Removal *r, const char *untagged, const char *deleted, Buf *out);
+
 /* short_id: the first twelve digits. */
 const char *short_id(const Digest *d, char text[static DIGEST_HEX_MAX]);
 
