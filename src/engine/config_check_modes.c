@@ -51,6 +51,7 @@ static int check_ipc(Checker *c)
 	if (is_empty(mode)) h->ipc_mode = "private";
 	bool known = is_empty(mode) || is(mode, "none") || is(mode, "private") || is(mode, "shareable") || is(mode, "host") ||
 		     names_container(mode);
+	if (is(mode, "container:")) return check_fail(c, "failed to join IPC namespace: invalid name or ID supplied: \"\"");
 	if (!known) return check_fail(c, "invalid IPC mode: %.128s", mode);
 	if (h->shm_size < 0) return check_fail(c, "SHM size can not be less than 0");
 	if (!h->shm_size) h->shm_size = INT64_C(64) << 20;

@@ -359,7 +359,9 @@ int engine_rename(Engine *g, const Record *c, const char *name, Err *e)
 	const char *bare = name[0] == '/' ? name + 1 : name;
 	RunState s;
 	if (!*bare) return err_set(e, ERR_CONFIG, EINVAL, "Neither old nor new names may be empty");
-	int r = record_name_check(name, e);
+	char with_slash[130]; /* as docker shows it */
+	snprintf(with_slash, sizeof with_slash, "/%.128s", bare);
+	int r = record_name_check(strlen(bare) > 128 ? bare : with_slash, e);
 	if (r < 0) return err_wrap(e, "Error when allocating new name");
 	if (streq(bare, c->name)) return err_set(e, ERR_CONFIG, EINVAL, "Renaming a container with the same name as its current name");
 	if ((r = record_rename(g, c->id, bare, e)) < 0) return err_wrap(e, "Error when allocating new name");

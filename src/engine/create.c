@@ -110,10 +110,9 @@ static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList
 	if (ports && by_default)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
 			       "ports cannot be published yet: networks come with a later version; --network host shares the host's");
-	if (ports && str_list_add(warnings, "Published ports are discarded when using host network mode", a) < 0)
+	if (ports && !streq(mode, "host") &&
+	    str_list_add(warnings, "Published ports are discarded: the container has no network of its own", a) < 0)
 		return err_sys(e, ENOMEM, "create");
-	if (ports && !streq(mode, "host"))
-		warnings->items[warnings->n - 1] = "Published ports are discarded: the container has no network of its own";
 	if (streq(mode, "none") || streq(mode, "host") || starts_with(mode, "container:") || starts_with(mode, "ns:")) return 0;
 	if (streq(mode, "bridge"))
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,

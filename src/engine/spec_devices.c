@@ -165,7 +165,7 @@ static int add_mapping(DeviceBuild *d, const DeviceMapping *m)
 	const char *path = m->path_on_host, *inside = m->path_in_container && *m->path_in_container ? m->path_in_container : path;
 	const char *access = m->cgroup_permissions && *m->cgroup_permissions ? m->cgroup_permissions : "rwm";
 	bool privileged = d->b->host->privileged;
-	if (!path || *path != '/') return gather_error(d->b, path ? path : "", EINVAL, "not an absolute path");
+	if (!path || *path != '/') return gather_error(d->b, path ? path : "", ENOENT, NULL);
 	if (privileged && streq(path, inside)) return 0; /* there already */
 	const char *clean = path_clean(d->b->a, inside);
 	if (!clean) return spec_no_memory(d->b);

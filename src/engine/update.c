@@ -90,8 +90,8 @@ int engine_update(Engine *g, const Record *c, const HostConfig *change, Arena *a
 	RunState s;
 	machine_init(&machine, a);
 	int r = config_check_update(&checked, &machine, a, ret_warnings, e);
-	if (r >= 0) r = merge(&next.host, &checked, e);
-	if (r < 0) return err_wrap(e, "Cannot update container %s", c->id);
+	if (r < 0) return r;
+	if ((r = merge(&next.host, &checked, e)) < 0) return err_wrap(e, "Cannot update container %s", c->id);
 	if (next.host.auto_remove && !streq(next.host.restart_policy.name, "no"))
 		return err_set(e, ERR_CONFIG, EINVAL, "Restart policy cannot be updated because AutoRemove is enabled for the container");
 	if ((r = engine_state(g, c, a, &s, e)) < 0) return r;

@@ -405,6 +405,61 @@ def test_update(engine):
         if os.path.exists("/sys/fs/cgroup/memory") else True
 
 
+def test_prune_leaves_what_is_used(engine):
+    engine.ok("tag", "busybox", "spare:1")
+    engine.run("--name", "keeps", "-v", "kept-v:/v", "spare:1", "sleep", "1000")
+    engine.ok("create", "--name", "ends", "-v", "/anonymous", "busybox", "true")
+    assert "invalid filter 'nosuch'" in engine.fails(1, "system", "prune", "-f", "--filter", "nosuch=1")
+    assert engine.ok("system", "prune", "-f", "--filter", "label=nosuch") == "Total reclaimed space: 0B\n"
+    assert "[y/N]" in engine.ok("system", "prune", "-a", "--volumes", stdin=b"n\n")
+    ended = engine.inspect("ends")["Id"]
+    out = engine.ok("system", "prune", "-af", "--volumes").splitlines()
+    assert out[:2] == ["Deleted Containers:", ended] and out[3] == "Deleted Volumes:" and len(out[4]) == 64
+    assert not any(line.startswith("deleted:") for line in out) and engine.ok("volume", "ls", "-q") == "kept-v\n"
+    assert engine.ok("exec", "keeps", "echo", "here") == "here\n"
+    engine.ok("rm", "-f", "keeps")
+    engine.ok("volume", "rm", "kept-v")
+    engine.ok("rmi", "spare:1")
+
+
+def test_disk_usage(engine):
+    engine.ok("run", "--name", "full", "-v", "used-v:/v", "busybox", "sh", "-c", "head -c 300000 /dev/zero >/file; ln /file /again; head -c 5000 /dev/zero >/v/x")
+    assert engine.ok("ps", "-as", "--format", "{{.Size}}").startswith("300kB (virtual ")
+    assert json.loads(engine.ok("inspect", "-s", "full"))[0]["SizeRw"] == 300000
+    lines = engine.ok("system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}} {{.Size}} {{.Reclaimable}}").splitlines()
+    assert lines[0].startswith("Images 1 1 ") and lines[1:] == ["Containers 1 0 300kB 300kB (100%)", "Local Volumes 1 1 5kB 0B (0%)", "Build Cache 0 0 0B 0B"]
+    assert "used-v        1         5kB\n" in engine.ok("system", "df", "-v")
+    engine.ok("rm", "full")
+    assert "Total reclaimed space: 5kB" in engine.ok("volume", "prune", "-af")
+
+
+def test_a_shared_network_has_one_name(engine):
+    engine.run("--name", "host-a", "-h", "shared", "busybox", "sleep", "1000")
+    engine.ok("exec", "host-a", "sh", "-c", "echo 1.2.3.4 mine >>/etc/hosts")
+    out = engine.ok("run", "--rm", "--network", "container:host-a", "busybox", "sh", "-c", "hostname; cat /etc/hosts")
+    assert out.startswith("shared\n") and "1.2.3.4 mine\n" in out
+
+
+def test_a_file_for_the_id_that_cannot_be_made(engine):
+    assert "/nosuch/cid: no such file" in engine.fails(127, "run", "--cidfile", "/nosuch/cid", "busybox", "true")
+    assert engine.ok("ps", "-aq") == ""
+
+
+def test_input_that_is_no_terminal(engine):
+    for command in ["run", "--rm", "-it", "busybox", "true"], ["run", "--rm", "-it", "--detach-keys", "ctrl-?", "busybox", "true"]:
+        assert engine.fails(1, *command) == "the input device is not a TTY\n"
+
+
+def test_templates_see_structs(engine):
+    engine.ok("create", "--name", "seen", "-v", "/data", "--health-cmd", "true", "--health-interval", "90s", "busybox", "true")
+    assert engine.ok("inspect", "-f", "{{.HostConfig.RestartPolicy}} {{.HostConfig.Binds}} {{.HostConfig.Init}}", "seen") == "{no 0} [] <nil>\n"
+    assert engine.ok("inspect", "-f", "{{.Config.Healthcheck.Interval}} {{.Config.Volumes}} {{len .HostConfig.CapAdd}}", "seen") == "1m30s map[/data:{}] 0\n"
+    assert engine.ok("inspect", "-f", "{{range .Mounts}}{{.}}{{end}}", "seen").startswith("{volume ")
+    # Id is ID in docker's struct: the template gets maps
+    assert engine.ok("inspect", "-f", "{{len .Id}} {{.HostConfig.RestartPolicy}}", "seen") == "64 map[MaximumRetryCount:0 Name:no]\n"
+    assert 'map has no entry for key "Health"' in engine.fails(1, "inspect", "-f", "{{.State.Health.Status}}", engine.ok("create", "busybox").strip())
+
+
 def test_prune(engine):
     engine.ok("run", "--name", "gone", "busybox", "true")
     engine.run("--name", "stays", "busybox", "sleep", "1000")

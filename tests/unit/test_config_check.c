@@ -94,7 +94,7 @@ static void test_modes(void **state)
 		{ "", "'PidMode':'x'", "invalid PID mode: x" },
 		{ "", "'IpcMode':'shareable'", NULL },
 		{ "", "'IpcMode':'none'", NULL },
-		{ "", "'IpcMode':'container:'", "invalid IPC mode: container:" },
+		{ "", "'IpcMode':'container:'", "failed to join IPC namespace: invalid name or ID supplied: \"\"" },
 		{ "", "'IpcMode':'public'", "invalid IPC mode: public" },
 		{ "", "'ShmSize':-1", "SHM size can not be less than 0" },
 		{ "", "'CgroupnsMode':'private'", NULL },

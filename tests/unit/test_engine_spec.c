@@ -707,7 +707,7 @@ static void test_devices(void **state)
 	       "error gathering device information while adding custom device \"/dev/no-such\": no such file or directory");
 	refuse(RUN, "{'Devices':[{'PathOnHost':'/etc/passwd'}]}",
 	       "error gathering device information while adding custom device \"/etc/passwd\": not a device node");
-	refuse(RUN, "{'Devices':[{'PathOnHost':'null'}]}", "not an absolute path");
+	refuse(RUN, "{'Devices':[{'PathOnHost':'null'}]}", "no such file or directory");
 	refuse(RUN, "{'DeviceRequests':[{'Driver':'','Count':-1,'Capabilities':[['gpu']]}]}", "could not select device driver");
 }
 

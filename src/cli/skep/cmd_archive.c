@@ -60,6 +60,17 @@ static void output_done(Output *o)
 	if (o->owned) fd_close(o->fd);
 }
 
+/* docker looks for the folder first. */
+static int failed_output(const char *path, int errnum, Err *e)
+{
+	struct stat st;
+	const char *slash = strrchr(path, '/');
+	char folder[4096];
+	snprintf(folder, sizeof folder, "%.*s", slash > path ? (int)(slash - path) : 1, slash ? path : ".");
+	if (stat(folder, &st) < 0) return err_sys(e, errno, "failed to save image: invalid output path: stat %s", folder);
+	return err_sys(e, errnum, "invalid output path: %s", path);
+}
+
 static int output_open(const Invocation *in, Output *o, Err *e)
 {
 	struct stat st;
@@ -75,7 +86,7 @@ static int output_open(const Invocation *in, Output *o, Err *e)
 	char *name = whole ? arena_printf(in->arena, "%s.XXXXXX", o->path) : NULL;
 	if (whole && !name) return err_sys(e, ENOMEM, "%s", o->path);
 	o->fd = whole ? mkostemp(name, O_CLOEXEC) : open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	if (o->fd < 0) return err_sys(e, errno, "invalid output path: %s", o->path);
+	if (o->fd < 0) return failed_output(o->path, errno, e);
 	o->owned = true;
 	o->partial = name;
 	mode_t mask = umask(0);
@@ -144,6 +155,7 @@ static int add_argument(Saving *s, const char *arg, const ImageList *all, Err *e
 		}
 	if (r < 0 || found) return r;
 	r = image_find(s->store, arg, s->arena, &image, e);
+	if (r == -ENOENT) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s", arg); /* docker adds no tag here */
 	if (r < 0) return r;
 	const char *full = named && ref.tag && !ref.digest.algorithm ? reference_format(&ref, s->arena) : NULL;
 	bool is_name = false;
@@ -245,6 +257,7 @@ int import_run(Invocation *in, Err *e)
 	ImportRequest req = {
 		.source = source, .fetching = print_line, .message = option_value(in, "message"), .changes = *option_list(in, "change")
 	};
+	if (in->args.n > 2) return err_set(e, ERR_USAGE, EINVAL, "import: %s: a third argument has no meaning", in->args.items[2]);
 	int r = read_platform(in, &asked, &req.platform, e);
 	if (r >= 0) r = endpoints_tuning(in, &req.tuning, e);
 	if (r >= 0 && in->args.n > 1) {

@@ -97,8 +97,6 @@ static int put_any(Engine *g, Invocation *in, const char *name, JsonWriter *w, E
 	const char *type = option_value(in, "type");
 	bool any = !type || !*type;
 	int r = -ENOENT;
-	if (!any && !streq(type, "container") && !streq(type, "image") && !streq(type, "volume"))
-		return err_set(e, ERR_USAGE, EINVAL, "\"%s\" is not a valid value for --type", type);
 	if (any || streq(type, "container")) r = put_container(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "image"))) r = put_image(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "volume"))) r = inspect_volume(g, in, name, w, e);
@@ -133,6 +131,9 @@ int inspect_each(Invocation *in, InspectFn *put, Err *e)
 
 int inspect_run(Invocation *in, Err *e)
 {
+	const char *type = option_value(in, "type");
+	if (type && *type && !streq(type, "container") && !streq(type, "image") && !streq(type, "volume"))
+		return err_set(e, ERR_USAGE, EINVAL, "unknown type: \"%s\": must be one of \"container\", \"image\", \"volume\"", type);
 	return inspect_each(in, put_any, e);
 }
 

@@ -31,23 +31,34 @@ static int find_image(Invocation *in, Engine *g, const ContainerRequest *q, Imag
 	return image_find(g->store, name, in->arena, ret, e);
 }
 
-static int write_cid(const char *path, const char *id, Err *e)
+/* The file for the id: made before the container, so that one that cannot be made leaves none. */
+typedef struct CidFile {
+	const char *path;
+	int fd;
+} CidFile;
+
+static void cid_file_done(CidFile *f)
 {
-	if (!path) return 0;
-	AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0 && errno == EEXIST)
-		return err_set(e, ERR_EXISTS, EEXIST, "container ID file found, make sure the other container isn't running or delete %s",
-			       path);
-	int r = fd < 0 ? -errno : fd_write_all(fd, id, strlen(id));
-	return r < 0 ? err_sys(e, -r, "failed to create the container ID file: open %s", path) : 0;
+	if (f->fd >= 0) (void)unlink(f->path); /* there is no container */
+	f->fd = fd_close(f->fd);
 }
 
-static int check_cid(const char *path, Err *e)
+static int cid_file_open(CidFile *f, Err *e)
 {
-	if (path && access(path, F_OK) == 0)
+	if (!f->path) return 0;
+	f->fd = open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (f->fd >= 0) return 0;
+	if (errno == EEXIST)
 		return err_set(e, ERR_EXISTS, EEXIST, "container ID file found, make sure the other container isn't running or delete %s",
-			       path);
-	return 0;
+			       f->path);
+	return err_sys(e, errno, "failed to create the container ID file: open %s", f->path);
+}
+
+static int cid_file_write(CidFile *f, const char *id, Err *e)
+{
+	int r = f->fd < 0 ? 0 : fd_write_all(f->fd, id, strlen(id));
+	f->fd = fd_close(f->fd);
+	return r < 0 ? err_sys(e, -r, "write the container ID file %s", f->path) : 0;
 }
 
 /* podman's --replace: a container of that name goes first. */
@@ -61,13 +72,29 @@ static int replace(Engine *g, const ContainerRequest *q, Arena *a, Err *e)
 	return engine_remove(g, &old, &(RemoveOptions){ .force = true }, e);
 }
 
+/* An address belongs to a network of the user's, and there are none yet. */
+static int check_addresses(const ContainerRequest *q, Err *e)
+{
+	for (size_t i = 0; i < q->endpoints.n; i++) {
+		const EndpointRequest *n = &q->endpoints.items[i];
+		if (!n->addresses || !(n->addresses->ip || n->addresses->ip6)) continue;
+		return err_set(
+			e, ERR_CONFIG, EINVAL,
+			"invalid config for network %s: invalid endpoint settings: user specified IP address is supported on user defined "
+			"networks only",
+			n->network);
+	}
+	return 0;
+}
+
 static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *ret, Err *e)
 {
 	Image image;
 	StrList warnings;
 	CreateRequest c = { .config = q->config, .host = q->host, .name = q->name };
-	int r = check_cid(q->cid_file, e);
-	if (r < 0) return r;
+	AUTO(cid_file_done) CidFile cid = { q->cid_file, -1 };
+	int r = check_addresses(q, e);
+	if (r < 0 || (r = cid_file_open(&cid, e)) < 0) return r;
 	if (!q->host.rootfs || !*q->host.rootfs) {
 		if ((r = find_image(in, g, q, &image, e)) < 0) return r;
 		c.image = &image;
@@ -78,7 +105,7 @@ static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *
 		dprintf(2, "WARNING: %s\n", q->warnings.items[i]);
 	for (size_t i = 0; i < warnings.n; i++)
 		dprintf(2, "WARNING: %s\n", warnings.items[i]);
-	return write_cid(q->cid_file, ret->id, e);
+	return cid_file_write(&cid, ret->id, e);
 }
 
 int create_run(Invocation *in, Err *e)
@@ -108,11 +135,20 @@ static StartOptions start_options(const Record *c, const ContainerRequest *q)
 	return o;
 }
 
+/* docker reads the status out of the reason, whatever was not found. */
+static int run_status(const Err *e)
+{
+	if (e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE) return err_exit_status(e->code);
+	if (strstr(e->msg, "no such file or directory")) return err_exit_status(ERR_NO_COMMAND);
+	if (strstr(e->msg, "permission denied") || strstr(e->msg, "is a directory")) return err_exit_status(ERR_NOT_EXECUTABLE);
+	return STATUS_FAILED;
+}
+
 /* What could not be started: the container stays as it is, but for --rm. */
 static int start_failed(Invocation *in, Engine *g, const Record *c, Err *e)
 {
 	Err ignored = ERR_INIT;
-	int status = e->code == ERR_NO_COMMAND || e->code == ERR_NOT_EXECUTABLE ? err_exit_status(e->code) : STATUS_FAILED;
+	int status = run_status(e);
 	if (c->host.auto_remove) (void)!engine_remove(g, c, &(RemoveOptions){ .volumes = true }, &ignored);
 	return usage_failure(in, status, e);
 }
@@ -121,7 +157,7 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 {
 	Record c;
 	int sock = -1, r = create(in, g, q, &c, e);
-	if (r < 0) return usage_failure(in, STATUS_FAILED, e);
+	if (r < 0) return usage_failure(in, run_status(e), e);
 	bool proxy = q->sig_proxy && !q->detach;
 	if (proxy && !c.config.tty) attach_block_signals();
 	StartOptions o = start_options(&c, q);
@@ -130,7 +166,8 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
 	AUTO_FD int own = sock;
 	if (q->detach) return 0;
-	return foreground_run(in, g, &c, own, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
+	r = foreground_run(in, g, &c, own, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
+	return r == -ECANCELED ? 0 : r;
 }
 
 int run_run(Invocation *in, Err *e)
@@ -139,6 +176,7 @@ int run_run(Invocation *in, Err *e)
 	ContainerRequest q;
 	int r = container_options_parse(in, &q, e);
 	if (r < 0) return r;
+	if (!q.detach && (r = check_input(q.config.attach_stdin, q.config.tty, e)) < 0) return r;
 	r = skep_engine(in, &g, e);
 	return r < 0 ? usage_failure(in, STATUS_FAILED, e) : run(in, &g, &q, e);
 }
@@ -166,8 +204,7 @@ int container_exec_run(Invocation *in, Err *e)
 	if (r < 0 || (r = detach_keys_parse(q.detach_keys, &s.keys, e)) < 0) return r;
 	s.detach = q.detach;
 	s.interactive = q.interactive;
-	if (q.tty && !q.detach && q.interactive && !isatty(0))
-		return err_set(e, ERR_USAGE, EINVAL, "cannot attach stdin to a TTY-enabled container because stdin is not a terminal");
+	if (!q.detach && (r = check_input(q.interactive, q.tty, e)) < 0) return r;
 	if ((r = skep_engine(in, &g, e)) < 0 || (r = record_find(&g, q.container, in->arena, &c, e)) < 0) return r;
 	if ((r = record_new_id(id, e)) < 0) return r;
 	if (q.tty && ioctl(0, TIOCGWINSZ, &w) < 0 && ioctl(1, TIOCGWINSZ, &w) < 0) w = (struct winsize){ 0 };
@@ -181,7 +218,8 @@ int container_exec_run(Invocation *in, Err *e)
 				.rows = w.ws_row,
 				.columns = w.ws_col };
 	r = engine_exec(&g, &c, &x, &s, &status, &end, e);
-	if (r >= 0) return end == ATTACH_DETACHED ? 0 : end == ATTACH_LOST ? 255 : status;
+	if (r >= 0 && end == ATTACH_DETACHED) return err_set(e, ERR_STATE, ECANCELED, "read escape sequence");
+	if (r >= 0) return end == ATTACH_LOST ? 255 : status;
 	tell_failure(in, e);
 	return exec_status(&q, e);
 }

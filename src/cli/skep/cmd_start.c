@@ -22,7 +22,8 @@ static int start_attached(Invocation *in, Engine *g, const Record *c, Err *e)
 	int r = engine_start(g, c, &o, in->arena, &sock, e);
 	if (r < 0) return r;
 	AUTO_FD int own = sock;
-	return foreground_run(in, g, c, own, input, option_value(in, "detach-keys"), proxy, c->host.auto_remove, e);
+	r = foreground_run(in, g, c, own, input, option_value(in, "detach-keys"), proxy, c->host.auto_remove, e);
+	return r == -ECANCELED ? 0 : r;
 }
 
 static int start_one(Engine *g, const Record *c, void *arg, Err *e)
@@ -58,12 +59,13 @@ int container_attach_run(Invocation *in, Err *e)
 	if (r < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0) return r;
 	if ((r = engine_state(&g, &c, in->arena, &s, e)) < 0) return r;
 	if (s.status == RUN_RESTARTING)
-		return err_set(e, ERR_STATE, EBUSY, "cannot attach to a restarting container, wait until it is running");
-	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, EINVAL, "cannot attach to a stopped container, start it first");
-	if (engine_is_paused(&g, &c) > 0) return err_set(e, ERR_STATE, EINVAL, "cannot attach to a paused container, unpause it first");
+		return err_set(e, ERR_STATE, EBUSY, "You cannot attach to a restarting container, wait until it is running");
+	if (s.status != RUN_RUNNING) return err_set(e, ERR_STATE, EINVAL, "You cannot attach to a stopped container, start it first");
+	if (engine_is_paused(&g, &c) > 0) return err_set(e, ERR_STATE, EINVAL, "You cannot attach to a paused container, unpause it first");
+	bool proxy = option_switch(in, "sig-proxy"), input = !option_switch(in, "no-stdin") && c.config.open_stdin;
+	if ((r = check_input(input, c.config.tty, e)) < 0) return r;
 	AUTO_FD int sock = monitor_connect(&g, c.id);
 	if (sock < 0) return err_sys(e, -sock, "reach the monitor of container %s", c.name);
-	bool proxy = option_switch(in, "sig-proxy"), input = !option_switch(in, "no-stdin") && c.config.open_stdin;
 	if (proxy && !c.config.tty) attach_block_signals();
 	if ((r = monitor_ask(sock, WIRE_ATTACH, WIRE_OUT | WIRE_ERR, 0, NULL, e)) < 0) return r;
 	if ((r = wire_send(sock, WIRE_WAIT, 0, 0, NULL, 0, NULL, 0)) < 0) return err_sys(e, -r, "ask the container's monitor");

@@ -1,6 +1,8 @@
 /* containers.c: see containers.h. */
 #include "cli/skep/containers.h"
 
+#include <unistd.h>
+
 #include "engine/attach.h"
 #include "engine/control.h"
 #include "engine/start.h"
@@ -64,6 +66,12 @@ int each_container(Invocation *in, const EachContainer *each, Err *e)
 	return status;
 }
 
+int check_input(bool input, bool tty, Err *e)
+{
+	if (!input || !tty || isatty(0)) return 0;
+	return err_set(e, ERR_USAGE, ENOTTY, "the input device is not a TTY");
+}
+
 int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
 		   bool remove, Err *e)
 {
@@ -72,11 +80,7 @@ int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, b
 	int status = 0, r = detach_keys_parse(detach_keys, &o.keys, e);
 	if (r >= 0) r = attach_run(sock, &o, &status, &end, e);
 	if (r < 0) return r;
-	if (end == ATTACH_DETACHED) {
-		if (!o.input) return 0;
-		dprintf(2, "read escape sequence\n");
-		return 0;
-	}
+	if (end == ATTACH_DETACHED) return err_set(e, ERR_STATE, ECANCELED, "read escape sequence");
 	if (end == ATTACH_EXITED && remove) {
 		r = engine_discard(g, c, sock, e);
 		return r < 0 && r != -ENOENT ? r : status;
