@@ -429,7 +429,6 @@ static int add_from(Resolve *x, const char *text)
 		MountPoint p = other.mounts.items[i];
 		if (find_point(x, p.destination)) continue;
 		p.rw = p.rw && !(with_mode && str_starts(mode, "ro"));
-		p.anonymous = false; /* it goes with its first owner */
 		p.copy_up = false;
 		r = add_point(x, &p);
 	}

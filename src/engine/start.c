@@ -146,6 +146,14 @@ static int find_userns(Start *s, SpecInput *in, Err *e)
 		       in->user_ns, s->c->name);
 }
 
+/* The /dev/shm of who shares its IPC namespace belongs to it. */
+static int find_shm(Start *s, SpecInput *in, Err *e)
+{
+	if (!in->ipc_ns || !starts_with(s->c->host.ipc_mode, "container:")) return 0;
+	in->shm = arena_printf(s->a, "%.*s/root/dev/shm", (int)(strlen(in->ipc_ns) - strlen("/ns/ipc")), in->ipc_ns);
+	return in->shm ? 0 : err_sys(e, ENOMEM, "start a container");
+}
+
 static int find_init(Start *s, const char **ret, Err *e)
 {
 	char path[OWN_PATH_MAX];
@@ -182,6 +190,7 @@ static int write_spec(Start *s, Err *e)
 	int r = starts_with(s->c->host.network_mode, "container:") ? share_names(s, &in, &config, e) : write_names(s, &machine, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.network_mode, "net", &in.network_ns, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.ipc_mode, "ipc", &in.ipc_ns, e);
+	if (r >= 0) r = find_shm(s, &in, e);
 	if (r >= 0) r = find_namespace(s, s->c->host.pid_mode, "pid", &in.pid_ns, e);
 	if (r >= 0) r = find_userns(s, &in, e);
 	if (r >= 0) r = find_init(s, &in.init_program, e);

@@ -104,9 +104,24 @@ int mounts_map(const Launch *l, size_t i, int tree, int own_userns, Err *e)
 	return 0;
 }
 
+/* "/proc/PID/root/…": what that process has there; mostly in a mount namespace of its own. */
+static const char *inside_process(const char *source, pid_t *ret)
+{
+	Str rest = str_of(source), number;
+	int pid;
+	if (!starts_with(source, "/proc/")) return NULL;
+	rest = (Str){ rest.p + strlen("/proc/"), rest.n - strlen("/proc/") };
+	if (!str_next(&rest, '/', &number) || str_to_int(number, &pid) < 0 || pid <= 0 || !str_starts(rest, "root/")) return NULL;
+	*ret = pid;
+	return rest.p + strlen("root");
+}
+
 static int open_source(const LaunchMount *m, Err *e)
 {
+	pid_t pid;
 	int tree = mount_clone(AT_FDCWD, m->source_path, m->options.flags & MS_REC);
+	const char *inside = tree == -EINVAL ? inside_process(m->source_path, &pid) : NULL;
+	if (inside) tree = mount_clone_of(pid, inside);
 	return tree < 0 ? mount_fail(e, m, tree, "open source") : tree;
 }
 
@@ -119,12 +134,14 @@ static bool lies_in_root(const Launch *l, const char *source)
 	return clean && strncmp(clean, rootfs, n) == 0 && (clean[n] == '/' || clean[n] == 0);
 }
 
-/* Sources that the init may not reach, with the rights of a new user namespace; and a peer of a host mount, which must be made outside.
+/* Sources that the init may not reach, with the rights of a new user namespace or in another process's mount namespace; and a peer of a host mount, which must be made outside.
  * All others the init opens, in order, so that mountinfo shows the configuration's order. */
 static bool is_needed_early(const Launch *l, const LaunchMount *m)
 {
 	int p = l->spec->lnx->rootfs_propagation;
 	bool peer = false;
+	pid_t pid;
+	if (inside_process(m->source_path, &pid)) return true;
 	for (size_t i = 0; i < m->options.propagations; i++)
 		peer |= (p == OCI_SHARED || p == OCI_RSHARED) && m->options.propagation[i] & MS_SHARED;
 	if (!peer && !oci_namespace(l->spec, CLONE_NEWUSER)) return false;

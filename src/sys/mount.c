@@ -2,10 +2,15 @@
 #include "sys/mount.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "sys/path.h"
 
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
@@ -158,6 +163,34 @@ int mount_clone(int dirfd, const char *path, bool recursive)
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) | (*path ? 0 : AT_EMPTY_PATH);
 	int fd = open_tree(dirfd, path, flags);
 	return fd < 0 ? -errno : fd;
+}
+
+/* In a child: the copy goes to the parent, or what went wrong. */
+static _Noreturn void clone_inside(int ns, const char *path, int sock)
+{
+	int r = setns(ns, CLONE_NEWNS) < 0 ? -errno : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r >= 0) r = path_open_plain(r, path, O_PATH);
+	if (r >= 0) r = mount_clone(r, "", false);
+	_exit(fd_send(sock, &r, sizeof r, &r, r >= 0) < 0);
+}
+
+int mount_clone_of(pid_t pid, const char *path)
+{
+	char name[32];
+	int pair[2], r = 0, tree = -1;
+	size_t n = 0;
+	snprintf(name, sizeof name, "/proc/%d/ns/mnt", (int)pid);
+	AUTO_FD int ns = open(name, O_RDONLY | O_CLOEXEC);
+	if (ns < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+	AUTO_FD int ours = pair[0], theirs = pair[1];
+	pid_t child = fork();
+	if (child < 0) return -errno;
+	if (!child) clone_inside(ns, path + strspn(path, "/"), theirs);
+	theirs = fd_close(theirs);
+	ssize_t got = fd_recv(ours, &r, sizeof r, &tree, 1, &n);
+	(void)!retry_eintr(waitpid(child, NULL, 0));
+	if (got != (ssize_t)sizeof r) return got < 0 ? (int)got : -ECHILD;
+	return n ? tree : r < 0 ? r : -EPROTO;
 }
 
 static uint64_t attrs_of(unsigned long flags)

@@ -34,6 +34,9 @@ void mount_option_names(void (*each)(void *data, const char *name), void *data);
  * what is mounted below it when recursive. Returns its descriptor. */
 int mount_clone(int dirfd, const char *path, bool recursive) MUST_USE;
 
+/* mount_clone_of: the same of what a process has at path, in its mount namespace; no part of path may be a link. By a child of ours. */
+int mount_clone_of(pid_t pid, const char *path) MUST_USE;
+
 /* mount_clone_attr: the same, with MOUNT_ATTR_* set and cleared on the copy (on all of it when recursive). */
 int mount_clone_attr(int dirfd, const char *path, bool recursive, uint64_t set, uint64_t clear) MUST_USE;
 

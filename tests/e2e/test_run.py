@@ -440,6 +440,24 @@ def test_a_shared_network_has_one_name(engine):
     assert out.startswith("shared\n") and "1.2.3.4 mine\n" in out
 
 
+def test_shared_memory(engine):
+    engine.run("--name", "shm-a", "--ipc", "shareable", "busybox", "sleep", "1000")
+    engine.ok("run", "--rm", "--ipc", "container:shm-a", "busybox", "sh", "-c", "echo here >/dev/shm/file")
+    assert engine.ok("exec", "shm-a", "cat", "/dev/shm/file") == "here\n"
+    engine.run("--name", "shm-b", "--ipc", "container:shm-a", "busybox", "sleep", "1000")
+    engine.ok("rm", "-f", "shm-a")
+    assert engine.ok("exec", "shm-b", "cat", "/dev/shm/file") == "here\n"
+
+
+def test_an_anonymous_volume_goes_with_its_last_owner(engine):
+    engine.ok("create", "--name", "first", "-v", "/anonymous", "busybox", "true")
+    engine.ok("create", "--name", "last", "--volumes-from", "first", "busybox", "true")
+    engine.ok("rm", "-v", "first")
+    assert len(engine.ok("volume", "ls", "-q").split()) == 1
+    engine.ok("rm", "-v", "last")
+    assert engine.ok("volume", "ls", "-q") == ""
+
+
 def test_a_file_for_the_id_that_cannot_be_made(engine):
     assert "/nosuch/cid: no such file" in engine.fails(127, "run", "--cidfile", "/nosuch/cid", "busybox", "true")
     assert engine.ok("ps", "-aq") == ""
