@@ -24,7 +24,7 @@
 #include "sys/path.h"
 #include "sys/proc.h"
 
-enum { MOVED = 100, PATH_ROOM = 4096, CHAIN_MAX = 8 };
+enum { MOVED = 100, PATH_ROOM = 4096, CHAIN_MAX = 8, STOP_TIMEOUT = 10 };
 
 typedef struct Start {
 	Engine *g;
@@ -273,7 +273,7 @@ static int write_monitor(Start *s, Err *e)
 			    .restart = h->restart_policy.name,
 			    .restart_max = h->restart_policy.maximum_retry_count,
 			    .stop_signal = c->stop_signal,
-			    .stop_timeout = c->stop_timeout.set ? (int32_t)c->stop_timeout.v : 0,
+			    .stop_timeout = c->stop_timeout.set ? (int32_t)c->stop_timeout.v : STOP_TIMEOUT,
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");

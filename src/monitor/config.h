@@ -27,7 +27,7 @@ typedef struct MonitorConfig {
 	const char *restart; /* "no", "always", "unless-stopped", "on-failure" */
 	int32_t restart_max; /* 0: any number */
 	const char *stop_signal;
-	int32_t stop_timeout; /* s; -1: for ever */
+	int32_t stop_timeout; /* s; below 0: for ever */
 	const Healthcheck *health;
 	const char *health_on_failure;
 	StrList sources;   /* destinations of mounts whose sources are descriptors, the first MONITOR_SOURCES (monitor.h) */

@@ -17,7 +17,7 @@
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
 
-enum { ARENA_MAX = 8 << 20, STOP_TIMEOUT = 10, OOM_SCORE_ARENA = 65536, PROMISE_SECONDS = 30 };
+enum { ARENA_MAX = 8 << 20, OOM_SCORE_ARENA = 65536, PROMISE_SECONDS = 30 };
 #define BACKOFF_FIRST (100 * DURATION_MILLISECOND)
 #define BACKOFF_MAX DURATION_MINUTE
 #define BACKOFF_FORGOTTEN (10 * DURATION_SECOND) /* a container that ran so long starts anew */
@@ -253,7 +253,6 @@ static int read_files(Monitor *m, int config, Err *e)
 			   .cgroup_driver = m->config.cgroup_driver ? m->config.cgroup_driver : CGROUP_FS,
 			   .rootless = runtime_is_rootless(),
 			   .log = &m->log };
-	if (!m->config.stop_timeout) m->config.stop_timeout = STOP_TIMEOUT;
 	return 0;
 }
 
