@@ -3,7 +3,10 @@
 
 #include "sys/sched.h"
 
-enum { MEMORY_MIN = 6 * 1024 * 1024 }; /* for a container to start at all */
+enum {
+	MEMORY_MIN = 6 * 1024 * 1024, /* for a container to start at all */
+	PIDS_MAX = 4 * 1024 * 1024
+}; /* the kernel's PID_MAX_LIMIT */
 
 #define OR_NO_CGROUP "or the cgroup is not mounted."
 
@@ -77,12 +80,15 @@ static int check_memory(Checker *c)
 	return 0;
 }
 
-static void check_pids(Checker *c)
+static int check_pids(Checker *c)
 {
 	OptInt *v = &c->host->pids_limit;
-	if (!v->set || v->v <= 0) return;
+	if (!v->set || v->v <= 0) return 0;
 	if (lacks(c, MACHINE_PIDS, "Your kernel does not support PIDs limit capabilities " OR_NO_CGROUP " PIDs limit discarded."))
 		v->set = false;
+	else if (v->v > PIDS_MAX)
+		return check_fail(c, "invalid PIDs limit (%lld): no kernel counts more than %d; -1 is no limit", (long long)v->v, PIDS_MAX);
+	return 0;
 }
 
 static int check_cpu_time(Checker *c)
@@ -205,8 +211,7 @@ static void check_throttles(Checker *c)
 int check_resources(Checker *c)
 {
 	int r;
-	if ((r = check_memory(c)) < 0) return r;
-	check_pids(c);
+	if ((r = check_memory(c)) < 0 || (r = check_pids(c)) < 0) return r;
 	if ((r = check_cpu_time(c)) < 0 || (r = check_cpu_share(c)) < 0 || (r = check_cpuset(c)) < 0 || (r = check_weights(c)) < 0)
 		return r;
 	check_throttles(c);

@@ -123,6 +123,11 @@ static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList
 /* What is understood, and not done yet: nobody shall think that it holds. */
 static int check_missing(const HostConfig *h, Err *e)
 {
+	if (h->device_requests.n)
+		return err_set(
+			e, ERR_UNSUPPORTED, ENOTSUP,
+			"could not select device driver \"%s\": device requests (--gpus) are not supported: give the devices by --device",
+			h->device_requests.items[0].driver ? h->device_requests.items[0].driver : "");
 	if (h->links.n)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--link %s: links come with the networks, which are not there yet",
 			       h->links.items[0]);

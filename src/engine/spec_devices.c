@@ -238,10 +238,6 @@ int spec_add_devices(SpecBuild *b)
 	for (size_t i = 0; i < h->devices.n; i++)
 		if ((r = add_mapping(&d, &h->devices.items[i])) < 0) return r;
 	if (!privileged && (r = add_cgroup_rules(&d)) < 0) return r;
-	if (h->device_requests.n)
-		return err_set(b->e, ERR_UNSUPPORTED, ENOTSUP,
-			       "could not select device driver \"%s\": device requests (--gpus) are not supported",
-			       h->device_requests.items[0].driver ? h->device_requests.items[0].driver : "");
 	b->lnx->devices.items = d.devices;
 	b->lnx->devices.n = d.n;
 	b->lnx->resources->devices.items = d.rules;

@@ -16,6 +16,7 @@ static int put_realtime(const char *dir, const CgroupCpu *c, Err *e)
 	}
 	if (runtime) {
 		int r = cgroup_write(dir, "cpu.rt_runtime_us", cgroup_number(n, c->realtime_runtime.v), e);
+		if (r == -EINVAL) return err_wrap(e, "real-time runtime: the group above has not as much of it to give");
 		if (r < 0) return r;
 	}
 	return again ? cgroup_write(dir, "cpu.rt_period_us", cgroup_unsigned(n, c->realtime_period.v), e) : 0;

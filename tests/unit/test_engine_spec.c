@@ -708,7 +708,6 @@ static void test_devices(void **state)
 	refuse(RUN, "{'Devices':[{'PathOnHost':'/etc/passwd'}]}",
 	       "error gathering device information while adding custom device \"/etc/passwd\": not a device node");
 	refuse(RUN, "{'Devices':[{'PathOnHost':'null'}]}", "no such file or directory");
-	refuse(RUN, "{'DeviceRequests':[{'Driver':'','Count':-1,'Capabilities':[['gpu']]}]}", "could not select device driver");
 }
 
 /* A directory stands for the devices in it, links to devices among them; what else is there does not count. */
