@@ -20,3 +20,6 @@ typedef struct EndpointRequest {
 typedef LIST_OF(EndpointRequest) EndpointRequestList;
 
 extern const BindTable endpoint_request_table;
+
+/* endpoints_check: until there are networks, nothing can be asked of them. */
+int endpoints_check(const EndpointRequestList *l, Err *e) MUST_USE;

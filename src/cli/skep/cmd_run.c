@@ -11,24 +11,35 @@
 #include "engine/create.h"
 #include "engine/exec.h"
 #include "engine/start.h"
+#include "image/siblings.h"
 #include "sys/fd.h"
 
 enum { STATUS_FAILED = 125 };
 
 /* ---- create ---- */
 
+static int find_here(Invocation *in, Engine *g, const char *name, const Platform *wanted, Image *ret, Err *e)
+{
+	Image found;
+	int r = image_find(g->store, name, in->arena, &found, e);
+	return r < 0 ? r : siblings_choose(g->store, name, &found, wanted, in->arena, ret, e);
+}
+
 /* The image, pulled when that is asked for, or when it is missing and may be. */
 static int find_image(Invocation *in, Engine *g, const ContainerRequest *q, Image *ret, Err *e)
 {
 	const char *name = q->config.image, *pull = q->pull ? q->pull : "missing";
-	int r = 0;
+	Platform platform;
+	const Platform *wanted = q->platform ? &platform : NULL;
+	int r = wanted ? platform_parse(str_of(q->platform), in->arena, &platform, e) : 0;
+	if (r < 0) return r;
 	if (!streq(pull, "always")) {
-		r = image_find(g->store, name, in->arena, ret, e);
+		r = find_here(in, g, name, wanted, ret, e);
 		if (r != -ENOENT || streq(pull, "never")) return r;
 		if (!q->quiet) dprintf(2, "Unable to find image '%s' locally\n", name);
 	}
 	if ((r = pull_image(in, g->store, name, q->platform, q->quiet, e)) < 0) return r;
-	return image_find(g->store, name, in->arena, ret, e);
+	return find_here(in, g, name, wanted, ret, e);
 }
 
 /* The file for the id: made before the container, so that one that cannot be made leaves none. */
@@ -72,28 +83,13 @@ static int replace(Engine *g, const ContainerRequest *q, Arena *a, Err *e)
 	return engine_remove(g, &old, &(RemoveOptions){ .force = true }, e);
 }
 
-/* An address belongs to a network of the user's, and there are none yet. */
-static int check_addresses(const ContainerRequest *q, Err *e)
-{
-	for (size_t i = 0; i < q->endpoints.n; i++) {
-		const EndpointRequest *n = &q->endpoints.items[i];
-		if (!n->addresses || !(n->addresses->ip || n->addresses->ip6)) continue;
-		return err_set(
-			e, ERR_CONFIG, EINVAL,
-			"invalid config for network %s: invalid endpoint settings: user specified IP address is supported on user defined "
-			"networks only",
-			n->network);
-	}
-	return 0;
-}
-
 static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *ret, Err *e)
 {
 	Image image;
 	StrList warnings;
 	CreateRequest c = { .config = q->config, .host = q->host, .name = q->name };
 	AUTO(cid_file_done) CidFile cid = { q->cid_file, -1 };
-	int r = check_addresses(q, e);
+	int r = endpoints_check(&q->endpoints, e);
 	if (r < 0 || (r = cid_file_open(&cid, e)) < 0) return r;
 	if (!q->host.rootfs || !*q->host.rootfs) {
 		if ((r = find_image(in, g, q, &image, e)) < 0) return r;
@@ -156,8 +152,10 @@ static int start_failed(Invocation *in, Engine *g, const Record *c, Err *e)
 static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 {
 	Record c;
-	int sock = -1, r = create(in, g, q, &c, e);
-	if (r < 0) return usage_failure(in, run_status(e), e);
+	DetachKeys ignored;
+	int sock = -1, r = q->detach ? 0 : detach_keys_parse(q->detach_keys, &ignored, e);
+	if (r < 0) return r; /* before there is a container that nobody attends */
+	if ((r = create(in, g, q, &c, e)) < 0) return usage_failure(in, run_status(e), e);
 	bool proxy = q->sig_proxy && !q->detach;
 	if (proxy && !c.config.tty) attach_block_signals();
 	StartOptions o = start_options(&c, q);
