@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "engine/root_size.h"
+
 enum { DEPTH_MAX = 128 };
 
 static void closedirp(DIR **d)
@@ -41,11 +43,13 @@ int container_usage(Engine *g, const Record *c, Arena *a, int64_t *ret_own, int6
 	char id[DIGEST_TEXT_MAX];
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir;
+	AUTO_FD int writable = root_writable(c, dir, e); /* with a limit it is a disk of its own */
+	if (writable < 0) return writable;
 	if (c->image_id.algorithm) {
 		int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
 		if (r < 0) return r;
 	}
-	*ret_own = tree_usage(dir, "upper", 0);
+	*ret_own = tree_usage(writable, "upper", 0);
 	*ret_all = image.size + *ret_own;
 	return 0;
 }

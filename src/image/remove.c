@@ -278,13 +278,15 @@ int store_usage(ImageStore *s, StoreUsage *ret, Err *e)
 	AUTO_DB_ROWS rows = { 0 };
 	int r = db_get(
 		s->db,
+		/* a tar that a manifest names as it is has two names and takes its room once */
+		"WITH blobs AS (SELECT * FROM contents WHERE digest NOT IN (SELECT diff_id FROM layers)) "
 		"SELECT (SELECT count(*) FROM images), (SELECT count(*) FROM images WHERE manifest IN (SELECT manifest FROM containers)), "
-		"(SELECT count(*) FROM contents), (SELECT coalesce(sum(size), 0) FROM contents), (SELECT count(*) FROM layers), "
+		"(SELECT count(*) FROM contents), (SELECT coalesce(sum(size), 0) FROM blobs), (SELECT count(*) FROM layers), "
 		"(SELECT coalesce(sum(tar_size + index_size), 0) FROM layers), "
 		"(SELECT coalesce(sum(tar_size + index_size), 0) FROM layers WHERE NOT EXISTS (SELECT 1 FROM image_layers JOIN containers USING (manifest) "
 		"WHERE image_layers.diff_id = layers.diff_id)), "
-		"(SELECT coalesce(sum(size), 0) FROM contents WHERE NOT EXISTS (SELECT 1 FROM image_contents JOIN containers USING (manifest) "
-		"WHERE image_contents.digest = contents.digest))",
+		"(SELECT coalesce(sum(size), 0) FROM blobs WHERE NOT EXISTS (SELECT 1 FROM image_contents JOIN containers USING (manifest) "
+		"WHERE image_contents.digest = blobs.digest))",
 		DB_NONE, &rows, e);
 	if (r < 0) return r;
 	*ret = (StoreUsage){ .images = db_row_int(&rows, 0),

@@ -225,7 +225,7 @@ static int put_container(Df *d, Format *f, const Record *c, Err *e)
 	char id[RECORD_SHORT_ID + 1], n[24], size[SIZE_TEXT_MAX], created[TIME_TEXT_MAX], age[AGE_TEXT_MAX], status[VIEW_TEXT_MAX];
 	ContainerView v;
 	int64_t own = 0, all = 0, volumes = 0;
-	const char *command = container_view_command(c, d->in->arena);
+	const char *command = command_text(c, false, d->in->arena);
 	if (!command) return err_sys(e, ENOMEM, "system df");
 	int r = container_view(&d->engine, c, d->in->arena, &v, e);
 	if (r < 0 || (r = container_usage(&d->engine, c, d->in->arena, &own, &all, e)) < 0) return r;
@@ -257,11 +257,10 @@ static int put_containers(Df *d, Err *e)
 					      { 0 } };
 	AUTO_FORMAT f = { 0 };
 	RecordList l;
-	int r = format_init(
-		&f, NULL,
-		"table {{.ID}}\t{{.Image}}\t\"{{truncate .Command 19}}\"\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t"
-		"{{.Names}}",
-		fields, NULL, d->in->arena, e);
+	int r = format_init(&f, NULL,
+			    "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t"
+			    "{{.Names}}",
+			    fields, NULL, d->in->arena, e);
 	if (r >= 0) r = record_list(&d->engine, d->in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		r = put_container(d, &f, &l.items[i], e);

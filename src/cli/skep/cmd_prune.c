@@ -10,6 +10,7 @@
 #include "engine/mounts.h"
 #include "engine/usage.h"
 #include "engine/view.h"
+#include "monitor/event_log.h"
 
 enum { OUTPUT_MAX = 16 << 20 };
 
@@ -40,6 +41,16 @@ static int print_pruned(Pruning *p, Err *e)
 	return print_buf(&p->out, e);
 }
 
+static void tell_pruned(const Pruning *p, const char *type, int64_t freed)
+{
+	char number[24];
+	Err ignored = ERR_INIT;
+	snprintf(number, sizeof number, "%lld", (long long)freed);
+	StrPair reclaimed = { "reclaimed", number };
+	(void)!event_append(p->engine.root_dir, &(Event){ .type = type, .action = "prune", .id = "", .attributes = { &reclaimed, 1 } },
+			    NULL, &ignored);
+}
+
 static void put_deleted(Pruning *p, const char *title, const Buf *names)
 {
 	if (names->n) buf_printf(&p->out, "Deleted %s:\n%s\n", title, names->p);
@@ -68,11 +79,13 @@ static int prune_containers(Pruning *p, Err *e)
 {
 	AUTO_BUF ids = BUF_INIT(OUTPUT_MAX);
 	RecordList l;
+	int64_t before = p->freed;
 	int r = filter_prune_check(p->filters, true, e);
 	if (r >= 0) r = record_list(&p->engine, p->in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		r = prune_container(p, &l.items[i], &ids, e);
 	put_deleted(p, "Containers", &ids);
+	if (r >= 0) tell_pruned(p, "container", p->freed - before);
 	return r < 0 ? r : engine_sweep(&p->engine, e);
 }
 
@@ -109,11 +122,13 @@ static int prune_volumes(Pruning *p, bool all, Err *e)
 	const Volumes v = engine_volumes(&p->engine);
 	AUTO_BUF names = BUF_INIT(OUTPUT_MAX);
 	VolumeList l;
+	int64_t before = p->freed;
 	int r = filter_prune_check(p->filters, false, e);
 	if (r >= 0) r = volume_list(&v, p->in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		if (all || l.items[i].anonymous) r = prune_volume(p, &v, &l.items[i], &names, e);
 	put_deleted(p, "Volumes", &names);
+	if (r >= 0) tell_pruned(p, "volume", p->freed - before);
 	return r < 0 ? r : store_sweep(p->engine.store, e);
 }
 
@@ -162,11 +177,13 @@ static int prune_images(Pruning *p, bool all, Err *e)
 {
 	AUTO_BUF names = BUF_INIT(OUTPUT_MAX);
 	ImageList l;
+	int64_t before = p->freed;
 	int r = filter_prune_check(p->filters, true, e);
 	if (r >= 0) r = image_list(p->engine.store, p->in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++)
 		if (all || !l.items[i].names.n) r = prune_image(p, &l.items[i], &names, e);
 	put_deleted(p, "Images", &names);
+	if (r >= 0) tell_pruned(p, "image", p->freed - before);
 	return r;
 }
 

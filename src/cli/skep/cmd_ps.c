@@ -47,12 +47,12 @@ typedef struct Listing {
 /* ---- rows ---- */
 
 /* `"sh -c 'x'"`, cut to what fits a table unless all is asked for. */
-static const char *command_text(const Listing *l, const Record *c, Arena *a)
+const char *command_text(const Record *c, bool full, Arena *a)
 {
 	const char *text = container_view_command(c, a);
 	if (!text) return NULL;
 	size_t n = 0, shown = 0;
-	while (text[n] && (l->full || shown < COMMAND_SHOWN - 1 || strlen(text) <= COMMAND_SHOWN)) {
+	while (text[n] && (full || shown < COMMAND_SHOWN - 1 || strlen(text) <= COMMAND_SHOWN)) {
 		size_t k = str_utf8(str_of(text + n));
 		n += k ? k : 1;
 		shown++;
@@ -139,7 +139,7 @@ static int write_row(Listing *l, const ContainerView *v, JsonWriter *w, Arena *a
 		sizes[SIZES_MAX];
 	const Record *c = v->record;
 	int volumes = 0;
-	const char *command = command_text(l, c, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
+	const char *command = command_text(c, l->full, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
 	const char *image = image_text(l, c, a);
 	if (!command || !labels || !mounts || !image) return err_sys(e, ENOMEM, "ps");
 	int r = size_text(l, c, a, sizes, e);

@@ -24,6 +24,8 @@ void tell_failure(const Invocation *in, const Err *e);
 int check_input(bool input, bool tty, Err *e) MUST_USE;
 /* volume_event: an event of a volume, now. */
 void volume_event(const Engine *g, const char *action, const char *name);
+/* command_text: what runs, in quotes; cut to what fits a table unless it is to be full. NULL: no memory. */
+const char *command_text(const Record *c, bool full, Arena *a);
 /* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. -ECANCELED "read escape
  * sequence": it was left by the detach keys. */
 int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, bool input, const char *detach_keys, bool sig_proxy,
