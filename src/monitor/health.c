@@ -353,6 +353,7 @@ static bool is_wanted(const Healthcheck *c)
 
 int health_open(Monitor *m, Err *e)
 {
+	m->state.health = NULL;
 	if (!is_wanted(m->config.health)) return 0;
 	Health *h = calloc(1, sizeof *h);
 	if (!h) return err_sys(e, ENOMEM, "health check");

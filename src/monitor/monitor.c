@@ -354,6 +354,7 @@ static void tell_failure(Monitor *m, Client *starter, Err *e)
 	m->state.status = m->state.started_at ? RUN_EXITED : RUN_CREATED;
 	m->state.exit_code = e->code == ERR_NO_COMMAND ? 127 : e->code == ERR_NOT_EXECUTABLE ? 126 : 128;
 	m->state.error = e->msg;
+	m->state.health = NULL;
 	m->state.pid = 0;
 	m->state.finished_at = m->state.started_at ? time_now() : 0;
 	(void)!monitor_save(m);
