@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,24 +130,13 @@ static void let_go(Sweep *w)
 		fd_close(w->held[--w->n]);
 }
 
-static int compare(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 /* All but what this process is for: nobody must wait for it who reads our output or wants a lock of ours. */
 static void close_others(Sweep *w)
 {
-	unsigned from = 3;
 	int keep[HELD_MAX + 1];
 	memcpy(keep, w->held, w->n * sizeof *keep);
 	keep[w->n] = w->s->ingest;
-	qsort(keep, w->n + 1, sizeof *keep, compare);
-	for (size_t i = 0; i <= w->n; i++) {
-		if ((unsigned)keep[i] > from) (void)!syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0);
-		from = (unsigned)keep[i] + 1;
-	}
-	(void)!syscall(SYS_close_range, from, ~0U, 0);
+	fd_close_all_but(3, keep, w->n + 1);
 }
 
 /* Of a child that ends at once: the caller has nothing to reap. */

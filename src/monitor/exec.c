@@ -229,10 +229,12 @@ static int start(Exec *x, const int *streams, Err *e)
 	return container_exec_spawn(&x->container, &o, &x->started, e);
 }
 
-/* The fork of a monitor becomes a helper. */
-static void become_helper(void)
+/* The fork of a monitor becomes a helper. Of the monitor's descriptors it has only those of keep: with its lock, its socket or the ends of the
+ * container's pipes it would pass for the monitor when that is killed. */
+static void become_helper(int *keep, size_t n)
 {
 	sigset_t none;
+	fd_close_all_but(3, keep, n);
 	(void)!prctl(PR_SET_NAME, "skep-exec");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -245,7 +247,8 @@ static void become_helper(void)
 static _Noreturn void help(Exec *x, const int *streams)
 {
 	Err e = ERR_INIT;
-	become_helper();
+	int keep[] = { x->client, x->m->root_dir, streams[0], streams[1], streams[2] };
+	become_helper(keep, ARRAY_LEN(keep));
 	if (fcntl(x->client, F_SETFL, O_RDWR) < 0) _exit(1);
 	describe(x);
 	if (start(x, streams, &e) < 0) {
@@ -314,7 +317,7 @@ pid_t exec_probe(Monitor *m, const StrList *args, int out, int64_t timeout)
 	if (pid) return pid < 0 ? -errno : pid;
 	static Exec x;
 	Err e = ERR_INIT;
-	become_helper();
+	become_helper(&(int){ out }, 1);
 	x = (Exec){ .m = m,
 		    .client = -1,
 		    .arena = ARENA_INIT(ARENA_MAX),

@@ -142,24 +142,6 @@ static int build_container(Launch *l, int *ret_root, Err *e)
 	return 0;
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* While waiting, possibly for days, nothing of the host stays open but what the start needs. */
-static void close_all_but(unsigned preserved, int *keep, size_t n)
-{
-	unsigned from = 3 + preserved;
-	qsort(keep, n, sizeof *keep, compare_ints);
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i] < (int)from) continue;
-		if (keep[i] > (int)from) syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0);
-		from = (unsigned)keep[i] + 1;
-	}
-	syscall(SYS_close_range, from, ~0U, 0);
-}
-
 /* Waits for container_start. Others only ask whether somebody listens, and hang up. Returns the starter's connection. */
 static int await_start(Launch *l)
 {
@@ -230,7 +212,8 @@ static int wait_for_start(Launch *l, int root)
 	die_on_request();
 	if (sync_send(l->sync[1], SYNC_READY, 1, NULL, -1) < 0) return -EPIPE;
 	int keep[] = { l->listen, l->proc, root };
-	close_all_but(l->preserve_fds, keep, ARRAY_LEN(keep));
+	/* while waiting, possibly for days, nothing of the host stays open but what the start needs */
+	fd_close_all_but(3 + l->preserve_fds, keep, ARRAY_LEN(keep));
 	l->sync[1] = await_start(l);
 	l->listen = fd_close(l->listen);
 	return 0;

@@ -79,5 +79,7 @@ void fd_bin_add(FdBin *b, int fd); /* takes fd; negative ones are ignored */
 void fd_bin_empty(FdBin *b);
 #define AUTO_FD_BIN AUTO(fd_bin_empty) FdBin
 
+/* fd_close_all_but: closes every descriptor >= first that is not among the n of keep, which is sorted by it; negative ones are ignored. */
+void fd_close_all_but(unsigned first, int *keep, size_t n);
 /* fd_cloexec_from: close-on-exec for every descriptor >= first. Before Linux 5.11 it needs proc at /proc. */
 int fd_cloexec_from(unsigned first) MUST_USE;

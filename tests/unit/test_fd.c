@@ -448,6 +448,20 @@ static void cloexec_is_set_from_a_number_on(void **state)
 	fd_close(high);
 }
 
+static void all_but_some_are_closed(void **state)
+{
+	(void)state;
+	int low = open("/dev/null", O_RDONLY), fds[6];
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(fds[i] = fcntl(low, F_DUPFD_CLOEXEC, 500 + i), 500 + i);
+	fd_close_all_but(501, (int[]){ 504, -1, 502, 3 }, 4);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(fcntl(fds[i], F_GETFD) >= 0, i == 0 || i == 2 || i == 4);
+	fd_close_all_but(500, NULL, 0);
+	assert_int_equal(fcntl(500, F_GETFD), -1);
+	fd_close(low);
+}
+
 /* Linux 5.10 answers EINVAL to close_range with CLOEXEC; a filter makes this kernel answer so. */
 static void cloexec_works_without_close_range(void **state)
 {
@@ -493,6 +507,7 @@ int main(void)
 		IN_PLACE(socket_files_have_the_mode_asked_for),
 		cmocka_unit_test(descriptors_move_and_close),
 		cmocka_unit_test(cloexec_is_set_from_a_number_on),
+		cmocka_unit_test(all_but_some_are_closed),
 		cmocka_unit_test(cloexec_works_without_close_range),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
