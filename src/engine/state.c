@@ -60,6 +60,8 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	if (r < 0) return r;
 	bool lost = ret->status == RUN_RUNNING || ret->status == RUN_RESTARTING;
 	if (!lost && !has_remains(g, c)) return 0;
+	if (lost) ret->error = why_lost(ret); /* others who see the lock taken shall not think that a monitor has it */
+	if (lost && (r = run_state_write(dir, ret, false, e)) < 0) return r;
 	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	volumes_release(g, c);
 	if (!lost) return 0; /* killed before it had started the container, or after its end: both have been told */
@@ -68,7 +70,6 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	ret->start_time = 0;
 	ret->exit_code = 255;
 	ret->finished_at = time_now();
-	ret->error = why_lost(ret);
 	if ((r = run_state_write(dir, ret, false, e)) < 0) return r;
 	record_event(g, c, "die", "exitCode", "255");
 	tell(g, c, ret->error);

@@ -112,7 +112,9 @@ int run_lock_wait(int dir, int timeout_ms, Err *e)
 {
 	int64_t until = time_monotonic() + (int64_t)timeout_ms * 1000000;
 	for (long pause = 100000;; pause = pause < 10000000 ? pause * 2 : pause) {
-		int fd = run_lock(dir, e);
+		Err why = ERR_INIT;
+		int fd = run_lock(dir, &why);
+		if (fd < 0 && (fd != -EBUSY || time_monotonic() >= until)) *e = why;
 		if (fd != -EBUSY || time_monotonic() >= until) return fd;
 		const struct timespec t = { .tv_nsec = pause };
 		nanosleep(&t, NULL);
@@ -141,6 +143,7 @@ int run_state_load(int dir, Arena *a, RunState *ret, bool *ret_lost, Err *e)
 		int r = run_state_read(dir, a, ret, e);
 		if (r < 0 || (ret->status != RUN_RUNNING && ret->status != RUN_RESTARTING)) return r;
 		if ((r = run_is_locked(dir)) < 0) return err_sys(e, -r, "look at the container's lock");
+		*ret_lost = r > 0 && ret->status == RUN_RUNNING && ret->error; /* somebody is just ending what is left of it */
 		if (r > 0) return 0;
 		if (attempt == 1) break; /* read again: it may have ended, and told, between the two looks */
 	}

@@ -58,7 +58,7 @@ int run_lock_wait(int dir, int timeout_ms, Err *e) MUST_USE;
 int run_is_locked(int dir) MUST_USE;
 
 /* run_state_load: run_state_read, and whether a monitor attends it. A container that should run and is not attended has lost its monitor:
- * *ret_lost. */
+ * *ret_lost. (Who has its lock and ends what is left of it has written an error to the state before.) */
 int run_state_load(int dir, Arena *a, RunState *ret, bool *ret_lost, Err *e) MUST_USE;
 
 /* boot_id: the kernel's id of this boot. */

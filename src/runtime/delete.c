@@ -32,7 +32,8 @@ static void run_poststop(Container *c, const OciSpec *spec)
 
 static int remove_traces(Container *c, Err *e)
 {
-	int r = cgroup_remove(&c->state.cgroup, 0, e);
+	Err busy = ERR_INIT;
+	int r = cgroup_remove(&c->state.cgroup, 0, &busy);
 	if (r < 0) {
 		/* processes that outlived their init (no pid namespace), or are on their way out */
 		if ((r = cgroup_signal(&c->state.cgroup, SIGKILL, e)) < 0) return r;

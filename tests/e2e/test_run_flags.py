@@ -160,7 +160,8 @@ def test_an_init(engine):
 
 @flags("stop-signal", "stop-timeout")
 def test_how_it_is_stopped(engine):
-    engine.run("--name", "asked", "--stop-signal", "USR1", "busybox", "sh", "-c", "trap 'exit 7' USR1; while :; do sleep 0.01; done")
+    engine.run("--name", "asked", "--stop-signal", "USR1", "busybox", "sh", "-c", "trap 'exit 7' USR1; echo ready; while :; do sleep 0.01; done")
+    eventually(lambda: engine.ok("logs", "asked"))
     engine.ok("stop", "asked")
     assert engine.state("asked")["ExitCode"] == 7
     engine.run("--name", "deaf", "--stop-timeout", "0", "busybox", "sleep", "1000")

@@ -208,7 +208,8 @@ static const Command command_table[] = {
 	{ .name = "boot",
 	  .summary = "Start the containers that their restart policies want after a boot",
 	  .details =
-		  "For the machine's start: once, from a systemd unit or any other place. Prints the names of the containers that were started.",
+		  "For the machine's start: once, from a systemd unit or any other place. Prints the names of the containers that were started. Those of --rm "
+		  "that have ended without being removed are removed.",
 	  .run = boot_run },
 	{ .name = "container rename",
 	  .aliases = "rename",
