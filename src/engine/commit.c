@@ -11,6 +11,7 @@
 #include "engine/start.h"
 #include "engine/tree_tar.h"
 #include "image/change.h"
+#include "image/event.h"
 #include "image/layer_import.h"
 
 enum { COMMAND_MAX = 64 << 10, EXPORT_ARENA = 32 << 20 };
@@ -222,6 +223,19 @@ static int check_changes(const Record *c, const CommitRequest *q, Arena *a, Err 
 	return image_change(&config, &q->changes, a, e);
 }
 
+static int tell_commit(Engine *g, const Record *c, const CommitRequest *q, const char *id, Arena *a, Err *e)
+{
+	Reference ref;
+	const char *name = "";
+	int r = q->name ? reference_parse(str_of(q->name), a, &ref, e) : 0;
+	if (r < 0 || (q->name && !(name = reference_familiar(&ref, a)))) return r < 0 ? r : err_sys(e, ENOMEM, "commit");
+	image_event(g->store, "create", id, id);
+	if (*name) image_event(g->store, "tag", id, name);
+	record_event_more(g, c, "commit",
+			  (const StrPair[]){ { "comment", q->message ? q->message : "" }, { "imageID", id }, { "imageRef", name } }, 3);
+	return 0;
+}
+
 int container_commit(Engine *g, const Record *c, const CommitRequest *q, Arena *a, Digest *ret_id, Err *e)
 {
 	TransferClient *client = NULL;
@@ -243,8 +257,7 @@ int container_commit(Engine *g, const Record *c, const CommitRequest *q, Arena *
 	if (r >= 0) r = put_image(g, c, q, &i, a, ret_id, e);
 	layer_import_drop(g->store, &i, 1);
 	ingest_drop(g->store, &file);
-	if (r >= 0) record_event(g, c, "commit", "imageID", digest_format(ret_id, id));
-	return r;
+	return r < 0 ? r : tell_commit(g, c, q, digest_format(ret_id, id), a, e);
 }
 
 /* ---- export ---- */

@@ -113,7 +113,8 @@ static void kill_directly(const RunState *s)
 	if (pidfd >= 0) (void)!pid_wait_exit(pidfd, CONNECT_MS);
 }
 
-int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
+/* 1: it ran. */
+static int stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 {
 	RunState s;
 	int r = state_of(g, c, &s, e);
@@ -133,9 +134,15 @@ int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 		*e = why;
 		return r < 0 ? r : err_set(e, ERR_INTERNAL, EIO, "container %s did not stop", c->name);
 	}
-	if ((r = await_cleared(g, c, e)) < 0) return r;
-	record_event(g, c, "stop", NULL, NULL);
-	return 0;
+	r = await_cleared(g, c, e);
+	return r < 0 ? r : 1;
+}
+
+int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
+{
+	int r = stop(g, c, timeout, signal, e);
+	if (r > 0) record_event(g, c, "stop", NULL, NULL);
+	return r < 0 ? r : 0;
 }
 
 /* One connection's worth: 1 when the container has ended, 0 when the connection ended first. */
@@ -276,6 +283,7 @@ static int remove_volumes(Engine *g, const Record *c, Err *e)
 			*e = why;
 			return r;
 		}
+		if (r >= 0) volume_event(g, "destroy", m->name);
 	}
 	return store_sweep(g->store, e);
 }
@@ -296,7 +304,7 @@ static int lock_ended(Engine *g, const Record *c, bool force, Err *e)
 	if (r < 0) return r;
 	if (is_alive(&s)) {
 		if (!force) return refuse_running(g, c, &s, e);
-		if ((r = engine_stop(g, c, 0, SIGKILL, e)) < 0) return r;
+		if ((r = stop(g, c, 0, SIGKILL, e)) < 0) return r;
 	}
 	AUTO_FD int dir = record_dir(g, c->id, e);
 	if (dir < 0) return dir;

@@ -254,6 +254,7 @@ int container_copy_from(Engine *g, const Record *c, CopyRequest *q, Arena *a, Er
 	if (r < 0 || (r = container_root_open(g, c, true, a, &root, e)) < 0) return r;
 	AUTO_FD int source = path_open(root.fd, path, O_PATH | (q->follow ? 0 : O_NOFOLLOW), 0);
 	if (source < 0) return not_found(q, q->path, source, e);
+	record_event(g, c, "archive-path", NULL, NULL);
 	if (!to_tar) return write_host(source, &root.maps, q, base, a, e);
 	return send_tree(source, base, &root.maps, to_stdout, NULL, &q->bytes, e);
 }
@@ -331,6 +332,7 @@ int container_copy_to(Engine *g, const Record *c, CopyRequest *q, Arena *a, Err 
 	if (r < 0) return r;
 	AUTO_FD int source = from_tar ? -1 : open_source(q, path, e);
 	if (!from_tar && source < 0) return source;
+	record_event(g, c, "extract-to-dir", NULL, NULL); /* while we are who we are */
 	if ((r = fs_owner_take(&root.maps, &owner, e)) < 0) return r;
 	return write_container(c, &root, source, base, q, a, e);
 }

@@ -178,12 +178,16 @@ static int take_mode(const Resolve *x, const char *mode, bool bind, MountPoint *
 
 /* ---- volumes ---- */
 
-static void volume_event(const Engine *g, const char *action, const char *name)
+static void event_with(const Engine *g, const char *action, const char *name, StrPair *attributes, size_t n)
 {
-	StrPair driver = { "driver", "local" };
 	Err ignored = ERR_INIT;
-	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL,
+	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { attributes, n } }, NULL,
 			    &ignored);
+}
+
+void volume_event(const Engine *g, const char *action, const char *name)
+{
+	event_with(g, action, name, &(StrPair){ "driver", "local" }, 1);
 }
 
 static int take_volume(Resolve *x, const Volume *want, MountPoint *p)
@@ -548,7 +552,12 @@ int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources,
 	for (size_t i = 0; r >= 0 && i < c->mounts.n; i++) {
 		const MountPoint *m = &c->mounts.items[i];
 		if (!streq(m->type, "volume") || !m->name) continue;
-		volume_event(g, "mount", m->name);
+		StrPair attributes[] = { { "container", c->id },
+					 { "destination", m->destination },
+					 { "driver", "local" },
+					 { "propagation", m->propagation ? m->propagation : "" },
+					 { "read/write", m->rw ? "true" : "false" } };
+		event_with(g, "mount", m->name, attributes, ARRAY_LEN(attributes));
 		if (m->copy_up) r = fill_one(m, sources->fds[i], mount_point_is_mapped(m) ? image : root, e);
 	}
 	return r;

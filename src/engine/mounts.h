@@ -17,5 +17,7 @@ int engine_mounts(Engine *g, const ContainerConfig *config, const HostConfig *ho
 /* engine_fill_volumes: what the image has at the places of empty volumes goes into these, unless they do not want it. root: the container's file
  * system; image: the same with the owners of the image, for volumes whose ids are the container's. */
 int engine_fill_volumes(Engine *g, const Record *c, const MountSources *sources, int root, int image, Err *e) MUST_USE;
+/* volume_event: of a volume, now: "create", "destroy". */
+void volume_event(const Engine *g, const char *action, const char *name);
 /* engine_make_sources: host directories of -v that are not there are made. */
 int engine_make_sources(const Record *c, Err *e) MUST_USE;

@@ -314,7 +314,7 @@ int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e
 int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e)
 {
 	const StrMap *labels = &c->config.labels;
-	*ret = (StrMap){ .items = arena_array(a, labels->n + 3, sizeof *ret->items) };
+	*ret = (StrMap){ .items = arena_array(a, labels->n + 2 + EVENT_MORE_MAX, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "event");
 	for (size_t i = 0; i < labels->n; i++)
 		if (!streq(labels->items[i].key, "image") && !streq(labels->items[i].key, "name")) ret->items[ret->n++] = labels->items[i];
@@ -326,14 +326,18 @@ int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e)
 
 void record_event(const Engine *g, const Record *c, const char *action, const char *key, const char *value)
 {
+	record_event_more(g, c, action, &(StrPair){ key, value }, key ? 1 : 0);
+}
+
+void record_event_more(const Engine *g, const Record *c, const char *action, const StrPair *more, size_t n)
+{
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
 	Err ignored = ERR_INIT;
 	StrMap attributes;
-	if (record_attributes(c, &a, &attributes, &ignored) < 0) return;
-	if (key) {
-		attributes.items[attributes.n++] = (StrPair){ key, value }; /* there is room for one more */
-		str_map_sort(&attributes);
-	}
+	if (n > EVENT_MORE_MAX || record_attributes(c, &a, &attributes, &ignored) < 0) return;
+	for (size_t i = 0; i < n; i++)
+		attributes.items[attributes.n++] = more[i];
+	str_map_sort(&attributes);
 	(void)!event_append(g->root_dir, &(Event){ .type = "container", .action = action, .id = c->id, .attributes = attributes }, NULL,
 			    &ignored);
 }

@@ -47,7 +47,9 @@ int record_no_such(const char *id, Err *e) MUST_USE;
  * lock may be that of a directory that has no name any more. */
 int record_dir(const Engine *g, const char *id, Err *e) MUST_USE;
 int record_lock(const Engine *g, const char *id, int dir, int timeout_ms, Err *e) MUST_USE;
-/* record_attributes: those of its events: labels, image, name; sorted. */
+/* record_attributes: those of its events: labels, image, name; sorted. There is room for EVENT_MORE_MAX more. */
+enum { EVENT_MORE_MAX = 4 };
 int record_attributes(const Record *c, Arena *a, StrMap *ret, Err *e) MUST_USE;
-/* record_event: an event of it now; key may be NULL. */
+/* record_event: an event of it now; key may be NULL. record_event_more: with up to EVENT_MORE_MAX further attributes. */
 void record_event(const Engine *g, const Record *c, const char *action, const char *key, const char *value);
+void record_event_more(const Engine *g, const Record *c, const char *action, const StrPair *more, size_t n);

@@ -254,6 +254,7 @@ static int describe_mounts(Start *s, MonitorConfig *m, Err *e)
 		const MountPoint *p = &s->c->mounts.items[i];
 		if (s->sources.fds[i] >= 0) r = str_list_add(&m->sources, p->destination, s->a);
 		if (r >= 0 && p->held) r = str_list_add(&m->volumes, p->name, s->a);
+		if (r >= 0 && streq(p->type, "volume")) r = str_list_add(&m->unmounts, p->name, s->a);
 	}
 	return r < 0 ? err_sys(e, ENOMEM, "start a container") : 0;
 }

@@ -1,6 +1,7 @@
 /* state.c: engine_state: what containers are doing, and putting right those that lost their monitor. */
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "base/time.h"
 #include "engine/mount_source.h"
 #include "engine/start.h"
@@ -71,7 +72,9 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	ret->exit_code = 255;
 	ret->finished_at = time_now();
 	if ((r = run_state_write(dir, ret, false, e)) < 0) return r;
-	record_event(g, c, "die", "exitCode", "255");
+	char ran[24];
+	snprintf(ran, sizeof ran, "%lld", (long long)((ret->finished_at - ret->started_at) / DURATION_SECOND));
+	record_event_more(g, c, "die", (const StrPair[]){ { "execDuration", ran }, { "exitCode", "255" } }, 2);
 	tell(g, c, ret->error);
 	return 0;
 }

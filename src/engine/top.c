@@ -340,5 +340,7 @@ int engine_top(Engine *g, const Record *c, const StrList *options, Arena *a, Pro
 		return err_set(e, ERR_STATE, EBUSY, "Container %s is restarting, wait until the container is running", c->id);
 	if (state.status != RUN_RUNNING) return err_set(e, ERR_STATE, ESRCH, "container %s is not running", c->id);
 	if ((r = box_load(g, c, &b, e)) < 0 || (r = cgroup_pids(&b.container.state.cgroup, a, &pids, e)) < 0) return r;
-	return options->n ? ask_ps(options, &pids, a, ret, e) : look(c, state.pid, &pids, a, ret, e);
+	if ((r = options->n ? ask_ps(options, &pids, a, ret, e) : look(c, state.pid, &pids, a, ret, e)) < 0) return r;
+	record_event(g, c, "top", NULL, NULL);
+	return r;
 }

@@ -33,6 +33,7 @@ typedef struct MonitorConfig {
 	StrList sources;   /* destinations of mounts whose sources are descriptors, the first MONITOR_SOURCES (monitor.h) */
 	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */
 	StrMap attributes; /* of the container's events */
+	StrList unmounts;  /* volumes of any kind, whose unmounting is told */
 	StrList again;     /* the command that starts the container again; executed in place of the monitor */
 	StrList remove;    /* the command that removes it (--rm), when no client has promised to; empty: it stays */
 } MonitorConfig;

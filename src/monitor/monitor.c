@@ -32,18 +32,45 @@ int monitor_save(Monitor *m)
 	return run_state_write(m->dir, &m->state, false, &ignored);
 }
 
-void monitor_event(Monitor *m, const char *action, const char *key, const char *value)
+static void event_more(Monitor *m, const char *action, const StrPair *more, size_t n)
 {
 	Err ignored = ERR_INIT;
 	const StrMap *own = &m->config.attributes;
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
-	StrMap all = { arena_array(&a, own->n + 1, sizeof *all.items), own->n };
+	StrMap all = { arena_array(&a, own->n + n + 1, sizeof *all.items), own->n };
 	if (!all.items) return;
 	memcpy(all.items, own->items, own->n * sizeof *all.items);
-	if (key) all.items[all.n++] = (StrPair){ key, value };
+	for (size_t i = 0; i < n; i++)
+		all.items[all.n++] = more[i];
 	str_map_sort(&all);
 	(void)!event_append(m->root_dir, &(Event){ .type = "container", .action = action, .id = m->config.id, .attributes = all }, NULL,
 			    &ignored);
+}
+
+void monitor_event(Monitor *m, const char *action, const char *key, const char *value)
+{
+	event_more(m, action, &(StrPair){ key, value }, key ? 1 : 0);
+}
+
+static void event_died(Monitor *m)
+{
+	char code[16], ran[24];
+	snprintf(code, sizeof code, "%d", m->status);
+	snprintf(ran, sizeof ran, "%lld", (long long)((m->state.finished_at - m->state.started_at) / DURATION_SECOND));
+	event_more(m, "die", (const StrPair[]){ { "execDuration", ran }, { "exitCode", code } }, 2);
+}
+
+static void event_unmounted(const Monitor *m)
+{
+	Err ignored = ERR_INIT;
+	StrPair attributes[] = { { "container", m->config.id }, { "driver", "local" } };
+	for (size_t i = m->config.unmounts.n; i > 0; i--)
+		(void)!event_append(m->root_dir,
+				    &(Event){ .type = "volume",
+					      .action = "unmount",
+					      .id = m->config.unmounts.items[i - 1],
+					      .attributes = { attributes, ARRAY_LEN(attributes) } },
+				    NULL, &ignored);
 }
 
 /* ---- signals and stops ---- */
@@ -102,13 +129,13 @@ int monitor_stop(Monitor *m, int timeout, int signal, Err *e)
 	}
 	if (timeout == WIRE_DEFAULT) timeout = m->config.stop_timeout;
 	if (!signal) signal = configured_stop_signal(m);
-	if (timeout == 0) signal = SIGKILL;
 	snprintf(text, sizeof text, "%d", signal);
 	monitor_event(m, "kill", "signal", text);
 	int r = send_signal(m, signal, e);
 	if (r < 0) return r;
 	if (timeout > 0) loop_timer_set(&m->loop, &m->stop.timer, time_monotonic() + timeout * DURATION_SECOND, kill_now, m);
 	m->stop.running = timeout > 0;
+	if (timeout == 0 && signal != SIGKILL) kill_now(m);
 	return 0;
 }
 
@@ -207,7 +234,6 @@ static void clean_up(Monitor *m)
 /* The container has ended: first what somebody waits for, then the cleaning. */
 static void finish(Monitor *m)
 {
-	char code[16], ran[24];
 	if (m->oom.fd >= 0) take_oom(m, 0);
 	health_stop(m);
 	stdio_drain(m);
@@ -220,11 +246,10 @@ static void finish(Monitor *m)
 	m->state.status = again ? RUN_RESTARTING : RUN_EXITED;
 	if (again) next_backoff(m);
 	(void)!monitor_save(m);
-	snprintf(code, sizeof code, "%d", m->status);
-	snprintf(ran, sizeof ran, "%lld", (long long)((m->state.finished_at - m->state.started_at) / DURATION_SECOND));
-	monitor_event(m, "die", "exitCode", code);
+	event_died(m);
 	clients_tell_all(m, WIRE_EXITED, m->status, m->state.oom_killed, !again);
 	clean_up(m);
+	event_unmounted(m);
 	if (m->killed_by_user && m->stop.running) loop_timer_cancel(&m->stop.timer);
 	if (again)
 		loop_timer_set(&m->loop, &m->again, time_monotonic() + m->state.backoff, start_again, m);

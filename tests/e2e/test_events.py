@@ -156,3 +156,41 @@ def test_a_torn_line_is_passed_over(engine, since):
         f.write(b'{"Type":"container","Action":"cre')
     engine.ok("create", "--name", "t2", "busybox", "true")
     assert told(engine, since, "--format", "{{.Actor.Attributes.name}}") == "t1\nt2\n"
+
+
+# ---- what docker writes ----
+
+def happened(engine, since, kind):
+    lines = engine.ok("events", "--since", since, "--until", "0s", "--filter", f"type={kind}", "--format", "{{.Action}} {{json .Actor.Attributes}}")
+    return [(action, json.loads(attributes)) for action, _, attributes in (line.partition(" ") for line in lines.splitlines())]
+
+
+def test_a_life_as_docker_tells_it(engine, since, tmp_path):
+    (tmp_path / "x").write_text("x")
+    engine.run("--name", "life", "-v", "/anonymous", "-v", "events-v:/v:ro", "busybox", "sleep", "1000")
+    identity = engine.inspect("life")["Id"]
+    engine.ok("stop", "-t", "0", "life")
+    engine.ok("restart", "-t", "0", "life")
+    engine.ok("cp", "life:/etc/passwd", "-")
+    engine.ok("cp", str(tmp_path / "x"), "life:/x")
+    image = engine.ok("commit", "-m", "why", "life", "events:img").strip()
+    engine.ok("top", "life")
+    engine.ok("kill", "-s", "USR1", "life")
+    engine.ok("rm", "-fv", "life")
+    engine.ok("volume", "rm", "events-v")
+    engine.ok("rmi", "events:img")
+    own = {"image": "busybox", "name": "life"}
+    told = [(action, {k: v for k, v in attributes.items() if own.get(k) != v}) for action, attributes in happened(engine, since, "container")]
+    ran = {"execDuration": "0", "exitCode": "137"}
+    assert told == [("create", {}), ("start", {}), ("kill", {"signal": "15"}), ("kill", {"signal": "9"}), ("die", ran), ("stop", {}), ("start", {}),
+                    ("restart", {}), ("archive-path", {}), ("extract-to-dir", {}), ("pause", {}),
+                    ("unpause", {}), ("commit", {"comment": "why", "imageID": image, "imageRef": "events:img"}), ("top", {}), ("kill", {"signal": "10"}),
+                    ("kill", {"signal": "9"}), ("die", told[-2][1]), ("destroy", {})]
+    assert told[-2][1].keys() == ran.keys()
+    volumes = happened(engine, since, "volume")
+    mounted = {"container": identity, "driver": "local", "propagation": ""}
+    assert volumes.count(("mount", {**mounted, "destination": "/v", "read/write": "false"})) == 2
+    assert volumes.count(("mount", {**mounted, "destination": "/anonymous", "read/write": "true"})) == 2
+    assert volumes.count(("unmount", {"container": identity, "driver": "local"})) == 4
+    assert [x for x in volumes if "container" not in x[1]] == [("create", {"driver": "local"})] * 2 + [("destroy", {"driver": "local"})] * 2
+    assert [x[0] for x in happened(engine, since, "image")] == ["create", "tag", "untag", "delete"]

@@ -5,18 +5,9 @@
 #include "cli/skep/filters.h"
 #include "cli/skep/inspect.h"
 #include "engine/mounts.h"
-#include "monitor/event_log.h"
 #include "monitor/volume_hold.h"
 
 enum { OUTPUT_MAX = 16 << 20, ROW_MAX = 1 << 20 };
-
-void volume_event(const Engine *g, const char *action, const char *name)
-{
-	StrPair driver = { "driver", "local" };
-	Err ignored = ERR_INIT;
-	(void)!event_append(g->root_dir, &(Event){ .type = "volume", .action = action, .id = name, .attributes = { &driver, 1 } }, NULL,
-			    &ignored);
-}
 
 /* ---- create ---- */
 

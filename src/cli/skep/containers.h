@@ -22,8 +22,6 @@ int each_container(Invocation *in, const EachContainer *each, Err *e) MUST_USE;
 void tell_failure(const Invocation *in, const Err *e);
 /* check_input: a terminal in the container and our input go together only when that is a terminal, too. */
 int check_input(bool input, bool tty, Err *e) MUST_USE;
-/* volume_event: an event of a volume, now. */
-void volume_event(const Engine *g, const char *action, const char *name);
 /* command_text: what runs, in quotes; cut to what fits a table unless it is to be full. NULL: no memory. */
 const char *command_text(const Record *c, bool full, Arena *a);
 /* foreground: stays with a container that was started by engine_start with its connection; the exit status of the command. -ECANCELED "read escape
