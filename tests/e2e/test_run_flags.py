@@ -206,7 +206,7 @@ def test_a_platform(engine):
     other = "linux/s390x"
     engine.ok("run", "--rm", "--platform", mine, "busybox", "true")
     message = engine.fails(125, "run", "--pull", "never", "--platform", other, "busybox", "true")
-    assert f"image with reference busybox was found but does not provide the specified platform ({other})" in message
+    assert f"busybox was found but its platform ({mine}) does not match the specified platform ({other})" in message
     assert "nosuch" in engine.fails(125, "run", "--platform", "nosuch", "busybox", "true")
     assert engine.ok("ps", "-aq") == ""
 

@@ -128,13 +128,18 @@ def test_all_images_but_those_in_use(engine):
     (["container", "prune", "-f", "--filter", "all=1"], "invalid filter 'all'"),
     (["volume", "prune", "-f", "--filter", "until=1h"], "invalid filter 'until'"),
     (["image", "prune", "-f", "--filter", "until=soon"], 'failed to parse value as time or duration: "soon"'),
-    (["image", "prune", "-f", "--filter", "label"], "invalid filter 'label'"),
     (["system", "prune", "-f", "--volumes", "--filter", "until=1h"], 'ERROR: The "until" filter is not supported with "--volumes"'),
 ])
 def test_wrong_filters_remove_nothing(engine, arguments, message):
     engine.ok("create", "--name", "stays", "busybox", "true")
     assert message in engine.fails(1, *arguments)
     assert engine.ok("ps", "-a", "--format", "{{.Names}}") == "stays\n"
+
+
+@pytest.mark.parametrize("command", [["ps"], ["images"], ["events"], ["volume", "ls"], ["system", "prune", "-f"], ["image", "prune", "-f"]], ids=" ".join)
+def test_what_is_no_filter(engine, command):
+    message = engine.fails(125, *command, "--filter", "label")
+    assert 'flag: bad format of filter (expected name=value)' in message and "Usage:" in message
 
 
 def test_volumes_that_are_pruned_are_measured(engine):

@@ -21,8 +21,15 @@ enum { STATUS_FAILED = 125 };
 static int find_here(Invocation *in, Engine *g, const char *name, const Platform *wanted, Image *ret, Err *e)
 {
 	Image found;
+	Err why = ERR_INIT;
 	int r = image_find(g->store, name, in->arena, &found, e);
-	return r < 0 ? r : siblings_choose(g->store, name, &found, wanted, in->arena, ret, e);
+	if (r < 0 || (r = siblings_choose(g->store, name, &found, wanted, in->arena, ret, &why)) >= 0) return r;
+	*e = why;
+	if (r != -ENOENT) return r;
+	const char *has = platform_format(&found.platform, in->arena), *asked = platform_format(wanted, in->arena);
+	return err_set(e, ERR_NOT_FOUND, ENOENT,
+		       "image with reference %s was found but its platform (%s) does not match the specified platform (%s)", name,
+		       has ? has : "unknown", asked ? asked : "unknown");
 }
 
 /* The image, pulled when that is asked for, or when it is missing and may be. */
