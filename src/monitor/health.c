@@ -93,10 +93,20 @@ static void act_on_failure(Health *h)
 		(void)!pid_send(h->m->process.pidfd, SIGKILL);
 }
 
+/* A frozen container answers nobody, and is not ill. */
+static bool is_frozen(const Health *h)
+{
+	return cgroup_is_frozen(&h->m->container.state.cgroup) == 1;
+}
+
 static void judge(Health *h, int status, const char *text)
 {
 	const Healthcheck *c = h->m->config.health;
 	const char *before = h->state.status;
+	if (status && is_frozen(h)) {
+		plan_next(h);
+		return;
+	}
 	keep(h, status, text);
 	if (status == 0) {
 		h->state.failing_streak = 0;
@@ -324,6 +334,10 @@ static void probe(void *arg)
 	const StrList *test = &h->m->config.health->test;
 	static const char *shell[] = { "/bin/sh", "-c", NULL, NULL };
 	StrList args = { test->items + 1, test->n - 1 };
+	if (is_frozen(h)) {
+		plan_next(h);
+		return;
+	}
 	h->text = BUF_INIT(HEALTH_OUTPUT_MAX);
 	h->began = time_now();
 	loop_timer_set(&h->m->loop, &h->deadline,

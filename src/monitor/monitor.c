@@ -118,6 +118,7 @@ int monitor_stop(Monitor *m, int timeout, int signal, Err *e)
 {
 	char text[16];
 	m->killed_by_user = true;
+	m->restart_once = false;
 	if (!m->state.stopped_by_user) {
 		m->state.stopped_by_user = true;
 		(void)!monitor_save(m);
