@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from engines import Engine
+from engines import Engine, eventually
 from images import SKEP
 
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -79,6 +79,14 @@ def test_sizes_of_containers(engine):
     assert inspected["SizeRw"] == 100000 and inspected["SizeRootFs"] > 1000000 and "SizeRw" not in engine.inspect("ended")
     assert re.fullmatch(r"100kB \(virtual \d\.\d+MB\)\n", engine.ok("ps", "-a", "--format", "{{.Size}}"))
     assert engine.ok("ps", "-as").splitlines()[0].endswith("NAMES     SIZE")
+
+
+def test_a_container_with_a_size(engine):
+    identity = engine.ok("create", "--storage-opt", "size=20m", "busybox", "sh", "-c", "head -c 100000 /dev/zero >/f; sleep 1000").strip()
+    engine.ok("start", identity)
+    eventually(lambda: engine.ok("ps", "--format", "{{.Size}}").startswith("100kB"))
+    engine.ok("kill", identity)
+    assert rows(engine)["Containers"]["Size"] == "100kB"
 
 
 # ---- prune ----
