@@ -54,7 +54,7 @@ int volumes_hold(Engine *g, const Record *c, Arena *a, Err *e)
 	return r;
 }
 
-void volumes_release(Engine *g, const Record *c)
+void volumes_release(const Engine *g, const Record *c)
 {
 	Err ignored = ERR_INIT;
 	for (size_t i = 0; i < c->mounts.n; i++)

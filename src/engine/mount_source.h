@@ -26,4 +26,4 @@ int mount_source_open(Engine *g, const Record *c, size_t i, int dir, int userns,
 
 /* volumes_hold: the container's volumes that have to be mounted are. volumes_release: it does not need them any more. */
 int volumes_hold(Engine *g, const Record *c, Arena *a, Err *e) MUST_USE;
-void volumes_release(Engine *g, const Record *c);
+void volumes_release(const Engine *g, const Record *c);

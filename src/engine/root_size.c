@@ -14,7 +14,6 @@
 #include "sys/project_quota.h"
 
 #define DISK "disk"
-#define PROJECTS UINT32_C(0x80000000) /* above those that people number */
 
 /* Bytes; 0: no limit. It has been checked. */
 static int64_t size_of(const Record *c)
@@ -33,7 +32,7 @@ static uint32_t project_of(const Record *c)
 {
 	uint64_t bits = 0;
 	(void)!str_to_u64_base((Str){ c->id, 8 }, 16, &bits);
-	return (uint32_t)bits | PROJECTS;
+	return (uint32_t)bits | PROJECT_QUOTA_OURS;
 }
 
 static int set_quota(const Record *c, int dir, int64_t size, Err *e)

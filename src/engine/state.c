@@ -63,8 +63,8 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	if (!lost && !has_remains(g, c)) return 0;
 	if (lost) ret->error = why_lost(ret); /* others who see the lock taken shall not think that a monitor has it */
 	if (lost && (r = run_state_write(dir, ret, false, e)) < 0) return r;
-	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	volumes_release(g, c);
+	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	if (!lost) return 0; /* killed before it had started the container, or after its end: both have been told */
 	ret->status = RUN_EXITED;
 	ret->pid = 0;

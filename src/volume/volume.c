@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/size.h"
 #include "base/time.h"
 #include "monitor/volume_hold.h"
 #include "sys/fd.h"
+#include "sys/project_quota.h"
 
 enum { MAP_MAX = 1 << 20, USERS_MAX = 4096 };
 
@@ -46,14 +48,17 @@ static int check_name(const char *name, Err *e)
 
 static int check_options(const char *name, const StrMap *o, Err *e)
 {
+	int64_t size = 0;
+	const char *text = str_map_get(o, "size");
+	bool device = str_map_get(o, "device"), type = str_map_get(o, "type"), any = device || type || str_map_get(o, "o");
 	for (size_t i = 0; i < o->n; i++) {
 		const char *key = o->items[i].key;
-		if (!streq(key, "type") && !streq(key, "device") && !streq(key, "o"))
+		if (!streq(key, "type") && !streq(key, "device") && !streq(key, "o") && !streq(key, "size"))
 			return err_set(e, ERR_CONFIG, EINVAL, "create %s: invalid option: \"%s\"", name, key);
 	}
-	if (o->n && !str_map_get(o, "device"))
-		return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"device\"", name);
-	if (o->n && !str_map_get(o, "type")) return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"type\"", name);
+	if (text && size_parse(str_of(text), SIZE_BINARY, &size, e) < 0) return err_wrap(e, "create %s", name);
+	if (any && !device) return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"device\"", name);
+	if (any && !type) return err_set(e, ERR_CONFIG, EINVAL, "create %s: missing required option: \"type\"", name);
 	return 0;
 }
 
@@ -137,6 +142,26 @@ static int make_directory(const Volumes *v, const char *name, Err *e)
 	return 0;
 }
 
+/* The option size, by a project of the volume's own. */
+static int limit_size(const Volumes *v, const Volume *want, Err *e)
+{
+	char path[320];
+	Err why = ERR_INIT;
+	int64_t size = 0;
+	uint32_t project;
+	const char *text = str_map_get(&want->options, "size");
+	if (!text || size_parse(str_of(text), SIZE_BINARY, &size, e) < 0 || !size) return 0;
+	snprintf(path, sizeof path, "volumes/%s/_data", want->name);
+	AUTO_FD int data = openat(v->store->root, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (data < 0 || getrandom(&project, sizeof project, 0) != (ssize_t)sizeof project)
+		return err_sys(e, errno, "create %s", want->name);
+	int r = project_quota_set(data, project | PROJECT_QUOTA_OURS, (uint64_t)size, &why);
+	if (r == -EOPNOTSUPP)
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "create %s: quota size requested but no quota support", want->name);
+	if (r < 0) *e = why;
+	return r;
+}
+
 static int is_doomed(const Volumes *v, const char *name, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
@@ -150,7 +175,9 @@ static int make(const Volumes *v, const Volume *want, Arena *a, Volume *ret, Err
 	int r = db_begin(v->store->db, DB_WRITE, &tx, e);
 	if (r < 0 || (r = get(v, want->name, a, ret, e)) != 0) return r < 0 ? r : 0;
 	if ((r = is_doomed(v, want->name, e)) != 0) return r < 0 ? r : -EAGAIN;
-	if ((r = make_directory(v, want->name, e)) < 0 || (r = insert(v, want, e)) < 0 || (r = db_commit(&tx, e)) < 0) return r;
+	if ((r = make_directory(v, want->name, e)) < 0 || (r = limit_size(v, want, e)) < 0 || (r = insert(v, want, e)) < 0 ||
+	    (r = db_commit(&tx, e)) < 0)
+		return r;
 	return 1;
 }
 

@@ -1,6 +1,7 @@
 /* volume.h: the volumes of one state directory: directories volumes/<name>/_data with rows in skep.db.
  *
- * Driver local, with the options type, device and o: such a volume is not a directory of ours but is mounted from there in each container that has it.
+ * Driver local. With the options type, device and o a volume is mounted on its directory while some container has it (monitor/volume_hold.h); with size it
+ * has a project quota.
  * A row is written after the directory and removed before it; a volume that a container has cannot be removed.
  */
 #pragma once

@@ -255,6 +255,13 @@ def test_what_cannot_be_mounted(engine, options, message):
     assert mounts_below(engine.root) == []
 
 
+def test_a_size_is_kept_or_refused(engine):
+    """By a quota, which few file systems have: tests/vm/test_storage.sh sees it work."""
+    done = engine.call("volume", "create", "-o", "size=4m", "limited")
+    assert done.returncode == 0 or done.stderr == b"create limited: quota size requested but no quota support\n"
+    assert "create limited: invalid size: 'x'" in engine.fails(1, "volume", "create", "-o", "size=x", "limited")
+
+
 def test_a_program_that_is_not_there_leaves_no_mount(engine):
     engine.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "ram")
     assert engine.call("run", "--rm", "-v", "ram:/v", "busybox", "/nosuch").returncode == 127

@@ -44,6 +44,9 @@ for kind in ext4 xfs; do
 	skep wait limited >/dev/null
 	check "$kind: its changes are seen" sh -c "timeout 30 /skep/build/skep --root /quota/root --run-root /run/quota diff limited | grep -q 'A /x1'"
 	check "$kind: it is removed" skep rm limited
+	skep volume create -o size=4m limited >/dev/null
+	is "$kind: a volume with a size" "$(skep run --rm --network none -v limited:/v busybox sh -c 'dd if=/dev/zero of=/v/x bs=1M count=8 2>/dev/null
+		[ $(stat -c %s /v/x) -le 4194304 ] && echo limited')" limited
 	umount /quota
 done
 
