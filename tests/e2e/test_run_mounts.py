@@ -192,6 +192,16 @@ def test_an_overlay_over_a_bind(engine, host):
     assert engine.call("start", "-a", "over").stdout == b"text\n"  # as new
 
 
+@pytest.mark.parametrize("mount", ["type=image,src=busybox,dst=/m", "type=image,src=busybox,dst=/m,image-subpath=etc", "type=image,src=busybox,dst=/m,rw=true",
+                                   "type=volume,src=parted,dst=/m,volume-subpath=part"])
+def test_owners_in_a_user_namespace(engine, mount):
+    sh(engine, "-v", "parted:/v", "mkdir -p /v/part; echo x >/v/part/file")
+    writable = "rw=true" in mount or "volume" in mount
+    script = "touch /m/new; stat -c %u:%g /m /m/*" if writable else "stat -c %u:%g /m /m/*"
+    assert set(sh(engine, "--userns", "auto", "--mount", mount, script).split()) == {"0:0"}
+    assert set(sh(engine, "--userns", "auto", "--mount", mount, script).split()) == {"0:0"}  # another range
+
+
 # ---- volumes ----
 
 def test_nocopy(engine):

@@ -121,6 +121,11 @@ def test_removing_gives_the_space_back(engine):
     eventually(lambda: os.stat(disk).st_blocks * 512 < 20 * MB)
 
 
+def test_a_size_in_a_user_namespace(engine):
+    size, owners = engine.ok("run", "--rm", "--userns", "auto", "--storage-opt", "size=32m", "busybox", "sh", "-c", fill() + "; stat -c %u:%g / /x | sort -u").split()
+    assert 16 * MB < int(size) < 32 * MB and owners == "0:0"
+
+
 def test_a_killed_one_with_a_size(engine):
     engine.run("--rm", "--name", "lost", "--storage-opt", "size=32m", "busybox", "sh", "-c", "cat /kept; echo kept >/kept; sleep 1000")
     eventually(lambda: engine.call("exec", "lost", "test", "-s", "/kept").returncode == 0)
