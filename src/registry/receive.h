@@ -1,7 +1,7 @@
-/* receive.h: the body of a request into an upload: read by the loop, hashed and written by workers, as fast as the slower of the two.
+/* receive.h: the body of a request into an upload: read by the loop, written by one worker and hashed by another, as fast as the slowest of the three.
  *
- * The loop fills one buffer while a worker empties another; when both are full, it stops reading from the client. What
- * has arrived when a client goes is kept: it may go on from there.
+ * Between them is a ring; when it is full, the loop stops reading from the client. What has arrived when a client goes is
+ * kept: he may go on from there.
  */
 #pragma once
 

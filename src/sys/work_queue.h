@@ -4,7 +4,8 @@
  *  - A Work is a member of its owner's object, and stays in place from work_put() until done() is called. It is put in once at a time.
  *  - work() runs in any of the threads and must touch only what its owner leaves alone meanwhile. done() runs in the loop's thread, in the
  *    order in which works ended.
- *  - Nothing is shared between works: an object that needs order puts in its next work from done().
+ *  - Works wait for nothing, not for each other either: an object that needs order puts in its next work from done(). Two works of one object
+ *    may run at the same time.
  *  - Everything here but work() and batch() is for the loop's thread.
  */
 #pragma once

@@ -1,6 +1,7 @@
 """Every endpoint of the distribution specification: what it does, and what it refuses."""
 import hashlib
 import json
+import random
 import urllib.parse
 
 import pytest
@@ -84,6 +85,22 @@ def test_chunks_out_of_order(client):
     assert client("GET", where)["Range"] == "0-999"
     a = client("PUT", f"{where}?digest={digest(BLOB)}", BLOB[1000:])
     assert a.status == 201
+
+
+@pytest.mark.parametrize("size", [65536, 65537, 200_000, 4 << 20, (4 << 20) + 1, 17_000_003])
+@pytest.mark.parametrize("sized", [True, False])
+def test_sizes(client, size, sized):
+    """As long as what one thread does alone, as the ring of a body, longer than a thread's turn; in two chunks, so that the hash goes on."""
+    data, cut = random.Random(size).randbytes(size), size * 2 // 3
+    where = client.session("a")
+    for part in (data[:cut], data[cut:]):
+        body = part if sized else (part[at : at + 50_001] for at in range(0, len(part), 50_001))
+        a = client("PATCH", where, body, **({} if sized else {"Transfer_Encoding": "chunked"}))
+        assert a.status == 202, a.body
+    assert client("PUT", f"{where}?digest={digest(data)}").status == 201
+    assert client("GET", f"/v2/a/blobs/{digest(data)}").body == data
+    assert client.push("b", data) == digest(data)
+    assert client("GET", f"/v2/b/blobs/{digest(data)}").body == data
 
 
 def test_stream_without_length(client):

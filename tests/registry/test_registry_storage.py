@@ -2,6 +2,7 @@
 import http.client
 import os
 import random
+import resource
 import signal
 import subprocess
 import threading
@@ -69,6 +70,26 @@ def test_second_writer_takes_over(registry, client):
     wait_for(lambda: client("PATCH", where, BLOB[600000:], Content_Range=f"600000-{len(BLOB) - 1}").status == 202)
     assert client("PUT", f"{where}?digest={digest(BLOB)}").status == 201
     half.close()
+
+
+@pytest.mark.parametrize("flags", [["--http1.1"], ["--http2-prior-knowledge"]])
+def test_little_memory_for_each_of_many(registry, client, tmp_path, flags):
+    """A thousand bodies at once: HTTP/2 then brings more of one than its ring has room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    halves = [send_half(registry.port, client.session("a"), BLOB[:1000]) for _ in range(1100)]
+    wait_for(lambda: registry.metric("skep_registry_received_bytes_total") == 1100 * 1000)
+    data = BLOB * 5
+    (tmp_path / "blob").write_bytes(data)
+    where = f"http://127.0.0.1:{registry.port}{client.session('b')}?digest={digest(data)}"
+    with open(tmp_path / "blob", "rb") as blob:  # from a pipe: of unknown length
+        cat = subprocess.Popen(["cat"], stdin=blob, stdout=subprocess.PIPE)
+        curl = ["curl", "-sS", *flags, "-o", tmp_path / "answer", "-w", "%{http_code}", "-T", "-", where]
+        assert subprocess.run(curl, stdin=cat.stdout, capture_output=True, text=True, check=True).stdout == "201"
+        assert cat.wait() == 0
+    assert client("GET", f"/v2/b/blobs/{digest(data)}").body == data
+    for half in halves:
+        half.close()
 
 
 def push_until(stop, port, seed, pushed):
