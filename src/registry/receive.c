@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "sys/fd.h"
 
 enum {
 	RING_MAX = 4 << 20, /* powers of two */
@@ -45,7 +46,7 @@ struct Receive {
 	Buf late;           /* came, and has no room yet */
 	bool hashes, alone; /* one worker hashes what comes; it is the one that writes */
 	bool ended, gone, paused, failed;
-	Work write, hash, again;
+	Work write, hash, again, drop;
 	bool writing, hashing; /* until the loop knows of the end */
 	/* of the worker that writes, while it does: */
 	bool synced;
@@ -56,6 +57,7 @@ struct Receive {
 	int again_result;
 	Digest digest;
 	Commit commit;
+	int replaced; /* the same blob from an earlier push; negative: there was none */
 	ApiCode code;
 	Err e;
 };
@@ -64,6 +66,7 @@ static void pump(Receive *r);
 
 static void receive_free(Receive *r)
 {
+	fd_close(r->replaced);
 	buf_done(&r->late);
 	free(r->ring);
 	free(r);
@@ -167,6 +170,12 @@ static void hash_again(void *arg)
 	r->again_result = hash_file(r->upload->fd, r->want.algorithm, &r->digest, NULL);
 }
 
+static void drop_replaced(void *arg)
+{
+	Receive *r = arg;
+	r->replaced = fd_close(r->replaced);
+}
+
 /* ---- the end ---- */
 
 /* The client is told, when he is still there. */
@@ -206,7 +215,13 @@ static void give_up_writing(Receive *r)
 static int publish(void *arg, Committer *committer, Db *db, Err *e)
 {
 	Receive *r = arg;
+	r->replaced = storage_blob_hold(&r->reg->storage, &r->want);
 	return upload_publish(r->upload, &r->reg->storage, &r->want, r->upload->size, r->reg->o, committer, db, e);
+}
+
+static void dropped(void *arg)
+{
+	receive_free(arg);
 }
 
 static void published(void *arg, int result, const Err *e)
@@ -228,7 +243,10 @@ static void published(void *arg, int result, const Err *e)
 		reply_empty(r->q);
 	}
 	uploads_forget(&r->reg->uploads, r->upload);
-	receive_free(r);
+	if (r->replaced < 0)
+		receive_free(r);
+	else
+		work_put(r->reg->workers, &r->drop);
 }
 
 static void finish_chunk(Receive *r)
@@ -506,6 +524,8 @@ static Receive *receive_new(Request *q, Upload *upload, ReceiveKind kind, const 
 	r->write = (Work){ .work = write_pieces, .done = write_done, .arg = r };
 	r->hash = (Work){ .work = hash_pieces, .done = hash_done, .arg = r };
 	r->again = (Work){ .work = hash_again, .done = hashed_again, .arg = r };
+	r->drop = (Work){ .work = drop_replaced, .done = dropped, .arg = r };
+	r->replaced = -1;
 	r->commit = (Commit){ .run = publish, .done = published, .arg = r };
 	return take(r);
 }

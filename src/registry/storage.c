@@ -83,6 +83,13 @@ int storage_blob_remove(const Storage *s, const Digest *d)
 	return unlinkat(s->blobs[d->algorithm], digest_hex(d, name), 0) < 0 ? -errno : 0;
 }
 
+int storage_blob_hold(const Storage *s, const Digest *d)
+{
+	char name[DIGEST_HEX_MAX];
+	int fd = openat(s->blobs[d->algorithm], digest_hex(d, name), O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
 int storage_blob_publish(const Storage *s, const char *session, const Digest *d)
 {
 	char name[DIGEST_HEX_MAX], info[INFO_NAME_MAX];
