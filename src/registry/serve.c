@@ -249,6 +249,8 @@ int registry_serve(const RegistryOptions *o, const Log *log, RegistryReadyFn *re
 	if (!reg) return err_sys(e, ENOMEM, "start the registry");
 	/* few threads, and pieces of one size that go from one to another: an arena each would keep what others could use */
 	mallopt(M_ARENA_MAX, 2);
+	/* what a large body's ring took goes back to the kernel; by default the first free of one would raise the limit above its size */
+	mallopt(M_MMAP_THRESHOLD, 512 << 10);
 	reg->o = o;
 	reg->log = log;
 	reg->cache = CACHE_INIT(o->cache);
