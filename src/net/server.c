@@ -14,7 +14,7 @@
 #include "net/server_impl.h"
 #include "sys/fd.h"
 
-enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, NS_PER_S = 1000000000 };
+enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, UNSENT_MAX = 256 << 10, NS_PER_S = 1000000000 };
 static const int64_t accept_pause = 100 * 1000000; /* when descriptors have run out */
 
 struct HttpListener {
@@ -200,6 +200,22 @@ static int read_address(const char *address, SocketAddress *ret, bool *ret_both,
 	return 0;
 }
 
+static bool is_loopback(const SocketAddress *a)
+{
+	if (a->any.sa_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+	return ntohl(a->v4.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+}
+
+/* Connections inherit this. By itself the kernel takes megabytes of a file into the queue of each, and what a client of the same machine then reads
+ * has left the processor's cache. */
+static void limit_queues(int fd, const SocketAddress *a)
+{
+	static const int max = UNSENT_MAX;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &max, sizeof max);
+	/* what was sent and not acknowledged as well: no distance is to be bridged */
+	if (is_loopback(a)) (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &max, sizeof max);
+}
+
 static int open_tcp(const SocketAddress *a, bool both, int *ret)
 {
 	const int on = 1, only = !both;
@@ -209,6 +225,7 @@ static int open_tcp(const SocketAddress *a, bool both, int *ret)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) return -errno;
 	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only) < 0) return -errno;
 	if (bind(fd, &a->any, v6 ? sizeof a->v6 : sizeof a->v4) < 0) return -errno;
+	limit_queues(fd, a);
 	if (listen(fd, BACKLOG) < 0) return -errno;
 	*ret = take_fd(fd);
 	return 0;

@@ -186,6 +186,28 @@ def memory(server):
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss_Anon:"))
 
 
+def unacknowledged(server, client):
+    """Bytes that the server's socket holds for this client."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f]
+    ends = [f":{server.port:04X}", f":{client.getsockname()[1]:04X}"]
+    return next(int(row[4].split(":")[0], 16) for row in rows if [row[1][8:], row[2][8:]] == ends)
+
+
+def test_little_of_a_file_is_in_the_kernel(server, tmp_path):
+    """On the same machine what is in the queue leaves the processor's cache before it is read."""
+    total, got, held = 300_000_000, 0, []
+    with open(tmp_path / "file", "wb") as f:
+        f.truncate(total)
+    with server.connect() as s:
+        s.sendall(b"GET /file?path=%s HTTP/1.1\r\nHost: x\r\n\r\n" % str(tmp_path / "file").encode())
+        while got < total:
+            got += len(s.recv(1 << 20))
+            if got >= (len(held) + 1) * 5_000_000:
+                held.append(unacknowledged(server, s))
+    assert len(held) == 60 and max(held) < 1_000_000
+
+
 def test_thousands_of_idle_streams(server):
     """2,000 clients that wait for a stream, and 2,000 that ask nothing: a few KB each."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
