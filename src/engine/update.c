@@ -35,6 +35,8 @@ static int take_memory(HostConfig *to, const HostConfig *from, Err *e)
 	TAKE(memory);
 	TAKE(memory_swap);
 	TAKE(memory_reservation);
+	if (to->memory_swap > 0 && to->memory_swap < to->memory)
+		return err_set(e, ERR_CONFIG, EINVAL, "Minimum memoryswap limit should be larger than memory limit, see usage");
 	return 0;
 }
 

@@ -37,6 +37,14 @@ typedef struct Exec {
 
 /* ---- the process, from the container's own ---- */
 
+static size_t without(const char **items, size_t n, const char *name)
+{
+	size_t kept = 0, length = strlen(name);
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(items[i], name, length) != 0 || items[i][length] != '=') items[kept++] = items[i];
+	return kept;
+}
+
 static int merge_env(Exec *x)
 {
 	const StrList *own = &x->spec.process->env, *add = &x->request.env;
@@ -47,8 +55,12 @@ static int merge_env(Exec *x)
 		if (x->request.tty || !starts_with(own->items[i], "TERM=") || x->spec.process->terminal == false)
 			items[n++] = own->items[i];
 	if (x->request.tty) items[n++] = "TERM=xterm";
-	for (size_t i = 0; i < add->n; i++)
-		items[n++] = add->items[i]; /* of one name the last holds: identity_environment() */
+	for (size_t i = 0; i < add->n; i++) {
+		if (strchr(add->items[i], '='))
+			items[n++] = add->items[i]; /* of one name the last holds: identity_environment() */
+		else
+			n = without(items, n, add->items[i]); /* it is set nowhere */
+	}
 	x->process.env = (StrList){ items, n };
 	return 0;
 }
@@ -108,6 +120,7 @@ static int make_process(Exec *x, Err *e)
 		*x->process.console_size = (OciConsoleSize){ .height = x->request.rows, .width = x->request.columns };
 	}
 	if (x->request.working_dir && *x->request.working_dir) x->process.cwd = x->request.working_dir;
+	if (x->process.cwd[0] != '/') return err_set(e, ERR_CONFIG, EINVAL, "exec failed: Cwd must be an absolute path");
 	if (x->request.privileged) {
 		x->spec.lnx->seccomp = NULL;
 		x->process.no_new_privileges = false;

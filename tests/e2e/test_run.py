@@ -153,6 +153,10 @@ def test_exec(engine):
     assert engine.ok("exec", "-u", "1000:5", "x1", "id").startswith("uid=1000 gid=5")
     assert engine.call("exec", "x1", "sh", "-c", "exit 9").returncode == 9
     assert engine.call("exec", "x1", "nosuch").returncode == 127
+    engine.ok("exec", "-e", "NOWHERE", "x1", "true")
+    assert engine.ok("exec", "-e", "A", "x1", "sh", "-c", "echo ${A-none}", env={"A": "here"}) == "here\n"
+    assert engine.ok("exec", "-e", "A", "x1", "sh", "-c", "echo ${A-none}") == "none\n"
+    assert "Cwd must be an absolute path" in engine.fails(1, "exec", "-w", "tmp", "x1", "true")
     assert "unable to find user nobodyatall" in engine.fails(1, "exec", "-u", "nobodyatall", "x1", "true")
     engine.ok("exec", "-d", "x1", "touch", "/made")
     eventually(lambda: engine.call("exec", "x1", "test", "-e", "/made").returncode == 0)
@@ -399,6 +403,7 @@ def test_health_restarts(engine):
 def test_update(engine):
     engine.run("--name", "up", "--memory", "64m", "busybox", "sleep", "1000")
     assert engine.ok("update", "--memory", "96m", "--memory-swap", "-1", "--restart", "on-failure:3", "up") == "up\n"
+    assert "Minimum memoryswap limit should be larger than memory limit" in engine.fails(1, "update", "--memory-swap", "1m", "up")
     host = engine.inspect("up")["HostConfig"]
     assert (host["Memory"], host["RestartPolicy"]) == (96 << 20, {"Name": "on-failure", "MaximumRetryCount": 3})
     assert engine.ok("exec", "up", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes").strip() == str(96 << 20) \

@@ -150,6 +150,15 @@ def test_what_is_no_filter(engine, command):
     assert 'flag: bad format of filter (expected name=value)' in message and "Usage:" in message
 
 
+@pytest.mark.parametrize("command, filters, message", [
+    (["ps"], ["nosuch=1"], "invalid filter 'nosuch'"), (["ps"], ["is-task=x"], "invalid filter 'is-task=[x]'"), (["ps"], ["status=x"], "invalid filter 'status=x'"),
+    (["ps"], ["name=a", "exited=x"], "invalid filter 'exited=x'"), (["ps", "-a"], ["since=nosuch"], "No such container: nosuch"),
+    (["volume", "ls"], ["nosuch=1"], "invalid filter 'nosuch'"), (["volume", "ls"], ["name=a", "dangling=x"], "invalid filter 'dangling=[x]'"),
+], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_wrong_filters_where_nothing_is(engine, command, filters, message):
+    assert message in engine.fails(1, *command, *[x for f in filters for x in ("--filter", f)])
+
+
 def test_volumes_that_are_pruned_are_measured(engine):
     engine.ok("run", "--rm", "-v", "data:/v", "busybox", "sh", "-c", FILL)
     assert engine.ok("volume", "prune", "-f") == "Total reclaimed space: 0B\n"

@@ -294,7 +294,7 @@ static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Er
 	if (str_eq(key, "volume")) return volume_matches(c, value);
 	if (str_eq(key, "network")) return c->host.network_mode && str_eq(value, c->host.network_mode);
 	if (str_eq(key, "publish") || str_eq(key, "expose")) return 0;
-	if (str_eq(key, "is-task")) return str_eq(value, "false") || str_eq(value, "0");
+	if (str_eq(key, "is-task")) return (r = filter_bool(key, value, e)) < 0 ? r : !r;
 	if (str_eq(key, "before") || str_eq(key, "since")) {
 		if ((r = created_of(l, value, &other, e)) < 0) return r;
 		return str_eq(key, "before") ? c->created < other : c->created > other;
@@ -321,6 +321,21 @@ static int passes(Listing *l, const ContainerView *v, Err *e)
 		if (!any) return 0;
 	}
 	return 1;
+}
+
+/* Known, and with values that mean something: said also when nothing is there to be compared. */
+static int check_filters(Listing *l, Err *e)
+{
+	const StrList *filters = option_list(l->in, "filter");
+	const Record none = { .id = "", .name = "", .host.network_mode = "" };
+	const ContainerView v = { .record = &none };
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < filters->n; i++) {
+		Str key, value;
+		filter_cut(filters->items[i], &key, &value);
+		r = passes_one(l, &v, key, value, e);
+	}
+	return r < 0 ? r : 0;
 }
 
 static bool filters_by_state(const Listing *l)
@@ -375,7 +390,7 @@ int container_ls_run(Invocation *in, Err *e)
 		       : "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 	int r = format_init(&l.format, format, standard, fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_engine(in, &l.engine, e)) < 0 || (r = record_list(&l.engine, in->arena, &l.records, e)) < 0) return r;
-	if ((r = put_rows(&l, e)) < 0) return r;
+	if ((r = check_filters(&l, e)) < 0 || (r = put_rows(&l, e)) < 0) return r;
 	if (!(l.quiet && !format) && (r = format_finish(&l.format, &out, e)) < 0) return r;
 	return print_buf(out, e);
 }

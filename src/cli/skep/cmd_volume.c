@@ -130,6 +130,20 @@ static int passes_one(const Volumes *all, const Volume *v, Str key, Str value, A
 	return r < 0 ? r : (r > 0) == want;
 }
 
+/* Said also when there are no volumes. */
+static int check_filters(const Invocation *in, const Volumes *all, Err *e)
+{
+	const StrList *filters = option_list(in, "filter");
+	const Volume none = { .name = "", .driver = "" };
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < filters->n; i++) {
+		Str key, value;
+		filter_cut(filters->items[i], &key, &value);
+		r = passes_one(all, &none, key, value, in->arena, e);
+	}
+	return r < 0 ? r : 0;
+}
+
 /* Values of one key are alternatives, but of label all are to be met. */
 static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err *e)
 {
@@ -211,7 +225,7 @@ int volume_ls_run(Invocation *in, Err *e)
 	int r = format_init(&f, format, "table {{.Driver}}\t{{.Name}}", fields, &host, in->arena, e);
 	if (r < 0 || (r = skep_engine(in, &g, e)) < 0) return r;
 	const Volumes all = engine_volumes(&g);
-	r = volume_list(&all, in->arena, &l, e);
+	if ((r = check_filters(in, &all, e)) >= 0) r = volume_list(&all, in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++) {
 		r = passes(in, &all, &l.items[i], e);
 		if (r <= 0) continue;
