@@ -110,7 +110,7 @@ def test_a_part_that_is_exchanged_all_the_time(engine, tmp_path):
             attacker.kill()
     assert {f.stdout for f in found} <= {b"own\n", b""}
     assert any(f.stdout for f in found)
-    assert all(f.returncode in (0, 127) for f in found)
+    assert all(f.returncode in (0, 125, 127) for f in found)
 
 
 def test_a_part_is_filled_from_the_image(engine):
