@@ -85,9 +85,10 @@ int run_state_write(int dir, const RunState *s, bool durable, Err *e)
 	return r == -ENOSPC || r == -EDQUOT ? (write_over(dir, &b) < 0 ? r : 0) : r;
 }
 
+/* It was made with the directory: nobody makes one in what is being removed. */
 static int open_lock(int dir)
 {
-	int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW); /* made with the directory: nobody makes one in what is being removed */
+	int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
 }
 

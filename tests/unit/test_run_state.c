@@ -17,7 +17,9 @@ static int make(void **state)
 	(void)state;
 	if (!mkdtemp(place)) return -1;
 	dir = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? -1 : 0;
+	int lock = dir < 0 ? -1 : openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lock >= 0) close(lock);
+	return lock < 0 ? -1 : 0;
 }
 
 static int clear(void **state)
