@@ -25,17 +25,11 @@ static int refuse(Err *e, const char *name, int r)
 	AUTO_BUF b = BUF_INIT(4 * SHOWN);
 	buf_quote(&b, (Str){ name, strnlen(name, SHOWN) });
 	const char *quoted = buf_str(&b);
-	switch (r) {
-	case -EACCES:
-		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: permission denied", quoted);
-	case -EISDIR:
-		return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: is a directory: permission denied", quoted);
-	case -ENOENT:
-		if (!strchr(name, '/')) return err_set(e, ERR_NO_COMMAND, ENOENT, "exec: %s: executable file not found in $PATH", quoted);
-		/* fall through */
-	default:
-		return err_set(e, ERR_NO_COMMAND, -r, "exec: %s: stat %s: %s", quoted, name, err_text(-r));
-	}
+	if (r == -EACCES) return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: permission denied", quoted);
+	if (r == -EISDIR) return err_set(e, ERR_NOT_EXECUTABLE, EACCES, "exec: %s: is a directory: permission denied", quoted);
+	if (r == -ENOENT && !strchr(name, '/'))
+		return err_set(e, ERR_NO_COMMAND, ENOENT, "exec: %s: executable file not found in $PATH", quoted);
+	return err_set(e, ERR_NO_COMMAND, -r, "exec: %s: stat %s: %s", quoted, name, err_text(-r));
 }
 
 static const char *search_path(char *const *env)
