@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/mounts.h"
 #include "engine/start.h"
 #include "sys/tree_remove.h"
 
@@ -79,6 +80,8 @@ static int sweep_directories(Engine *g, Err *e)
 
 int engine_sweep(Engine *g, Err *e)
 {
+	const Volumes v = engine_volumes(g);
 	int r = sweep_directories(g, e);
+	if (r >= 0) r = volume_sweep(&v, e);
 	return r < 0 ? r : sweep_runs(g, e);
 }

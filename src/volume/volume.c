@@ -1,7 +1,9 @@
 /* volume.c: see volume.h. */
 #include "volume/volume.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -160,6 +162,32 @@ static int limit_size(const Volumes *v, const Volume *want, Err *e)
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "create %s: quota size requested but no quota support", want->name);
 	if (r < 0) *e = why;
 	return r;
+}
+
+static void closedirp(DIR **d)
+{
+	if (*d) closedir(*d);
+}
+
+int volume_sweep(const Volumes *v, Err *e)
+{
+	struct dirent *entry;
+	AUTO_DB_TX tx = { 0 };
+	int fd = openat(v->store->root, "volumes", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) return errno == ENOENT ? 0 : err_sys(e, errno, "open %s/volumes", v->store->path);
+	AUTO(closedirp) DIR *d = fdopendir(fd);
+	int r = d ? db_begin(v->store->db, DB_WRITE, &tx, e) : err_sys(e, errno, "read %s/volumes", v->store->path);
+	while (r >= 0 && (entry = readdir(d))) {
+		char data[NAME_MAX + sizeof "/_data"];
+		AUTO_DB_ROWS rows = { 0 };
+		if (entry->d_name[0] == '.') continue;
+		r = db_get(v->store->db, "SELECT 1 FROM volumes WHERE name = ?", DB_ARGS(db_text(entry->d_name)), &rows, e);
+		if (r != 0) continue;
+		snprintf(data, sizeof data, "%s/_data", entry->d_name);
+		(void)!unlinkat(fd, data, AT_REMOVEDIR); /* what has something in it is not ours to judge */
+		(void)!unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+	}
+	return r < 0 ? r : 0;
 }
 
 static int is_doomed(const Volumes *v, const char *name, Err *e)

@@ -31,6 +31,8 @@ int volume_list(const Volumes *v, Arena *a, VolumeList *ret, Err *e) MUST_USE;
 int volume_users(const Volumes *v, const char *name, Arena *a, StrList *ret, Err *e) MUST_USE;
 /* volume_remove: -EBUSY "remove x: volume is in use - [ids]". */
 int volume_remove(const Volumes *v, const char *name, Err *e) MUST_USE;
+/* volume_sweep: empty directories that have no row go: of a volume_create that was killed. */
+int volume_sweep(const Volumes *v, Err *e) MUST_USE;
 /* volume_path: of its directory; NULL: no memory. */
 const char *volume_path(const Volumes *v, const char *name, Arena *a);
 /* volume_new_name: of an anonymous one: 64 hexadecimal digits. */

@@ -1,6 +1,7 @@
 """Volumes: filled from images, parts of them, those that are mounted from elsewhere; images as mounts."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -286,6 +287,17 @@ def test_a_killed_monitor_leaves_no_mount(engine):
     kill(engine.monitor_of("kept"))
     eventually(lambda: engine.status("kept") == "exited")
     assert mounts_below(engine.root) == []
+
+
+def test_a_directory_of_a_killed_create_goes(engine):
+    engine.ok("volume", "create", "there")
+    volumes = os.path.join(engine.root, "volumes")
+    for name in "empty/_data", "full/_data/kept":
+        os.makedirs(os.path.join(volumes, name))
+    engine.ok("container", "prune", "-f")
+    assert sorted(os.listdir(volumes)) == ["full", "there"]
+    shutil.rmtree(os.path.join(volumes, "full"))
+    engine.ok("volume", "rm", "there")
 
 
 def test_what_a_killed_one_left_mounted_is_not_deleted(engine, tmp_path):
