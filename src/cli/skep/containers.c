@@ -88,7 +88,8 @@ int foreground_run(const Invocation *in, Engine *g, const Record *c, int sock, b
 	if (end == ATTACH_LOST) {
 		AUTO_ARENA a = ARENA_INIT(1 << 20);
 		RunState s;
-		if ((r = engine_state(g, c, &a, &s, e)) < 0) return r;
+		/* somebody else may just be ending what is left of it */
+		if ((r = engine_wait(g, c, WAIT_NOT_RUNNING, &status, e)) < 0 || (r = engine_state(g, c, &a, &s, e)) < 0) return r;
 		if (s.error) dprintf(2, "skep: container %s: %s\n", c->name, s.error);
 		status = s.exit_code;
 	}
