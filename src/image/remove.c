@@ -213,10 +213,12 @@ static int remove_all(ImageStore *s, const Image *i, Arena *a, Removal *ret, Err
 
 /* ---- on a full disk ---- */
 
-/* When the disk is full, once more with the reserve. */
+/* When the disk is full, once more with the reserve, and with the room that the database's log has taken. */
 static bool try_again(const ImageStore *s, int r, Err *e)
 {
-	if (r != -ENOSPC || !store_reserve_give(s)) return false;
+	if (r != -ENOSPC) return false;
+	(void)store_reserve_give(s);
+	db_checkpoint(s->db);
 	*e = ERR_INIT;
 	return true;
 }

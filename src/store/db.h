@@ -48,6 +48,9 @@ static inline void db_closep(Db **db)
 }
 #define AUTO_DB AUTO(db_closep) Db
 
+/* db_checkpoint: what is in the log goes into the database as far as nobody reads the log, which then is written from its beginning again: room on a full disk. */
+void db_checkpoint(Db *db);
+
 /* db_check: 0 when the file is sound: the pages, the indexes and the references between tables; -EUCLEAN with the first
  * finding. Reads the whole file. */
 int db_check(Db *db, Err *e) MUST_USE;
