@@ -37,7 +37,7 @@ static int64_t tree_usage(int at, const char *name, int depth)
 	return sum;
 }
 
-int container_usage(Engine *g, const Record *c, Arena *a, int64_t *ret_own, int64_t *ret_all, Err *e)
+static int usage(Engine *g, const Record *c, Arena *a, int64_t *ret_own, int64_t *ret_all, Err *e)
 {
 	Image image = { 0 };
 	char id[DIGEST_TEXT_MAX];
@@ -52,6 +52,15 @@ int container_usage(Engine *g, const Record *c, Arena *a, int64_t *ret_own, int6
 	*ret_own = tree_usage(writable, "upper", 0);
 	*ret_all = image.size + *ret_own;
 	return 0;
+}
+
+int container_usage(Engine *g, const Record *c, Arena *a, int64_t *ret_own, int64_t *ret_all, Err *e)
+{
+	Err why = ERR_INIT;
+	int r = usage(g, c, a, ret_own, ret_all, &why);
+	if (r == -ENOENT) *ret_own = *ret_all = r = 0;
+	if (r < 0) *e = why;
+	return r;
 }
 
 int64_t volume_usage(const Engine *g, const char *name)

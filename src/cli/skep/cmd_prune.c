@@ -69,7 +69,8 @@ static int prune_container(Pruning *p, const Record *c, Buf *ids, Err *e)
 	if (v.state.status == RUN_RUNNING || v.state.status == RUN_RESTARTING) return 0;
 	if ((r = filter_prune(p->filters, &c->config.labels, c->created, e)) <= 0) return r;
 	if ((r = container_usage(&p->engine, c, a, &own, &all, e)) < 0) return r;
-	if ((r = engine_remove(&p->engine, c, &(RemoveOptions){ .volumes = false }, e)) < 0) return r;
+	r = engine_remove(&p->engine, c, &(RemoveOptions){ .volumes = false }, e);
+	if (r < 0) return r == -ENOENT ? 0 : r; /* somebody else has removed it meanwhile */
 	buf_printf(ids, "%s\n", c->id);
 	p->freed += own;
 	return 0;
