@@ -175,13 +175,19 @@ static int open_index(WalIndex *w)
 	return rc;
 }
 
-/* All pages exist: writing into a mapping must never find the disk full. */
+/* All of it has its place on the disk: writing into a mapping must never find that full. */
 static int extend(const WalIndex *w, off_t size)
 {
+	static const char zeros[PAGE];
 	struct stat st;
 	if (fstat(w->fd, &st) < 0) return SQLITE_IOERR_SHMSIZE;
-	for (off_t at = st.st_size / PAGE * PAGE + PAGE - 1; at < size; at += PAGE)
-		if (retry_eintr(pwrite(w->fd, "", 1, at)) != 1) return SQLITE_IOERR_SHMSIZE;
+	if (fallocate(w->fd, 0, 0, size) == 0) return SQLITE_OK;
+	if (errno != EOPNOTSUPP) return SQLITE_IOERR_SHMSIZE;
+	for (off_t at = st.st_size; at < size;) {
+		ssize_t n = retry_eintr(pwrite(w->fd, zeros, size - at < PAGE ? (size_t)(size - at) : PAGE, at));
+		if (n <= 0) return SQLITE_IOERR_SHMSIZE;
+		at += n;
+	}
 	return SQLITE_OK;
 }
 
