@@ -90,8 +90,11 @@ static int open_all(ImageStore *s, const char *root, Err *e)
 	int r = open_dirs(s, e);
 	if (r < 0) return r;
 	r = db_open(path, &image_schema, DB_CREATE, &s->db, e);
-	if (r == -ENOSPC && store_reserve_give(s))
+	if (r == -ENOSPC && store_reserve_give(s)) {
+		*e = ERR_INIT;
 		r = db_open(path, &image_schema, DB_CREATE, &s->db, e); /* SQLite writes its index of the WAL */
+		store_reserve_take(s);
+	}
 	if (r < 0) return r;
 	int left = r = has_left_overs(s, e);
 	if (left & 1 && r >= 0) r = store_sweep(s, e);
