@@ -444,7 +444,7 @@ static int add_own(Resolve *x, const char *path)
 	MountPoint p = { .rw = true, .mode = "", .propagation = "", .copy_up = true };
 	const Volume want = { .driver = x->host->volume_driver };
 	int r = take_destination(x, path, &p.destination);
-	if (r < 0 || find_point(x, p.destination)) return r;
+	if (r < 0 || !p.destination || find_point(x, p.destination)) return r;
 	for (size_t i = 0; i < x->host->tmpfs.n; i++)
 		if (streq(x->host->tmpfs.items[i].key, p.destination)) return 0;
 	if ((r = take_anonymous(x, want, &p)) < 0) return r;
