@@ -7,14 +7,10 @@
 /* In a user namespace of somebody else's making root is not the machine's: one mapping that covers all ids is the initial one. */
 bool runtime_is_rootless(void)
 {
-	static int known = -1; /* asked for each container that is listed; a process's map does not change */
 	char map[128];
 	if (geteuid() != 0) return true;
-	if (known < 0) {
-		ssize_t n = fd_read_small(AT_FDCWD, "/proc/self/uid_map", map, sizeof map);
-		known = n >= 0 && !strstr(map, "4294967295");
-	}
-	return known;
+	ssize_t n = fd_read_small(AT_FDCWD, "/proc/self/uid_map", map, sizeof map);
+	return n >= 0 && !strstr(map, "4294967295");
 }
 
 const char *runtime_default_root(bool rootless, Arena *a)

@@ -87,12 +87,19 @@ typedef struct Identity {
 	int64_t application, version, tables;
 } Identity;
 
-static int read_identity(Db *db, Identity *ret, Err *e)
+static int read_numbers(Db *db, Identity *ret, Err *e)
 {
 	int r = query_int(db, "PRAGMA application_id", &ret->application, e);
-	if (r >= 0) r = query_int(db, "PRAGMA user_version", &ret->version, e);
-	if (r < 0 || ret->application || ret->version) return r;
-	return query_int(db, "SELECT count(*) FROM sqlite_schema", &ret->tables, e);
+	return r < 0 ? r : query_int(db, "PRAGMA user_version", &ret->version, e);
+}
+
+/* Another process may make the database between any two of these: whoever sees its tables sees its numbers from then on. */
+static int read_identity(Db *db, Identity *ret, Err *e)
+{
+	int r = read_numbers(db, ret, e);
+	if (r < 0 || ret->application) return r;
+	r = query_int(db, "SELECT count(*) FROM sqlite_schema", &ret->tables, e);
+	return r < 0 || (!ret->version && !ret->tables) ? r : read_numbers(db, ret, e);
 }
 
 static int check_identity(const Db *db, const DbSchema *schema, const Identity *id, Err *e)
