@@ -42,6 +42,8 @@ typedef struct Listing {
 	bool quiet, full, all, size;
 	int64_t limit; /* -1: all of them */
 	Buf ids;
+	const char *name; /* of the last image that was looked up, */
+	Digest named;     /* and what it means: none when algorithm is 0 */
 } Listing;
 
 /* ---- rows ---- */
@@ -110,7 +112,11 @@ static const char *image_text(Listing *l, const Record *c, Arena *a)
 	char hex[DIGEST_HEX_MAX];
 	const char *name = c->config.image ? c->config.image : "";
 	if (!c->image_id.algorithm) return name;
-	if (image_find(l->engine.store, name, a, &i, &ignored) >= 0 && digest_equal(&i.id, &c->image_id)) return name;
+	if (!l->name || !streq(l->name, name)) {
+		l->name = name;
+		l->named = image_find(l->engine.store, name, a, &i, &ignored) >= 0 ? i.id : (Digest){ 0 };
+	}
+	if (digest_equal(&l->named, &c->image_id)) return name;
 	return arena_strdup(a, short_id(&c->image_id, hex));
 }
 
