@@ -84,6 +84,8 @@ static void put_quoted(Buf *b, const char *p, size_t n)
 	buf_putc(b, '"');
 	for (size_t i = 0; i < n; i += k ? k : 1) {
 		unsigned char c = (unsigned char)p[i];
+		k = 1;
+		if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') continue; /* nearly all of them */
 		k = c < 0x80 ? 1 : str_utf8((Str){ p + i, n - i });
 		bool control = str_is_control((Str){ p + i, n - i });
 		if (k && !control && c != '"' && c != '\\') continue;
