@@ -144,7 +144,7 @@ int container_diff(Engine *g, const Record *c, Arena *a, ChangeList *ret, Err *e
 	AUTO_FD int userns = -1;
 	if ((r = userns_open(&maps, &userns, e)) < 0) return r;
 	const RootOptions o = { .userns = userns, .dir = -1 };
-	AUTO_FD int lower = container_mount(g, c, &o, a, e);
+	AUTO_FD int lower = container_mount(g, c, &o, e);
 	if (lower < 0) return lower;
 	Diff d = { .a = a, .path = path, .e = e };
 	r = compare_dirs(&d, upper, lower, 0);

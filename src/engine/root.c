@@ -53,18 +53,17 @@ static int open_rootfs(const char *path, int userns, Err *e)
 	return take_fd(fd);
 }
 
-int container_mount(Engine *g, const Record *c, const RootOptions *o, Arena *a, Err *e)
+int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e)
 {
-	Image image;
-	char id[DIGEST_TEXT_MAX];
+	const Image image = { .manifest = c->manifest, .id = c->image_id }; /* the record holds it: no need to look it up */
 	SnapshotOptions s = { .writable = -1, .is_volatile = o->is_volatile, .userns = o->userns, .held = o->locked };
 	if (c->host.rootfs && *c->host.rootfs) return open_rootfs(c->host.rootfs, o->userns, e);
-	int r = image_find(g->store, digest_format(&c->image_id, id), a, &image, e);
-	if (r < 0 || o->dir < 0) return r < 0 ? r : snapshot_mount(g->store, &image, &s, NULL, e);
+	if (o->dir < 0) return snapshot_mount(g->store, &image, &s, NULL, e);
 	AUTO_FD int writable = root_writable(c, o->dir, e);
 	if (writable < 0) return writable;
 	/* of a --rm container whose end nobody saw: under its lock it has ended */
-	if ((r = overlay_settle(writable, e)) < 0) return r;
+	int r = overlay_settle(writable, e);
+	if (r < 0) return r;
 	s.writable = writable;
 	return snapshot_mount(g->store, &image, &s, NULL, e);
 }
@@ -138,7 +137,7 @@ static int open_stopped(Engine *g, const Record *c, int dir, const IdMaps *maps,
 	int r = userns_open(maps, &userns, e);
 	if (r < 0) return r;
 	const RootOptions o = { .userns = userns, .dir = dir, .locked = true };
-	AUTO_FD int root = container_mount(g, c, &o, a, e);
+	AUTO_FD int root = container_mount(g, c, &o, e);
 	if (root < 0) return root;
 	r = mounts && c->mounts.n ? attach_mounts(g, c, &o, maps, root, a, e) : 0;
 	if (r >= 0 && c->host.readonly_rootfs) {

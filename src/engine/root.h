@@ -32,4 +32,4 @@ typedef struct RootOptions {
 } RootOptions;
 
 /* container_mount: the file system of a container as a detached mount. */
-int container_mount(Engine *g, const Record *c, const RootOptions *o, Arena *a, Err *e) MUST_USE;
+int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e) MUST_USE;

@@ -58,7 +58,7 @@ static void start_done(Start *s)
 static int mount_root(Start *s, Err *e)
 {
 	const RootOptions o = { .userns = s->userns, .dir = s->dir, .is_volatile = s->c->host.auto_remove, .locked = true };
-	s->root = container_mount(s->g, s->c, &o, s->a, e);
+	s->root = container_mount(s->g, s->c, &o, e);
 	return s->root < 0 ? s->root : 0;
 }
 
@@ -66,7 +66,7 @@ static int fill_volumes(Start *s, Err *e)
 {
 	const RootOptions o = { .userns = -1, .dir = -1, .locked = true };
 	if (s->userns < 0) return engine_fill_volumes(s->g, s->c, &s->sources, s->root, s->root, e);
-	AUTO_FD int image = container_mount(s->g, s->c, &o, s->a, e);
+	AUTO_FD int image = container_mount(s->g, s->c, &o, e);
 	return image < 0 ? image : engine_fill_volumes(s->g, s->c, &s->sources, s->root, image, e);
 }
 

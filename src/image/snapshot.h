@@ -33,7 +33,7 @@ typedef struct SnapshotOptions {
 } SnapshotOptions;
 #define SNAPSHOT_OPTIONS ((SnapshotOptions){ .writable = -1, .userns = -1 })
 
-/* snapshot_mount: a detached mount of the image's file system: the caller attaches it (mount_attach) where it wants it. Returns its descriptor;
+/* snapshot_mount: a detached mount of the file system of an image, of which id and manifest are looked at: the caller attaches it (mount_attach) where it wants it. Returns its descriptor;
  * *ret_kind (may be NULL) is what it became. Layers are leased until the store is closed; a mount that outlives it has its files all the same,
  * but the image can be removed below it, unless mount_add told. -EOPNOTSUPP, -EPERM: cannot be done here that way. */
 int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, SnapshotKind *ret_kind, Err *e) MUST_USE;
