@@ -40,7 +40,7 @@ static int parse_key(Str key, char *ret)
 		*ret = key.p[0];
 		return 0;
 	}
-	if (key.n != 6 || memcmp(key.p, "ctrl-", 5)) return -EINVAL;
+	if (key.n != 6 || memcmp(key.p, "ctrl-", 5) != 0) return -EINVAL;
 	char c = key.p[5];
 	if (c >= 'a' && c <= 'z')
 		*ret = (char)(c - 'a' + 1);

@@ -177,7 +177,7 @@ int volume_sweep(const Volumes *v, Err *e)
 	if (fd < 0) return errno == ENOENT ? 0 : err_sys(e, errno, "open %s/volumes", v->store->path);
 	AUTO(closedirp) DIR *d = fdopendir(fd);
 	int r = d ? db_begin(v->store->db, DB_WRITE, &tx, e) : err_sys(e, errno, "read %s/volumes", v->store->path);
-	while (r >= 0 && (entry = readdir(d))) {
+	while (d && r >= 0 && (entry = readdir(d))) {
 		char data[NAME_MAX + sizeof "/_data"];
 		AUTO_DB_ROWS rows = { 0 };
 		if (entry->d_name[0] == '.') continue;

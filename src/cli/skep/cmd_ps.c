@@ -319,7 +319,7 @@ static int passes(Listing *l, const ContainerView *v, Err *e)
 		for (size_t k = 0; !any && k < filters->n; k++) {
 			if (k != i && str_eq(key, "label")) continue;
 			filter_cut(filters->items[k], &other_key, &other);
-			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n)) continue;
+			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n) != 0) continue;
 			int r = passes_one(l, v, key, other, e);
 			if (r < 0) return r;
 			any = r;
