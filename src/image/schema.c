@@ -57,20 +57,20 @@ static const char *const migrations[] = {
 	"CREATE TABLE containers(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, manifest TEXT REFERENCES images, image_id TEXT, created INTEGER NOT NULL,"
 	" config TEXT NOT NULL, host TEXT NOT NULL, mounts TEXT NOT NULL) STRICT;"
 	"CREATE INDEX containers_manifest ON containers(manifest);"
-	/* and the images that are mounted in them */
-	"CREATE TABLE container_images(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, manifest TEXT NOT NULL REFERENCES images,"
-	" PRIMARY KEY(container, manifest)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX container_images_manifest ON container_images(manifest);"
 	/* volumes (volume/volume.h), and which containers have them */
 	"CREATE TABLE volumes(name TEXT PRIMARY KEY, driver TEXT NOT NULL, created INTEGER NOT NULL, anonymous INTEGER NOT NULL, labels TEXT NOT NULL,"
 	" options TEXT NOT NULL) STRICT;"
 	"CREATE TABLE volume_uses(volume TEXT NOT NULL REFERENCES volumes ON UPDATE CASCADE, container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,"
 	" PRIMARY KEY(volume, container)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX volume_uses_container ON volume_uses(container);"
+	"CREATE INDEX volume_uses_container ON volume_uses(container);",
+	/* images that are mounted in containers */
+	"CREATE TABLE IF NOT EXISTS container_images(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, manifest TEXT NOT NULL REFERENCES images,"
+	" PRIMARY KEY(container, manifest)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX IF NOT EXISTS container_images_manifest ON container_images(manifest);"
 	/* ids of the host that containers' user namespaces have (engine/id_ranges.h); gids: 0: of users, 1: of groups */
-	"CREATE TABLE id_ranges(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, gids INTEGER NOT NULL, first INTEGER NOT NULL,"
+	"CREATE TABLE IF NOT EXISTS id_ranges(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, gids INTEGER NOT NULL, first INTEGER NOT NULL,"
 	" size INTEGER NOT NULL, PRIMARY KEY(gids, first, container)) STRICT, WITHOUT ROWID;"
-	"CREATE INDEX id_ranges_container ON id_ranges(container);",
+	"CREATE INDEX IF NOT EXISTS id_ranges_container ON id_ranges(container);",
 };
 
 const DbSchema image_schema = {
