@@ -336,6 +336,7 @@ static size_t ring_put(Receive *r, const char *p, size_t n)
 {
 	size_t from = (size_t)r->in & (r->size - 1), free_n = room(r);
 	if (n > free_n) n = free_n;
+	if (!n) return 0; /* p may be NULL then */
 	size_t first = n < r->size - from ? n : r->size - from;
 	memcpy(r->ring + from, p, first);
 	memcpy(r->ring, p + first, n - first);

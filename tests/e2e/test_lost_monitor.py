@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from container import OWN, is_static
 from engines import Engine, eventually, kill
 from images import SKEP
 
+needs_init = pytest.mark.skipif(not is_static(OWN), reason="the program needs libraries, which a container has not")
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 
@@ -82,7 +84,7 @@ def test_the_first_to_meet_it(engine, command, status, said):
         assert engine.remains() == {"runtime": [], "monitors": []}
 
 
-@pytest.mark.parametrize("options", [[], ["--pid", "host"], ["--rm"], ["--restart", "always"], ["--init"], ["--cgroupns", "private"]], ids=" ".join)
+@pytest.mark.parametrize("options", [[], ["--pid", "host"], ["--rm"], ["--restart", "always"], pytest.param(["--init"], marks=needs_init), ["--cgroupns", "private"]], ids=" ".join)
 def test_whatever_it_was(engine, options):
     identity, word = lose(engine, *options)
     state = engine.state("lost")

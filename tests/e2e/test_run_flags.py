@@ -9,9 +9,11 @@ import subprocess
 import pytest
 
 import cgroups
+from container import OWN, is_static
 from engines import Engine, eventually
 from images import SKEP
 
+needs_init = pytest.mark.skipif(not is_static(OWN), reason="the program needs libraries, which a container has not")
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 TABLE = os.path.join(os.path.dirname(__file__), "../../src/cli/skep/container/options_table.c")
 DEVICE = "/dev/loop0"
@@ -151,6 +153,7 @@ def test_signals_of_the_client(engine):
     client.communicate()
 
 
+@needs_init
 @flags("init")
 def test_an_init(engine):
     for name, options in ("with", ["--init"]), ("without", []):

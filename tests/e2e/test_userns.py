@@ -7,9 +7,11 @@ import tarfile
 
 import pytest
 
+from container import OWN, is_static
 from engines import Engine, eventually
 from images import SKEP
 
+needs_init = pytest.mark.skipif(not is_static(OWN), reason="the program needs libraries, which a container has not")
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
 FIRST, END = 2147483647, 4294967294  # what automatic ranges are taken from
@@ -387,7 +389,7 @@ def test_network_of_another_user_namespace(engine):
 # ---- the rest of the container ----
 
 @pytest.mark.parametrize("args", [
-    ["--read-only"], ["--init"], ["--privileged"], ["--network", "host"], ["--pid", "host"], ["--ipc", "host"], ["--tmpfs", "/t"], ["--cgroupns", "private"],
+    ["--read-only"], pytest.param(["--init"], marks=needs_init), ["--privileged"], ["--network", "host"], ["--pid", "host"], ["--ipc", "host"], ["--tmpfs", "/t"], ["--cgroupns", "private"],
     ["-w", "/new/dir"], ["-v", "some:/x:ro"], ["--device", "/dev/null:/dev/other"], ["--memory", "64m"], ["--oom-score-adj", "10"], ["--sysctl", "net.ipv4.ip_forward=1"]])
 def test_with_other_options(engine, args):
     assert engine.ok("run", "--rm", "--userns", "auto", *args, "busybox", "sh", "-c", "echo hi > /dev/null; stat -c %u . /bin /etc/hosts").split() == ["0"] * 3
