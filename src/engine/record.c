@@ -127,8 +127,11 @@ static int find_by_prefix(Engine *g, const char *prefix, Arena *a, Record *ret, 
 {
 	AUTO_DB_ROWS rows = { 0 };
 	char end[RECORD_ID_LENGTH + 2];
-	if (!is_hex(prefix) || strlen(prefix) > RECORD_ID_LENGTH) return 0;
-	snprintf(end, sizeof end, "%sg", prefix); /* behind all that begin so */
+	size_t n = strlen(prefix);
+	if (!is_hex(prefix) || n > RECORD_ID_LENGTH) return 0;
+	memcpy(end, prefix, n + 1);
+	end[n] = 'g'; /* behind all that begin so */
+	end[n + 1] = 0;
 	int r = db_get(g->db, "SELECT " COLUMNS " FROM containers WHERE id >= ? AND id < ?", DB_ARGS(db_text(prefix), db_text(end)), &rows,
 		       e);
 	if (r <= 0 || (r = read_row(&rows, a, ret, e)) < 0) return r;
