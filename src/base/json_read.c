@@ -1,4 +1,5 @@
 /* json_read.c: the JSON reader, see json.h. */
+#include "base/fnv.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -212,22 +213,13 @@ static int push(Reader *r, const JsonMember *m)
 	return 0;
 }
 
-/* Of a key: equal ones have equal hashes. */
-static uint32_t hash_key(const char *key)
-{
-	uint32_t h = 2166136261;
-	for (; *key; key++)
-		h = (h ^ (uint8_t)*key) * 16777619;
-	return h;
-}
-
 enum { PAIRS_MAX = 96 };
 
 static const JsonMember *find_twice(const JsonMember *m, size_t n)
 {
 	uint32_t hashes[PAIRS_MAX];
 	for (size_t i = 0; i < n; i++) {
-		hashes[i] = hash_key(m[i].key);
+		hashes[i] = fnv_str(m[i].key);
 		for (size_t k = 0; k < i; k++)
 			if (hashes[k] == hashes[i] && streq(m[k].key, m[i].key)) return &m[i];
 	}

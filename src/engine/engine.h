@@ -1,7 +1,7 @@
 /* engine.h: the containers of one state directory.
  *
  *   skep.db                  rows of containers (record.h), beside those of images
- *   containers/<id>/         config.json, monitor.json, lock, state.json (monitor/), rootfs/, upper/ and work/ of the overlay, hosts, hostname,
+ *   containers/<id>/         lock, state.json (monitor/), rootfs/, upper/ and work/ of the overlay, hosts, hostname,
  *                            resolv.conf, the log
  *   events/                  monitor/event_log.h
  *   $RUN/runtime/<id>/       the runtime's state while it runs

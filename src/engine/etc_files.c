@@ -6,6 +6,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
+
 enum { FILE_MAX = 1 << 20, SERVERS_MAX = 32, WORDS_MAX = 64, SUM_MAX = 16, SUM_LENGTH = 11 };
 
 #define HOST_GATEWAY "host-gateway"
@@ -308,10 +310,8 @@ static int replace(int dir, const char *name, const Buf *text, Err *e)
 /* Of a text, before which it stands in the file: where the two do not agree somebody has changed the file. */
 static void put_sum(Str text, char sum[static SUM_MAX])
 {
-	uint32_t h = 2166136261; /* FNV-1a: against changes, not against enemies, who may change what they can write anyway */
-	for (size_t i = 0; i < text.n; i++)
-		h = (h ^ (uint8_t)text.p[i]) * 16777619;
-	snprintf(sum, SUM_MAX, "# %08" PRIx32 "\n", h);
+	/* against changes, not against enemies, who may change what they can write anyway */
+	snprintf(sum, SUM_MAX, "# %08" PRIx32 "\n", fnv_add(FNV_INIT, text.p, text.n));
 }
 
 static bool was_changed(int dir)

@@ -133,20 +133,7 @@ static void put_event(const Event *ev, JsonWriter *w)
 		json_put_string(w, "id", ev->id);
 		if (container && *attribute(ev, "image")) json_put_string(w, "from", attribute(ev, "image"));
 	}
-	json_put_string(w, "Type", ev->type);
-	json_put_string(w, "Action", ev->action);
-	json_key(w, "Actor");
-	json_begin_object(w);
-	json_put_string(w, "ID", ev->id);
-	json_key(w, "Attributes");
-	json_begin_object(w);
-	for (size_t i = 0; i < ev->attributes.n; i++)
-		json_put_string(w, ev->attributes.items[i].key, ev->attributes.items[i].value);
-	json_end_object(w);
-	json_end_object(w);
-	json_put_string(w, "scope", "local");
-	json_put_int(w, "time", ev->time / 1000000000);
-	json_put_int(w, "timeNano", ev->time);
+	event_members(ev, w);
 	json_end_object(w);
 }
 

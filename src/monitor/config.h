@@ -1,5 +1,5 @@
-/* config.h: what a monitor is told about its container: monitor.json in the container's directory, written by the engine before each
- * start. The container's directory also holds config.json (the OCI configuration), rootfs/ (an empty directory on which the root
+/* config.h: what a monitor is told about its container: a JSON document in a file without a name, handed over by the engine at each
+ * start, as is config.json (the OCI configuration). The container's directory holds rootfs/ (an empty directory on which the root
  * is mounted), lock, state.json and the log.
  */
 #pragma once

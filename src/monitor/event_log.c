@@ -95,10 +95,8 @@ static int open_newest(int dir, uint64_t *ret_first)
 	return take_fd(fd);
 }
 
-static void write_event(const Event *ev, JsonWriter *w)
+void event_members(const Event *ev, JsonWriter *w)
 {
-	int64_t now = ev->time ? ev->time : time_now();
-	json_begin_object(w);
 	json_put_string(w, "Type", ev->type);
 	json_put_string(w, "Action", ev->action);
 	json_key(w, "Actor");
@@ -111,10 +109,16 @@ static void write_event(const Event *ev, JsonWriter *w)
 	json_end_object(w);
 	json_end_object(w);
 	json_put_string(w, "scope", "local");
-	json_key(w, "time");
-	json_int(w, now / 1000000000);
-	json_key(w, "timeNano");
-	json_int(w, now);
+	json_put_int(w, "time", ev->time / 1000000000);
+	json_put_int(w, "timeNano", ev->time);
+}
+
+static void write_event(const Event *ev, JsonWriter *w)
+{
+	Event dated = *ev;
+	if (!dated.time) dated.time = time_now();
+	json_begin_object(w);
+	event_members(&dated, w);
 	json_end_object(w);
 }
 

@@ -20,6 +20,8 @@ typedef struct Event {
 	int64_t time; /* ns since 1970; 0: now */
 } Event;
 
+/* event_members: of its JSON object, as docker has them. */
+void event_members(const Event *ev, JsonWriter *w);
 /* event_append: into the directory root/events, made when missing. Returns 0; *ret_number may be NULL. */
 int event_append(int root, const Event *ev, uint64_t *ret_number, Err *e) MUST_USE;
 

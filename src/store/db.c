@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
 #include "base/time.h"
 
 /* ---- errors and waiting ---- */
@@ -113,14 +114,6 @@ int db_script(Db *db, const char *sql, Err *e)
 
 /* ---- prepared statements ---- */
 
-static uint32_t hash_of(const char *s)
-{
-	uint32_t h = 2166136261u; /* FNV-1a */
-	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h;
-}
-
 /* The place of a statement with that text, else the one to be replaced: a free one or the longest unused; -1 when all
  * are running. */
 static int find_slot(const Db *db, const char *sql, uint32_t hash, bool *ret_found)
@@ -163,7 +156,7 @@ static int prepare(Db *db, const char *sql, sqlite3_stmt **ret, Err *e)
 static int acquire(Db *db, const char *sql, DbRows *ret, Err *e)
 {
 	bool found;
-	uint32_t hash = hash_of(sql);
+	uint32_t hash = fnv_str(sql);
 	int slot = find_slot(db, sql, hash, &found);
 	sqlite3_stmt *stmt = found && slot >= 0 ? db->statements[slot].stmt : NULL;
 	if (!stmt) {

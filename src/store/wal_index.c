@@ -11,6 +11,8 @@
 #include "sys/fd.h"
 #include "sys/mount_id.h"
 
+#include "base/fnv.h"
+
 enum {
 	REGION = 32768, /* what SQLite asks for, one after the other */
 	REGIONS_MAX = 4096,
@@ -84,13 +86,6 @@ static void barrier(sqlite3_file *file)
 
 /* ---- whether what is there may stay ---- */
 
-static uint32_t mix(uint32_t h, const void *p, size_t n)
-{
-	for (const uint8_t *i = p; n; i++, n--)
-		h = (h ^ *i) * 16777619; /* FNV-1a */
-	return h;
-}
-
 /* Of this boot, this mount, these two files. */
 static uint32_t stamp_of(int index, int wal)
 {
@@ -100,11 +95,11 @@ static uint32_t stamp_of(int index, int wal)
 	if (fd_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot, sizeof boot) < 0 || fstat(index, &a) < 0 ||
 	    fstat(wal, &b) < 0 || mount_id(index, "", true, &mount) < 0)
 		return 0;
-	uint32_t h = mix(2166136261, boot, strlen(boot));
-	h = mix(h, &mount, sizeof mount);
-	h = mix(h, &a.st_dev, sizeof a.st_dev);
-	h = mix(h, &a.st_ino, sizeof a.st_ino);
-	h = mix(h, &b.st_ino, sizeof b.st_ino);
+	uint32_t h = fnv_add(FNV_INIT, boot, strlen(boot));
+	h = fnv_add(h, &mount, sizeof mount);
+	h = fnv_add(h, &a.st_dev, sizeof a.st_dev);
+	h = fnv_add(h, &a.st_ino, sizeof a.st_ino);
+	h = fnv_add(h, &b.st_ino, sizeof b.st_ino);
 	return h ? h : 1;
 }
 
