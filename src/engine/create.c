@@ -196,8 +196,6 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	if (!c.id) return err_sys(e, ENOMEM, "create a container");
 	if (q->name)
 		c.name = q->name[0] == '/' ? q->name + 1 : q->name;
-	else if ((r = record_new_name(g, a, &c.name, e)) < 0)
-		return r;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = log_config_check(&c, a, e)) < 0) return r;
 	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||

@@ -124,7 +124,7 @@ static int put_names(const Record *c, Arena *a, JsonWriter *w)
 	json_key(w, "ID");
 	json_str(w, (Str){ c->id, RECORD_SHORT_ID });
 	json_put_string(w, "FullID", c->id);
-	json_put_string(w, "Name", c->name);
+	json_put_string(w, "Name", c->name ? c->name : ""); /* none yet while the options are checked */
 	json_key(w, "ImageID");
 	json_str(w, hex ? (Str){ hex + 1, RECORD_SHORT_ID } : STR(""));
 	json_put_string(w, "ImageFullID", image);

@@ -37,7 +37,7 @@ static int name_is_taken(Engine *g, const char *name, Err *e)
 	return db_get(g->db, "SELECT 1 FROM containers WHERE name = ?", DB_ARGS(db_text(name)), &rows, e);
 }
 
-int record_new_name(Engine *g, Arena *a, const char **ret, Err *e)
+static int new_name(Engine *g, Arena *a, const char **ret, Err *e)
 {
 	static const char *const how[] = { "amber", "bold",    "brave",  "bright", "busy",  "calm",   "clever", "crisp",  "eager",
 					   "fair",  "fleet",   "fond",   "gentle", "glad",  "golden", "happy",  "humble", "jolly",
@@ -245,7 +245,7 @@ int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e)
 	const MountsDocument m = { .mounts = c->mounts };
 	int r = encode(&container_config_table, &c->config, &config, e);
 	if (r < 0 || (r = encode(&mounts_table, &m, &mounts, e)) < 0 || (r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
-	if ((r = encode_host(g, c, ids, a, &host, e)) < 0) return r;
+	if ((r = encode_host(g, c, ids, a, &host, e)) < 0 || (!c->name && (r = new_name(g, a, &c->name, e)) < 0)) return r;
 	r = insert_row(g, c, &config, &host, &mounts, e);
 	if (r == -EEXIST) return name_in_use(g, c->name, e);
 	if (r < 0 || (r = insert_volumes(g, c, e)) < 0 || (r = insert_images(g, c, e)) < 0) return r;

@@ -20,9 +20,8 @@ typedef LIST_OF(Record) RecordList;
 
 enum { RECORD_ID_LENGTH = 64, RECORD_SHORT_ID = 12 };
 
-/* record_new_id: random, and not all digits in its first twelve (so that it can be a hostname). record_new_name: one that nobody has. */
+/* record_new_id: random, and not all digits in its first twelve (so that it can be a hostname). */
 int record_new_id(char id[static RECORD_ID_LENGTH + 1], Err *e) MUST_USE;
-int record_new_name(Engine *g, Arena *a, const char **ret, Err *e) MUST_USE;
 /* record_name_check: [a-zA-Z0-9][a-zA-Z0-9_.-]+, a leading '/' aside; docker's words. */
 int record_name_check(const char *name, Err *e) MUST_USE;
 
@@ -31,8 +30,8 @@ int record_find(Engine *g, const char *name, Arena *a, Record *ret, Err *e) MUST
 /* record_list: all, the newest first. */
 int record_list(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
 
-/* record_insert: -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone. What ids asks for is reserved and written down in
- * c->host. */
+/* record_insert: a container without a name gets one that nobody has. -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone.
+ * What ids asks for is reserved and written down in c->host. */
 int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e) MUST_USE;
 /* record_delete: the row; its directory, when it has files, becomes doomed. -ENOENT. */
 int record_delete(Engine *g, const char *id, bool has_files, Err *e) MUST_USE;

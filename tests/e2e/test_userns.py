@@ -147,8 +147,9 @@ def test_the_hosts_own_ids_are_not_reserved(engine):
 
 def test_racing_creates_get_ranges_of_their_own(engine):
     clients = [engine.start("create", "--userns", "auto:size=100", "busybox", "true") for _ in range(12)]
-    ids = [client.communicate(timeout=60)[0].decode().strip() for client in clients]
-    assert [client.returncode for client in clients] == [0] * 12
+    said = [client.communicate(timeout=60) for client in clients]
+    assert [client.returncode for client in clients] == [0] * 12, said
+    ids = [out.decode().strip() for out, _ in said]
     assert sorted(first_of(engine, name) for name in ids) == [FIRST + 100 * i for i in range(12)]
 
 
