@@ -81,13 +81,16 @@ void buf_printf(Buf *b, const char *fmt, ...)
 	va_list ap, again;
 	va_start(ap, fmt);
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	size_t room = b->failed ? 0 : b->cap - b->n;
+	int n = vsnprintf(room ? b->p + b->n : NULL, room, fmt, ap);
 	va_end(ap);
 	if (n < 0) b->failed = true;
 	char *to = buf_reserve(b, (size_t)n);
 	if (to) {
-		vsnprintf(to, (size_t)n + 1, fmt, again);
+		if ((size_t)n >= room) vsnprintf(to, (size_t)n + 1, fmt, again);
 		buf_advance(b, (size_t)n);
+	} else if (room) {
+		b->p[b->n] = 0;
 	}
 	va_end(again);
 }

@@ -159,30 +159,41 @@ void duration_format(int64_t ns, char text[static DURATION_TEXT_MAX])
 	put_decimal(text + n, DURATION_TEXT_MAX - n, u % (uint64_t)DURATION_MINUTE, DURATION_SECOND, "s");
 }
 
+/* "12 weeks", without printf: lists are full of them. */
+static void put_count(int64_t n, const char *unit, char text[static DURATION_TEXT_MAX])
+{
+	char digits[24], *at = digits + sizeof digits;
+	for (*--at = 0; n; n /= 10)
+		*--at = (char)('0' + n % 10);
+	size_t len = strlen(at);
+	memcpy(text, at, len);
+	memcpy(text + len, unit, strlen(unit) + 1);
+}
+
 void duration_human(int64_t ns, char text[static DURATION_TEXT_MAX])
 {
 	int64_t seconds = ns / DURATION_SECOND, minutes = ns / DURATION_MINUTE;
 	int64_t hours = ns / DURATION_HOUR + (ns % DURATION_HOUR >= DURATION_HOUR / 2);
 	if (seconds < 1)
-		snprintf(text, DURATION_TEXT_MAX, "Less than a second");
+		memcpy(text, "Less than a second", sizeof "Less than a second");
 	else if (seconds == 1)
-		snprintf(text, DURATION_TEXT_MAX, "1 second");
+		memcpy(text, "1 second", sizeof "1 second");
 	else if (seconds < 60)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " seconds", seconds);
+		put_count(seconds, " seconds", text);
 	else if (minutes == 1)
-		snprintf(text, DURATION_TEXT_MAX, "About a minute");
+		memcpy(text, "About a minute", sizeof "About a minute");
 	else if (minutes < 60)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " minutes", minutes);
+		put_count(minutes, " minutes", text);
 	else if (hours == 1)
-		snprintf(text, DURATION_TEXT_MAX, "About an hour");
+		memcpy(text, "About an hour", sizeof "About an hour");
 	else if (hours < 48)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " hours", hours);
+		put_count(hours, " hours", text);
 	else if (hours < INT64_C(24) * 7 * 2)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " days", hours / 24);
+		put_count(hours / 24, " days", text);
 	else if (hours < INT64_C(24) * 30 * 2)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " weeks", hours / 24 / 7);
+		put_count(hours / 24 / 7, " weeks", text);
 	else if (hours < INT64_C(24) * 365 * 2)
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " months", hours / 24 / 30);
+		put_count(hours / 24 / 30, " months", text);
 	else
-		snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " years", ns / DURATION_HOUR / 24 / 365);
+		put_count(ns / DURATION_HOUR / 24 / 365, " years", text);
 }

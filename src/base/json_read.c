@@ -106,12 +106,26 @@ static int read_escape(Reader *r, char **to)
 	return 0;
 }
 
+/* The bytes that stand for themselves from at on. */
+static size_t plain_length(const Reader *r)
+{
+	const char *p = r->text + r->at, *end = r->text + r->n, *from = p;
+	while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\')
+		p++;
+	return (size_t)(p - from);
+}
+
 /* At the opening quote. The unescaped text never grows, so it is written over the input. */
 static int read_string(Reader *r, const char **ret, uint32_t *ret_n)
 {
 	size_t start = r->at++;
 	char *to = r->text + r->at, *from = to;
 	while (r->at < r->n) {
+		size_t k = plain_length(r);
+		if (k && to != r->text + r->at) memmove(to, r->text + r->at, k);
+		to += k;
+		r->at += k;
+		if (r->at == r->n) break;
 		unsigned char c = (unsigned char)r->text[r->at];
 		if (c == '"') {
 			r->at++;
@@ -127,7 +141,7 @@ static int read_string(Reader *r, const char **ret, uint32_t *ret_n)
 			if (x < 0) return x;
 			continue;
 		}
-		size_t k = c < 0x80 ? 1 : str_utf8((Str){ r->text + r->at, r->n - r->at });
+		k = str_utf8((Str){ r->text + r->at, r->n - r->at });
 		if (!k) return fail(r, r->at, "invalid UTF-8");
 		if (to != r->text + r->at) memmove(to, r->text + r->at, k);
 		to += k;

@@ -148,6 +148,13 @@ bool str_is_control(Str s)
 	return s.n && (p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && s.n > 1 && p[1] >= 0x80 && p[1] < 0xa0));
 }
 
+bool str_is_plain(const char *s)
+{
+	while (*s >= ' ' && *s < 0x7f)
+		s++;
+	return !*s;
+}
+
 void str_harmless(char *s)
 {
 	for (size_t n = strlen(s); n; s++, n--) {

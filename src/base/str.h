@@ -53,5 +53,6 @@ size_t str_utf8(Str s);
 bool str_is_control(Str s);
 
 /* str_harmless: in place: line breaks and tabs become blanks, each byte of another control character becomes "?". What somebody else wrote can
- * then stand on a line of a terminal. */
+ * then stand on a line of a terminal. str_is_plain: ASCII without control characters, so harmless as it is. */
 void str_harmless(char *s);
+bool str_is_plain(const char *s);

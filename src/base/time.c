@@ -37,12 +37,17 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day)
 }
 
 /* Three times as fast as a conversion of printf: lists are full of times. */
+static char *put_number(char *to, int64_t value, int n)
+{
+	for (int i = n; i-- > 0; value /= 10)
+		to[i] = (char)('0' + value % 10);
+	return to + n;
+}
+
 static char *put_digits(char *to, char before, int64_t value, int n)
 {
 	*to = before;
-	for (int i = n; i > 0; i--, value /= 10)
-		to[i] = (char)('0' + value % 10);
-	return to + n + 1;
+	return put_number(to + 1, value, n);
 }
 
 void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT_MAX])
@@ -59,7 +64,7 @@ void time_format(int64_t ns, TimePrecision precision, char text[static TIME_TEXT
 	}
 	int y, m, d;
 	civil_from_days(days, &y, &m, &d);
-	char *to = text + snprintf(text, TIME_TEXT_MAX, "%04d", y);
+	char *to = y >= 0 && y <= 9999 ? put_number(text, y, 4) : text + snprintf(text, TIME_TEXT_MAX, "%04d", y);
 	to = put_digits(to, '-', m, 2);
 	to = put_digits(to, '-', d, 2);
 	to = put_digits(to, 'T', rest / 3600, 2);

@@ -17,6 +17,11 @@ static char *unescape(const char *text, Arena *a)
 	return copy;
 }
 
+static JsonValue text_value(const char *s)
+{
+	return (JsonValue){ .type = JSON_STRING, .n = (uint32_t)strlen(s), .s = s };
+}
+
 static int make_titles(Format *f, const FormatField *fields)
 {
 	size_t n = 0;
@@ -25,11 +30,8 @@ static int make_titles(Format *f, const FormatField *fields)
 	JsonMember *members = arena_array(f->arena, n + 1, sizeof *members);
 	JsonValue *titles = arena_alloc(f->arena, sizeof *titles);
 	if (!members || !titles) return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		const char *title = fields[i].title;
-		members[i] =
-			(JsonMember){ .key = fields[i].name, .value = { .type = JSON_STRING, .n = (uint32_t)strlen(title), .s = title } };
-	}
+	for (size_t i = 0; i < n; i++)
+		members[i] = (JsonMember){ .key = fields[i].name, .value = text_value(fields[i].title) };
 	*titles = (JsonValue){ .type = JSON_OBJECT, .n = (uint32_t)n, .members = members };
 	f->titles = titles;
 	return 0;
@@ -74,7 +76,7 @@ static const JsonValue *harmless(const Format *f, const JsonValue *row)
 	for (size_t i = 0; copy->members && i < row->n; i++) {
 		JsonMember *m = &copy->members[i];
 		*m = row->members[i];
-		if (m->value.type != JSON_STRING) continue;
+		if (m->value.type != JSON_STRING || str_is_plain(m->value.s)) continue;
 		char *text = arena_strdup(f->arena, m->value.s);
 		if (!text) return NULL;
 		str_harmless(text);
@@ -99,6 +101,15 @@ int format_row(Format *f, const JsonValue *row, Err *e)
 {
 	if (f->table && !(row = harmless(f, row))) return err_sys(e, ENOMEM, "--format");
 	return put_row(f, row, f->host, e);
+}
+
+int format_texts(Format *f, const StrPair *texts, size_t n, Err *e)
+{
+	JsonMember *members = arena_array(f->arena, n + 1, sizeof *members);
+	if (!members) return err_sys(e, ENOMEM, "--format");
+	for (size_t i = 0; i < n; i++)
+		members[i] = (JsonMember){ .key = texts[i].key, .value = text_value(texts[i].value) };
+	return format_row(f, &(JsonValue){ .type = JSON_OBJECT, .n = (uint32_t)n, .members = members }, e);
 }
 
 int format_finish(Format *f, const Buf **ret, Err *e)

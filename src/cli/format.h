@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/bind.h"
 #include "base/template.h"
 
 /* A field of the rows, and its title in a table. */
@@ -33,7 +34,8 @@ int format_init(Format *f, const char *text, const char *standard, const FormatF
 void format_done(Format *f);
 #define AUTO_FORMAT AUTO(format_done) Format
 
-/* format_row: one object. */
+/* format_row: one object. format_texts: an object whose members are texts. */
 int format_row(Format *f, const JsonValue *row, Err *e) MUST_USE;
+int format_texts(Format *f, const StrPair *members, size_t n, Err *e) MUST_USE;
 /* format_finish: the whole output, aligned when it is a table; valid until format_done. */
 int format_finish(Format *f, const Buf **ret, Err *e) MUST_USE;

@@ -67,7 +67,8 @@ int table_align(Str text, Arena *a, Buf *out)
 		for (size_t k = 0; k < lines[i].n; k++) {
 			Str cell = lines[i].cells[k];
 			buf_put(out, cell.p, cell.n);
-			buf_printf(out, "%*s", (int)(lines[i].widths[k] - text_width(cell)), "");
+			for (size_t pad = lines[i].widths[k] - text_width(cell); pad; pad--)
+				buf_putc(out, ' ');
 		}
 		buf_put(out, lines[i].cells[lines[i].n].p, lines[i].cells[lines[i].n].n);
 		buf_putc(out, '\n');

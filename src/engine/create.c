@@ -194,8 +194,7 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	if (r < 0 || (r = config_check(&c.config, &c.host, &machine, a, ret_warnings, e)) < 0 || (r = record_new_id(id, e)) < 0) return r;
 	c.id = arena_strdup(a, id);
 	if (!c.id) return err_sys(e, ENOMEM, "create a container");
-	if (q->name)
-		c.name = q->name[0] == '/' ? q->name + 1 : q->name;
+	if (q->name) c.name = q->name[0] == '/' ? q->name + 1 : q->name;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = log_config_check(&c, a, e)) < 0) return r;
 	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||

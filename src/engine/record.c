@@ -104,14 +104,14 @@ static int row_digest(const DbRows *rows, int column, Digest *ret, Err *e)
 	return r < 0 ? err_set(e, ERR_STATE, EUCLEAN, "skep.db: \"%.80s\" is no digest", db_row_text(rows, column)) : 0;
 }
 
-static int read_row(const DbRows *rows, Arena *a, Record *ret, Err *e)
+static int read_row(const DbRows *rows, bool brief, Arena *a, Record *ret, Err *e)
 {
 	MountsDocument m;
 	int r;
-	*ret = (Record){ .created = db_row_int(rows, 4) };
+	*ret = (Record){ .created = db_row_int(rows, 4), .brief = brief };
 	if (db_row_dup(rows, 0, a, &ret->id) < 0 || db_row_dup(rows, 1, a, &ret->name) < 0) return err_sys(e, ENOMEM, "read a container");
 	if ((r = row_digest(rows, 2, &ret->manifest, e)) < 0 || (r = row_digest(rows, 3, &ret->image_id, e)) < 0) return r;
-	if ((r = decode(&container_config_table, rows, 5, &ret->config, "container", a, e)) < 0) return r;
+	if ((r = decode(&container_config_table, rows, 5, &ret->config, "container", a, e)) < 0 || brief) return r;
 	if ((r = decode(&host_config_table, rows, 6, &ret->host, "container", a, e)) < 0) return r;
 	if ((r = decode(&mounts_table, rows, 7, &m, "container", a, e)) < 0) return r;
 	ret->mounts = m.mounts;
@@ -134,7 +134,7 @@ static int find_by_prefix(Engine *g, const char *prefix, Arena *a, Record *ret, 
 	end[n + 1] = 0;
 	int r = db_get(g->db, "SELECT " COLUMNS " FROM containers WHERE id >= ? AND id < ?", DB_ARGS(db_text(prefix), db_text(end)), &rows,
 		       e);
-	if (r <= 0 || (r = read_row(&rows, a, ret, e)) < 0) return r;
+	if (r <= 0 || (r = read_row(&rows, false, a, ret, e)) < 0) return r;
 	r = db_next(&rows, e);
 	if (r > 0) return err_set(e, ERR_CONFIG, EINVAL, "multiple IDs found with provided prefix: %s", prefix);
 	return r < 0 ? r : 1;
@@ -146,14 +146,14 @@ int record_find(Engine *g, const char *name, Arena *a, Record *ret, Err *e)
 	const char *bare = name[0] == '/' ? name + 1 : name;
 	int r = db_get(g->db, "SELECT " COLUMNS " FROM containers WHERE name = ?1 OR id = ?1 ORDER BY id <> ?1", DB_ARGS(db_text(bare)),
 		       &rows, e);
-	if (r > 0) return read_row(&rows, a, ret, e);
+	if (r > 0) return read_row(&rows, false, a, ret, e);
 	db_rows_done(&rows);
 	if (r == 0) r = find_by_prefix(g, bare, a, ret, e);
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such container: %.256s", name);
 	return r < 0 ? r : 0;
 }
 
-int record_list(Engine *g, Arena *a, RecordList *ret, Err *e)
+static int list(Engine *g, bool brief, Arena *a, RecordList *ret, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };
 	AUTO_DB_TX tx = { 0 };
@@ -166,9 +166,19 @@ int record_list(Engine *g, Arena *a, RecordList *ret, Err *e)
 	if (!ret->items) return err_sys(e, ENOMEM, "list containers");
 	if (r >= 0) r = db_query(g->db, "SELECT " COLUMNS " FROM containers ORDER BY created DESC", DB_NONE, &rows, e);
 	while (r >= 0 && ret->n < n && (r = db_next(&rows, e)) > 0)
-		if ((r = read_row(&rows, a, &ret->items[ret->n], e)) >= 0) ret->n++;
+		if ((r = read_row(&rows, brief, a, &ret->items[ret->n], e)) >= 0) ret->n++;
 	db_rows_done(&rows);
 	return r < 0 ? r : 0;
+}
+
+int record_list(Engine *g, Arena *a, RecordList *ret, Err *e)
+{
+	return list(g, false, a, ret, e);
+}
+
+int record_list_brief(Engine *g, Arena *a, RecordList *ret, Err *e)
+{
+	return list(g, true, a, ret, e);
 }
 
 static int encode(const BindTable *t, const void *obj, Buf *b, Err *e)

@@ -15,6 +15,7 @@ typedef struct Record {
 	ContainerConfig config;
 	HostConfig host;
 	MountPointList mounts;
+	bool brief; /* host and mounts were not read */
 } Record;
 typedef LIST_OF(Record) RecordList;
 
@@ -27,8 +28,9 @@ int record_name_check(const char *name, Err *e) MUST_USE;
 
 /* record_find: by name, id or the beginning of an id. -ENOENT "No such container: x"; -EINVAL for a beginning of several. */
 int record_find(Engine *g, const char *name, Arena *a, Record *ret, Err *e) MUST_USE;
-/* record_list: all, the newest first. */
+/* record_list: all, the newest first. record_list_brief: without host and mounts, in half the time: for a table of them. */
 int record_list(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
+int record_list_brief(Engine *g, Arena *a, RecordList *ret, Err *e) MUST_USE;
 
 /* record_insert: a container without a name gets one that nobody has. -EEXIST with docker's words when the name is taken; -EBUSY when the image is gone.
  * What ids asks for is reserved and written down in c->host. */

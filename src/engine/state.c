@@ -90,5 +90,7 @@ int engine_state(Engine *g, const Record *c, Arena *a, RunState *ret, Err *e)
 	if (!lost) return 0;
 	/* nobody else does the same, and no monitor came to life meanwhile */
 	AUTO_FD int lock = record_lock(g, c->id, dir, LOCK_WAIT_MS, e);
-	return lock < 0 ? lock : engine_recover(g, c, dir, a, ret, e);
+	Record whole = *c;
+	if (lock < 0 || (c->brief && (r = record_find(g, c->id, a, &whole, e)) < 0)) return lock < 0 ? lock : r;
+	return engine_recover(g, &whole, dir, a, ret, e);
 }

@@ -64,13 +64,22 @@ void container_view_text(const ContainerView *v, char text[static VIEW_TEXT_MAX]
 	}
 }
 
+static void put_word(Buf *b, const char *word)
+{
+	const char *quote = b->n && strchr(word, ' ') ? "'" : "";
+	if (b->n) buf_putc(b, ' ');
+	buf_puts(b, quote);
+	buf_puts(b, word);
+	buf_puts(b, quote);
+}
+
 const char *container_view_command(const Record *c, Arena *a)
 {
 	const StrList *parts[] = { &c->config.entrypoint, &c->config.cmd };
 	AUTO_BUF b = BUF_INIT(1 << 20);
 	for (size_t k = 0; k < ARRAY_LEN(parts); k++)
 		for (size_t i = 0; i < parts[k]->n; i++)
-			buf_printf(&b, !b.n ? "%s" : strchr(parts[k]->items[i], ' ') ? " '%s'" : " %s", parts[k]->items[i]);
+			put_word(&b, parts[k]->items[i]);
 	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
 }
 

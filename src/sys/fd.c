@@ -341,7 +341,7 @@ static int compare_ints(const void *a, const void *b)
 
 void fd_close_all_but(unsigned first, int *keep, size_t n)
 {
-	qsort(keep, n, sizeof *keep, compare_ints);
+	if (n) qsort(keep, n, sizeof *keep, compare_ints);
 	for (size_t i = 0; i < n; i++) {
 		if (keep[i] < 0 || (unsigned)keep[i] < first) continue;
 		if ((unsigned)keep[i] > first) syscall(SYS_close_range, first, (unsigned)keep[i] - 1, 0);

@@ -8,8 +8,6 @@
 #include "engine/usage.h"
 #include "engine/view.h"
 
-enum { ROW_MAX = 1 << 20 };
-
 typedef struct Usage {
 	const char *type;
 	int64_t total, active, size, reclaimable;
@@ -30,22 +28,6 @@ static void df_done(Df *d)
 static void shown_size(int64_t bytes, char text[static SIZE_TEXT_MAX])
 {
 	size_format_digits((double)bytes, SIZE_DECIMAL, 4, text);
-}
-
-/* A row of names and texts. */
-static int put_row(const Df *d, Format *f, const StrPair *members, size_t n, Err *e)
-{
-	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
-	json_begin_object(&w);
-	for (size_t i = 0; i < n; i++)
-		json_put_string(&w, members[i].key, members[i].value);
-	json_end_object(&w);
-	char *text = buf_failed(&b) ? NULL : arena_str(d->in->arena, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "system df");
-	int r = json_parse(text, b.n, d->in->arena, &row, e);
-	return r < 0 ? r : format_row(f, &row, e);
 }
 
 static int put_table(Df *d, const char *title, Format *f, Err *e)
@@ -110,7 +92,7 @@ static int put_usage(const Df *d, Format *f, const Usage *u, Err *e)
 				{ "Size", size },
 				{ "TotalCount", total },
 				{ "Type", u->type } };
-	return put_row(d, f, row, ARRAY_LEN(row), e);
+	return format_texts(f, row, ARRAY_LEN(row), e);
 }
 
 /* --layers: what images are kept as. */
@@ -186,7 +168,7 @@ static int put_image(const Df *d, Format *f, const Image *i, int64_t shared, int
 					{ "SharedSize", shared_text },
 					{ "UniqueSize", unique },
 					{ "Containers", n } };
-		if ((r = put_row(d, f, row, ARRAY_LEN(row), e)) < 0) return r;
+		if ((r = format_texts(f, row, ARRAY_LEN(row), e)) < 0) return r;
 	}
 	return 0;
 }
@@ -241,7 +223,7 @@ static int put_container(Df *d, Format *f, const Record *c, Err *e)
 				{ "Command", command }, { "LocalVolumes", n },
 				{ "Size", size },       { "RunningFor", age },
 				{ "Status", status },   { "Names", c->name } };
-	return put_row(d, f, row, ARRAY_LEN(row), e);
+	return format_texts(f, row, ARRAY_LEN(row), e);
 }
 
 static int put_containers(Df *d, Err *e)
@@ -282,7 +264,7 @@ static int put_volumes(Df *d, Err *e)
 		snprintf(n, sizeof n, "%zu", users.n);
 		shown_size(volume_usage(&d->engine, l.items[i].name), size);
 		const StrPair row[] = { { "Name", l.items[i].name }, { "Links", n }, { "Size", size } };
-		r = put_row(d, &f, row, ARRAY_LEN(row), e);
+		r = format_texts(&f, row, ARRAY_LEN(row), e);
 	}
 	return r < 0 ? r : put_table(d, "\nLocal Volumes space usage:\n\n", &f, e);
 }

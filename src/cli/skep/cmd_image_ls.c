@@ -6,8 +6,6 @@
 #include "cli/skep/filters.h"
 #include "cli/skep/store.h"
 
-enum { ROW_MAX = 65536 };
-
 static const FormatField fields[] = { { "ID", "IMAGE ID" },
 				      { "Repository", "REPOSITORY" },
 				      { "Tag", "TAG" },
@@ -46,35 +44,29 @@ static int put_row(Listing *l, const Line *line, Err *e)
 		buf_printf(&l->ids, "%s\n", shown);
 		return 0;
 	}
-	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
 	age_text(i->created, age);
 	time_text(i->created, at);
 	size_format_digits((double)i->size, SIZE_DECIMAL, 3, size);
-	json_begin_object(&w);
-	json_put_string(&w, "Containers", "N/A");
-	json_put_string(&w, "CreatedAt", at);
-	json_put_string(&w, "CreatedSince", age);
-	json_put_string(&w, "Digest", line->digest ? line->digest : "<none>");
-	json_put_string(&w, "ID", shown);
-	json_put_string(&w, "Repository", line->repository ? line->repository : "<none>");
-	json_put_string(&w, "SharedSize", "N/A");
-	json_put_string(&w, "Size", size);
-	json_put_string(&w, "Tag", line->tag ? line->tag : "<none>");
-	json_put_string(&w, "UniqueSize", "N/A");
-	json_put_string(&w, "VirtualSize", size);
-	json_end_object(&w);
-	char *text = buf_failed(&b) ? NULL : arena_str(l->in->arena, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "images");
-	int r = json_parse(text, b.n, l->in->arena, &row, e);
-	return r < 0 ? r : format_row(&l->format, &row, e);
+	const StrPair row[] = {
+		{ "Containers", "N/A" },
+		{ "CreatedAt", at },
+		{ "CreatedSince", age },
+		{ "Digest", line->digest ? line->digest : "<none>" },
+		{ "ID", shown },
+		{ "Repository", line->repository ? line->repository : "<none>" },
+		{ "SharedSize", "N/A" },
+		{ "Size", size },
+		{ "Tag", line->tag ? line->tag : "<none>" },
+		{ "UniqueSize", "N/A" },
+		{ "VirtualSize", size },
+	};
+	return format_texts(&l->format, row, ARRAY_LEN(row), e);
 }
 
 /* ---- filters ---- */
 
 /* The image that a filter compares with; its age in ns. */
-static int time_of(Listing *l, const char *name, int64_t *ret, Err *e)
+static int created_of(Listing *l, const char *name, int64_t *ret, Err *e)
 {
 	Image i;
 	int r = image_find(l->store, name, l->in->arena, &i, e);
@@ -103,7 +95,7 @@ static int passes_filter(Listing *l, const Image *i, Str key, Str value, Err *e)
 	if (str_eq(key, "label")) return has_label(l, i, value, e);
 	if (str_eq(key, "reference")) return 1; /* by name, see passes_reference */
 	if (str_eq(key, "before") || str_eq(key, "since")) {
-		int r = time_of(l, text, &other, e);
+		int r = created_of(l, text, &other, e);
 		if (r < 0) return r;
 		if (i->created && time_parse(str_of(i->created), &mine) < 0) mine = 0;
 		return str_eq(key, "before") ? mine < other : mine > other;

@@ -27,20 +27,11 @@ static const char *names_of(const Image *i, Arena *a)
 
 static int put_mount(Format *f, const Image *i, const ImageMount *m, Arena *a, Err *e)
 {
-	AUTO_BUF b = BUF_INIT(OUTPUT_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
 	char id[DIGEST_TEXT_MAX];
 	const char *names = names_of(i, a);
-	json_begin_object(&w);
-	json_put_string(&w, "ID", digest_format(&i->id, id));
-	json_put_string(&w, "Image", names ? names : "");
-	json_put_string(&w, "MountPoint", m->path);
-	json_end_object(&w);
-	char *text = buf_failed(&b) ? NULL : arena_str(a, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "image mount");
-	int r = json_parse(text, b.n, a, &row, e);
-	return r < 0 ? r : format_row(f, &row, e);
+	if (!names) return err_sys(e, ENOMEM, "image mount");
+	const StrPair row[] = { { "ID", digest_format(&i->id, id) }, { "Image", names }, { "MountPoint", m->path } };
+	return format_texts(f, row, ARRAY_LEN(row), e);
 }
 
 static int list_mounts(const Invocation *in, ImageStore *s, Err *e)

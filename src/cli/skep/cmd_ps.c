@@ -131,7 +131,9 @@ static int size_text(Listing *l, const Record *c, Arena *a, char text[static SIZ
 {
 	char own_text[SIZE_TEXT_MAX], all_text[SIZE_TEXT_MAX];
 	int64_t own = 0, all = 0;
-	int r = l->size ? container_usage(&l->engine, c, a, &own, &all, e) : 0;
+	memcpy(text, "0B", sizeof "0B");
+	if (!l->size) return 0;
+	int r = container_usage(&l->engine, c, a, &own, &all, e);
 	if (r < 0) return r;
 	size_format_digits((double)own, SIZE_DECIMAL, 3, own_text);
 	size_format_digits((double)all, SIZE_DECIMAL, 3, all_text);
@@ -139,60 +141,46 @@ static int size_text(Listing *l, const Record *c, Arena *a, char text[static SIZ
 	return 0;
 }
 
-static int write_row(Listing *l, const ContainerView *v, JsonWriter *w, Arena *a, Err *e)
+static int put_row(Listing *l, const ContainerView *v, Err *e)
 {
-	char created[TIME_TEXT_MAX], age[AGE_TEXT_MAX], at[AGE_TEXT_MAX], status[VIEW_TEXT_MAX], id[RECORD_ID_LENGTH + 1], number[16],
-		sizes[SIZES_MAX];
+	char age[AGE_TEXT_MAX], at[AGE_TEXT_MAX], status[VIEW_TEXT_MAX], id[RECORD_ID_LENGTH + 1] = "", number[16], sizes[SIZES_MAX];
 	const Record *c = v->record;
+	Arena *a = l->in->arena;
 	int volumes = 0;
+	memcpy(id, c->id, l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID);
+	if (l->quiet && !option_value(l->in, "format")) {
+		buf_puts(&l->ids, id);
+		buf_putc(&l->ids, '\n');
+		return 0;
+	}
 	const char *command = command_text(c, l->full, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
 	const char *image = image_text(l, c, a);
 	if (!command || !labels || !mounts || !image) return err_sys(e, ENOMEM, "ps");
 	int r = size_text(l, c, a, sizes, e);
 	if (r < 0) return r;
-	snprintf(id, sizeof id, "%.*s", l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, c->id);
 	snprintf(number, sizeof number, "%d", volumes);
-	time_format(c->created, TIME_NANOSECONDS, created);
-	age_text(created, age);
-	time_text(created, at);
+	age_of(c->created, age);
+	time_of(c->created, at);
 	container_view_text(v, status);
-	json_begin_object(w);
-	json_put_string(w, "Command", command);
-	json_put_string(w, "CreatedAt", at);
-	json_put_string(w, "HealthStatus", v->state.health && v->state.health->status ? v->state.health->status : "");
-	json_put_string(w, "ID", id);
-	json_put_string(w, "Image", image);
-	json_put_string(w, "Labels", labels);
-	json_put_string(w, "LocalVolumes", number);
-	json_put_string(w, "Mounts", mounts);
-	json_put_string(w, "Names", c->name);
-	json_put_string(w, "Networks", network_text(c));
-	json_put_string(w, "Platform", "linux");
-	json_put_string(w, "Ports", "");
-	json_put_string(w, "RunningFor", age);
-	json_put_string(w, "Size", sizes);
-	json_put_string(w, "State", container_view_status(v));
-	json_put_string(w, "Status", status);
-	json_end_object(w);
-	return 0;
-}
-
-static int put_row(Listing *l, const ContainerView *v, Err *e)
-{
-	Arena *a = l->in->arena;
-	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
-	if (l->quiet && !option_value(l->in, "format")) {
-		buf_printf(&l->ids, "%.*s\n", l->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, v->record->id);
-		return 0;
-	}
-	int r = write_row(l, v, &w, a, e);
-	if (r < 0) return r;
-	char *text = buf_failed(&b) ? NULL : arena_str(a, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "ps");
-	r = json_parse(text, b.n, a, &row, e);
-	return r < 0 ? r : format_row(&l->format, &row, e);
+	const StrPair row[] = {
+		{ "Command", command },
+		{ "CreatedAt", at },
+		{ "HealthStatus", v->state.health && v->state.health->status ? v->state.health->status : "" },
+		{ "ID", id },
+		{ "Image", image },
+		{ "Labels", labels },
+		{ "LocalVolumes", number },
+		{ "Mounts", mounts },
+		{ "Names", c->name },
+		{ "Networks", network_text(c) },
+		{ "Platform", "linux" },
+		{ "Ports", "" },
+		{ "RunningFor", age },
+		{ "Size", sizes },
+		{ "State", container_view_status(v) },
+		{ "Status", status },
+	};
+	return format_texts(&l->format, row, ARRAY_LEN(row), e);
 }
 
 /* {{.Label "key"}} */
@@ -395,7 +383,11 @@ int container_ls_run(Invocation *in, Err *e)
 		l.size ? "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
 		       : "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 	int r = format_init(&l.format, format, standard, fields, &host, in->arena, e);
-	if (r < 0 || (r = skep_engine(in, &l.engine, e)) < 0 || (r = record_list(&l.engine, in->arena, &l.records, e)) < 0) return r;
+	if (r < 0 || (r = skep_engine(in, &l.engine, e)) < 0) return r;
+	/* the table of everyday shows nothing of the host's part */
+	bool brief = !format && !l.size && !option_list(in, "filter")->n;
+	r = brief ? record_list_brief(&l.engine, in->arena, &l.records, e) : record_list(&l.engine, in->arena, &l.records, e);
+	if (r < 0) return r;
 	if ((r = check_filters(&l, e)) < 0 || (r = put_rows(&l, e)) < 0) return r;
 	if (!(l.quiet && !format) && (r = format_finish(&l.format, &out, e)) < 0) return r;
 	return print_buf(out, e);

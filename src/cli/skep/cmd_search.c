@@ -8,7 +8,7 @@
 #include "image/transfer_client.h"
 #include "sys/fd.h"
 
-enum { LIST_MAX = 16 << 20, ROW_MAX = 1 << 20, LIMIT_DEFAULT = 25, SHOWN = 45 };
+enum { LIST_MAX = 16 << 20, LIMIT_DEFAULT = 25, SHOWN = 45 };
 
 #define INDEX_URL "https://index.docker.io"
 #define HUB_URL "https://registry-1.docker.io"
@@ -106,9 +106,6 @@ typedef struct Found {
 
 static int put_row(Search *s, const Found *found, Err *e)
 {
-	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
 	char number[24];
 	bool left_out = (s->official >= 0 && s->official != found->official) || (s->automated >= 0 && s->automated != found->automated) ||
 			found->stars < s->stars;
@@ -117,17 +114,14 @@ static int put_row(Search *s, const Found *found, Err *e)
 	const char *text = description(s, found->description);
 	if (!text) return err_sys(e, ENOMEM, "search");
 	snprintf(number, sizeof number, "%jd", (intmax_t)found->stars);
-	json_begin_object(&w);
-	json_put_string(&w, "Description", text);
-	json_put_string(&w, "IsAutomated", found->automated ? "[OK]" : "");
-	json_put_string(&w, "IsOfficial", found->official ? "[OK]" : "");
-	json_put_string(&w, "Name", found->name);
-	json_put_string(&w, "StarCount", number);
-	json_end_object(&w);
-	char *copy = buf_failed(&b) ? NULL : arena_str(s->in->arena, (Str){ b.p, b.n });
-	if (!copy) return err_sys(e, ENOMEM, "search");
-	int r = json_parse(copy, b.n, s->in->arena, &row, e);
-	return r < 0 ? r : format_row(&s->format, &row, e);
+	const StrPair row[] = {
+		{ "Description", text },
+		{ "IsAutomated", found->automated ? "[OK]" : "" },
+		{ "IsOfficial", found->official ? "[OK]" : "" },
+		{ "Name", found->name },
+		{ "StarCount", number },
+	};
+	return format_texts(&s->format, row, ARRAY_LEN(row), e);
 }
 
 /* A line of the index' results. */

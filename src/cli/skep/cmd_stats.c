@@ -9,7 +9,7 @@
 #include "engine/stats.h"
 
 /* NAP: between the two looks that the processor's use is told from, when there are no more. */
-enum { ARENA_MAX = 64 << 20, ROW_MAX = 65536, NAP_NS = 500000000, PAIR_MAX = 2 * SIZE_TEXT_MAX + 8 };
+enum { ARENA_MAX = 64 << 20, NAP_NS = 500000000, PAIR_MAX = 2 * SIZE_TEXT_MAX + 8 };
 
 #define STANDARD "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}"
 
@@ -125,46 +125,30 @@ static double cpu_percent(const Watching *w, const Chosen *c)
 
 /* ---- rows ---- */
 
-static void put_pair(JsonWriter *w, const char *key, uint64_t a, uint64_t b, SizeBase base, int digits)
+static void pair_text(uint64_t a, uint64_t b, SizeBase base, int digits, char text[static PAIR_MAX])
 {
-	char x[SIZE_TEXT_MAX], y[SIZE_TEXT_MAX], text[PAIR_MAX];
+	char x[SIZE_TEXT_MAX], y[SIZE_TEXT_MAX];
 	size_format_digits((double)a, base, digits, x);
 	size_format_digits((double)b, base, digits, y);
-	snprintf(text, sizeof text, "%s / %s", x, y);
-	json_put_string(w, key, text);
+	snprintf(text, PAIR_MAX, "%s / %s", x, y);
 }
 
-static void put_percent(JsonWriter *w, const char *key, double v)
+static int put_row(Watching *w, Format *f, const Chosen *c, Err *e)
 {
-	char text[32];
-	snprintf(text, sizeof text, "%.2f%%", v);
-	json_put_string(w, key, text);
-}
-
-static int put_row(Watching *w, Format *f, const Chosen *c, Arena *a, Err *e)
-{
-	AUTO_BUF b = BUF_INIT(ROW_MAX);
-	JsonWriter j = JSON_WRITER(&b);
-	JsonValue row;
-	char id[RECORD_ID_LENGTH + 1], processes[24];
+	char id[RECORD_ID_LENGTH + 1] = "", processes[24], cpu[32], memory[32], used[PAIR_MAX], net[PAIR_MAX], block[PAIR_MAX];
 	const StatsSample *s = &c->sample;
-	snprintf(id, sizeof id, "%.*s", w->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID, c->record.id);
+	memcpy(id, c->record.id, w->full ? RECORD_ID_LENGTH : RECORD_SHORT_ID);
 	snprintf(processes, sizeof processes, "%llu", (unsigned long long)s->processes);
-	json_begin_object(&j);
-	put_pair(&j, "BlockIO", s->read, s->written, SIZE_DECIMAL, 3);
-	put_percent(&j, "CPUPerc", cpu_percent(w, c));
-	json_put_string(&j, "Container", c->as);
-	json_put_string(&j, "ID", id);
-	put_percent(&j, "MemPerc", stats_memory_percent(s));
-	put_pair(&j, "MemUsage", s->memory, s->memory_limit, SIZE_BINARY, 4);
-	json_put_string(&j, "Name", c->record.name);
-	put_pair(&j, "NetIO", s->received, s->sent, SIZE_DECIMAL, 3);
-	json_put_string(&j, "PIDs", processes);
-	json_end_object(&j);
-	char *text = buf_failed(&b) ? NULL : arena_str(a, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "stats");
-	int r = json_parse(text, b.n, a, &row, e);
-	return r < 0 ? r : format_row(f, &row, e);
+	snprintf(cpu, sizeof cpu, "%.2f%%", cpu_percent(w, c));
+	snprintf(memory, sizeof memory, "%.2f%%", stats_memory_percent(s));
+	pair_text(s->read, s->written, SIZE_DECIMAL, 3, block);
+	pair_text(s->memory, s->memory_limit, SIZE_BINARY, 4, used);
+	pair_text(s->received, s->sent, SIZE_DECIMAL, 3, net);
+	const StrPair row[] = {
+		{ "BlockIO", block }, { "CPUPerc", cpu },         { "Container", c->as }, { "ID", id },          { "MemPerc", memory },
+		{ "MemUsage", used }, { "Name", c->record.name }, { "NetIO", net },       { "PIDs", processes },
+	};
+	return format_texts(f, row, ARRAY_LEN(row), e);
 }
 
 /* A table in place of the last one: each line is cleared behind its end, and what is below. */
@@ -187,7 +171,7 @@ static int print_table(Watching *w, const ChosenList *l, Arena *a, Err *e)
 	const Buf *out;
 	int r = format_init(&f, option_value(w->in, "format"), STANDARD, fields, &host, a, e);
 	for (size_t i = 0; r >= 0 && i < l->n; i++)
-		r = put_row(w, &f, &l->items[i], a, e);
+		r = put_row(w, &f, &l->items[i], e);
 	if (r < 0 || (r = format_finish(&f, &out, e)) < 0) return r;
 	return w->terminal ? print_again(out, e) : print_buf(out, e);
 }

@@ -165,29 +165,17 @@ static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err
 
 static int put_row(Invocation *in, const Volumes *all, const Volume *v, Format *f, Err *e)
 {
-	AUTO_BUF b = BUF_INIT(ROW_MAX), labels = BUF_INIT(ROW_MAX);
-	JsonWriter w = JSON_WRITER(&b);
-	JsonValue row;
+	AUTO_BUF labels = BUF_INIT(ROW_MAX);
 	for (size_t i = 0; i < v->labels.n; i++)
 		buf_printf(&labels, i ? ",%s=%s" : "%s=%s", v->labels.items[i].key, v->labels.items[i].value);
 	const char *path = volume_path(all, v->name, in->arena);
-	if (!path) return err_sys(e, ENOMEM, "volume ls");
-	json_begin_object(&w);
-	json_put_string(&w, "Availability", "N/A");
-	json_put_string(&w, "Driver", v->driver);
-	json_put_string(&w, "Group", "N/A");
-	json_put_string(&w, "Labels", buf_str(&labels));
-	json_put_string(&w, "Links", "N/A");
-	json_put_string(&w, "Mountpoint", path);
-	json_put_string(&w, "Name", v->name);
-	json_put_string(&w, "Scope", "local");
-	json_put_string(&w, "Size", "N/A");
-	json_put_string(&w, "Status", "N/A");
-	json_end_object(&w);
-	char *text = buf_failed(&b) ? NULL : arena_str(in->arena, (Str){ b.p, b.n });
-	if (!text) return err_sys(e, ENOMEM, "volume ls");
-	int r = json_parse(text, b.n, in->arena, &row, e);
-	return r < 0 ? r : format_row(f, &row, e);
+	if (!path || buf_failed(&labels)) return err_sys(e, ENOMEM, "volume ls");
+	const StrPair row[] = {
+		{ "Availability", "N/A" }, { "Driver", v->driver }, { "Group", "N/A" },  { "Labels", buf_str(&labels) },
+		{ "Links", "N/A" },        { "Mountpoint", path },  { "Name", v->name }, { "Scope", "local" },
+		{ "Size", "N/A" },         { "Status", "N/A" },
+	};
+	return format_texts(f, row, ARRAY_LEN(row), e);
 }
 
 typedef struct LabelArg {

@@ -31,26 +31,34 @@ const char *short_id(const Digest *d, char text[static DIGEST_HEX_MAX])
 	return text;
 }
 
+void age_of(int64_t created, char text[static AGE_TEXT_MAX])
+{
+	duration_human(time_now() - created, text);
+	memcpy(text + strlen(text), " ago", sizeof " ago");
+}
+
+void time_of(int64_t created, char text[static AGE_TEXT_MAX])
+{
+	time_format(created, TIME_SECONDS, text);
+	char *day = strchr(text, 'T'), *zone = strchr(text, 'Z');
+	if (day) *day = ' ';
+	if (zone) memcpy(zone, " +0000 UTC", sizeof " +0000 UTC");
+}
+
 void age_text(const char *created, char text[static AGE_TEXT_MAX])
 {
 	int64_t at;
-	char human[DURATION_TEXT_MAX];
-	if (!created || time_parse(str_of(created), &at) < 0) {
-		snprintf(text, AGE_TEXT_MAX, "N/A");
-		return;
-	}
-	duration_human(time_now() - at, human);
-	snprintf(text, AGE_TEXT_MAX, "%s ago", human);
+	if (created && time_parse(str_of(created), &at) == 0)
+		age_of(at, text);
+	else
+		memcpy(text, "N/A", sizeof "N/A");
 }
 
 void time_text(const char *created, char text[static AGE_TEXT_MAX])
 {
 	int64_t at;
-	char utc[TIME_TEXT_MAX];
-	if (!created || time_parse(str_of(created), &at) < 0) {
-		snprintf(text, AGE_TEXT_MAX, "N/A");
-		return;
-	}
-	time_format(at, TIME_SECONDS, utc);
-	snprintf(text, AGE_TEXT_MAX, "%.10s %.8s +0000 UTC", utc, utc + 11);
+	if (created && time_parse(str_of(created), &at) == 0)
+		time_of(at, text);
+	else
+		memcpy(text, "N/A", sizeof "N/A");
 }
