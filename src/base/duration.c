@@ -165,9 +165,9 @@ static void put_count(int64_t n, const char *unit, char text[static DURATION_TEX
 	char digits[24], *at = digits + sizeof digits;
 	for (*--at = 0; n; n /= 10)
 		*--at = (char)('0' + n % 10);
-	size_t len = strlen(at);
-	memcpy(text, at, len);
-	memcpy(text + len, unit, strlen(unit) + 1);
+	for (; *at; at++)
+		*text++ = *at;
+	memcpy(text, unit, strlen(unit) + 1);
 }
 
 void duration_human(int64_t ns, char text[static DURATION_TEXT_MAX])

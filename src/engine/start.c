@@ -13,18 +13,19 @@
 #include "engine/diff.h"
 #include "engine/etc_files.h"
 #include "engine/log_fields.h"
+#include "engine/monitor_spawn.h"
 #include "engine/mount_source.h"
 #include "engine/mounts.h"
 #include "engine/owner_ids.h"
 #include "engine/root.h"
 #include "engine/spec.h"
+#include "monitor/begin.h"
 #include "monitor/config.h"
-#include "monitor/monitor.h"
 #include "sys/own_program.h"
 #include "sys/path.h"
 #include "sys/proc.h"
 
-enum { MOVED = 100, PATH_ROOM = 4096, CHAIN_MAX = 8, STOP_TIMEOUT = 10 };
+enum { PATH_ROOM = 4096, CHAIN_MAX = 8, STOP_TIMEOUT = 10 };
 
 typedef struct Start {
 	Engine *g;
@@ -292,70 +293,25 @@ static int write_monitor(Start *s, Err *e)
 
 /* ---- the monitor ---- */
 
-typedef struct Spawn {
-	int program, n;
-	const int *fds; /* the monitor's first ones, in order */
-	const char *path;
-} Spawn;
-
-static int become_monitor(void *arg)
+/* All of it is the monitor's then. */
+static int hand_over(Start *s, Err *e)
 {
-	const Spawn *s = arg;
-	const char *const argv[] = { "skep-runtime", "monitor", s->path, NULL };
-	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	int end = MONITOR_CONTROL + s->n;
-	sigset_t none;
-	sigemptyset(&none);
-	int null = open("/dev/null", O_RDWR);
-	for (int i = 0; i < 3; i++)
-		if (null < 0 || dup2(null, i) < 0) _exit(126);
-	for (int i = 0; i < s->n; i++)
-		if (dup2(s->fds[i], MONITOR_CONTROL + i) < 0) _exit(126);
-	setsid();
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (syscall(SYS_close_range, end, ~0U, CLOSE_RANGE_CLOEXEC) < 0 && null >= end) close(null);
-	syscall(SYS_execveat, s->program, "", (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env, AT_EMPTY_PATH);
-	return 127;
-}
-
-/* Copies above where they will be in the monitor, in its order. */
-static int gather(const Start *s, int control, int *fds, int *ret_n, Err *e)
-{
-	int n = 0, above = MOVED + (int)s->c->mounts.n;
-	const int first[] = { control, s->root, s->lock, s->config, s->spec };
-	for (size_t i = 0; i < ARRAY_LEN(first); i++)
-		fds[n++] = fcntl(first[i], F_DUPFD_CLOEXEC, above);
-	for (size_t i = 0; i < s->c->mounts.n; i++)
-		if (s->sources.fds[i] >= 0) fds[n++] = fcntl(s->sources.fds[i], F_DUPFD_CLOEXEC, above);
-	*ret_n = n;
-	for (int i = 0; i < n; i++)
-		if (fds[i] < 0) return err_sys(e, EMFILE, "start a monitor");
-	return 0;
-}
-
-static int spawn(Start *s, int theirs, Err *e)
-{
-	AUTO_FD int program = own_program_open("skep-runtime", SKEP_LIBEXEC_DIR, e), control = theirs;
-	if (program < 0) return program;
-	int n = 0, *fds = arena_array(s->a, MONITOR_SOURCES + s->c->mounts.n, sizeof *fds);
-	if (!fds) return err_sys(e, ENOMEM, "start a monitor");
-	int r = gather(s, control, fds, &n, e);
-	AUTO_FD int p = r < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, MOVED + (int)s->c->mounts.n);
-	if (r >= 0 && p < 0) r = err_sys(e, errno, "start a monitor");
-	Spawn spawn = { p, n, fds, s->path };
-	pid_t pid = r < 0 ? r : proc_spawn(become_monitor, &spawn);
-	if (r >= 0 && pid < 0) r = err_sys(e, pid, "start a monitor: clone");
-	for (int i = 0; i < n; i++)
-		fd_close(fds[i]);
+	const size_t n = s->c->mounts.n;
+	MonitorBegin b = { .dir = s->path, .root = s->root, .lock = s->lock, .config = s->config, .spec = s->spec };
+	b.sources = arena_array(s->a, n + 1, sizeof *b.sources);
+	if (!b.sources) return err_sys(e, ENOMEM, "start a monitor");
+	for (size_t i = 0; i < n; i++)
+		if (s->sources.fds[i] >= 0) b.sources[b.n_sources++] = s->sources.fds[i];
+	int r = begin_send(s->sock, &b, e);
 	if (r < 0) return r;
-	s->root = fd_close(s->root); /* all this is the monitor's now */
+	s->root = fd_close(s->root);
 	s->lock = fd_close(s->lock);
 	mount_sources_done(&s->sources);
 	s->holds = false;
 	return 0;
 }
 
-/* All requests are on their way before the monitor looks: it hears them before it starts anything. */
+/* It hears all of them before it starts anything. */
 static int send_requests(Start *s, Err *e)
 {
 	int r = 0;
@@ -443,17 +399,13 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 {
 	AUTO(start_done)
 	Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1, .userns = -1 };
-	int pair[2];
-	int r = prepare(&s, e);
+	s.sock = o->monitor ? o->monitor : monitor_spawn(e);
+	int r = s.sock < 0 ? s.sock : prepare(&s, e);
 	if (r < 0) {
 		give_up(&s, e);
 		return r;
 	}
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return err_sys(e, errno, "start a monitor");
-	s.sock = pair[0];
-	AUTO_FD int theirs = pair[1];
-	if ((r = send_requests(&s, e)) < 0) return r;
-	if ((r = spawn(&s, take_fd(theirs), e)) < 0 || (r = await_start(&s, e)) < 0) return r;
+	if ((r = hand_over(&s, e)) < 0 || (r = send_requests(&s, e)) < 0 || (r = await_start(&s, e)) < 0) return r;
 	*ret_socket = take_fd(s.sock);
 	return 0;
 }

@@ -10,6 +10,7 @@ typedef struct StartOptions {
 	bool promise_remove;    /* the caller removes the container when it has ended (--rm) */
 	bool again;             /* a restart by policy or by the monitor: counts */
 	unsigned rows, columns; /* of the terminal; 0: not known */
+	int monitor;            /* that of monitor_spawn (monitor_spawn.h), owned by engine_start; 0: it makes one */
 } StartOptions;
 
 /* engine_start: the container is running when it returns. *ret_socket is the connection to its monitor, with what was asked for on the way

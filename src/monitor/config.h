@@ -30,7 +30,7 @@ typedef struct MonitorConfig {
 	int32_t stop_timeout; /* s; below 0: for ever */
 	const Healthcheck *health;
 	const char *health_on_failure;
-	StrList sources;   /* destinations of mounts whose sources are descriptors, the first MONITOR_SOURCES (monitor.h) */
+	StrList sources;   /* destinations of mounts whose sources are descriptors (begin.h), in their order */
 	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */
 	StrMap attributes; /* of the container's events */
 	StrList unmounts;  /* volumes of any kind, whose unmounting is told */

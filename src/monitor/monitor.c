@@ -11,6 +11,7 @@
 #include "base/duration.h"
 #include "base/heap.h"
 #include "base/time.h"
+#include "monitor/begin.h"
 #include "monitor/event_log.h"
 #include "monitor/monitor_impl.h"
 #include "monitor/volume_hold.h"
@@ -300,8 +301,9 @@ static int launch(Monitor *m, Client *starter, Err *e)
 	MountSource *sources = arena_array(&m->arena, m->config.sources.n + 1, sizeof *sources);
 	if (!sources) return err_sys(e, ENOMEM, "start a container");
 	for (size_t i = 0; i < m->config.sources.n; i++) {
-		sources[i] = (MountSource){ m->config.sources.items[i], MONITOR_SOURCES + (int)i };
-		if (fcntl(sources[i].fd, F_SETFD, FD_CLOEXEC) < 0) return err_sys(e, errno, "mount %s: its source", sources[i].destination);
+		if (i >= m->n_sources)
+			return err_set(e, ERR_INTERNAL, EPROTO, "mount %s: its source did not arrive", m->config.sources.items[i]);
+		sources[i] = (MountSource){ m->config.sources.items[i], m->sources[i] };
 	}
 	int r = stdio_open(m, child, e);
 	client_receive(starter); /* also when it has failed: a socket closed with something unread would swallow the reason */
@@ -398,6 +400,12 @@ static void become(const Monitor *m, const StrList *command)
 	execve(command->items[0], (char *const *)(uintptr_t)command->items, environ);
 }
 
+/* For that command, where it looks for it. */
+static int leave_lock(const Monitor *m)
+{
+	return m->lock == MONITOR_LOCK ? fcntl(m->lock, F_SETFD, 0) : dup2(m->lock, MONITOR_LOCK);
+}
+
 /* ---- removal ---- */
 
 void monitor_promise(Monitor *m, const Client *promiser, const char *set_aside)
@@ -454,14 +462,25 @@ static int live(Monitor *m, Client *starter, Err *e)
 	return loop_run(&m->loop);
 }
 
-int monitor_run(const MonitorStart *start, Err *e)
+/* The end of what is too long tells more. */
+static void set_title(char *title, const char *dir)
+{
+	size_t room = strlen(title), n = strlen(dir);
+	if (n > room) dir += n - room;
+	memset(title, 0, room);
+	memcpy(title, dir, n < room ? n : room);
+}
+
+int monitor_run(int control, char *title, Err *e)
 {
 	static Monitor m;
 	Client *starter = NULL;
+	MonitorBegin begin;
 	m = (Monitor){ .arena = ARENA_INIT(ARENA_MAX),
-		       .lock = start->lock,
-		       .root = start->root,
-		       .spec = start->spec,
+		       .dir = -1,
+		       .lock = -1,
+		       .root = -1,
+		       .spec = -1,
 		       .root_dir = -1,
 		       .log = { .fd = -1, .level = LOG_WARN },
 		       .process = { .pidfd = -1, .pty = -1 },
@@ -471,13 +490,21 @@ int monitor_run(const MonitorStart *start, Err *e)
 		       .oom = OOM_WATCH_INIT };
 	(void)!prctl(PR_SET_NAME, "skep-monitor");
 	(void)!prctl(PR_SET_CHILD_SUBREAPER, 1);
-	m.dir = openat(AT_FDCWD, start->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m.dir < 0 || fchdir(m.dir) < 0) return err_sys(e, errno, "open %s", start->dir);
-	int r = read_files(&m, start->config, e);
-	fd_close(start->config);
+	int r = loop_init(&m.loop);
+	if (r < 0) return err_sys(e, -r, "start the loop");
+	if ((r = begin_receive(control, &m.arena, &begin, e)) <= 0) return r;
+	set_title(title, begin.dir);
+	m.lock = begin.lock;
+	m.root = begin.root;
+	m.spec = begin.spec;
+	m.sources = begin.sources;
+	m.n_sources = begin.n_sources;
+	m.dir = openat(AT_FDCWD, begin.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m.dir < 0 || fchdir(m.dir) < 0) return err_sys(e, errno, "open %s", begin.dir);
+	r = read_files(&m, begin.config, e);
+	fd_close(begin.config);
 	if (r < 0) return r;
-	if ((r = loop_init(&m.loop)) < 0) return err_sys(e, -r, "start the loop");
-	if ((r = client_add(&m, start->control, &starter)) < 0) return err_sys(e, -r, "attend the starter");
+	if ((r = client_add(&m, control, &starter)) < 0) return err_sys(e, -r, "attend the starter");
 	if ((r = clients_listen(&m, e)) < 0 || (r = watch_signals(&m, e)) < 0) {
 		client_tell_error(starter, e);
 		return r;
@@ -496,7 +523,7 @@ int monitor_run(const MonitorStart *start, Err *e)
 	if (!again && r >= 0 && m.promiser) await_promise(&m);
 	const char *set_aside = m.set_aside;
 	clients_close(&m);
-	if (again && fcntl(m.lock, F_SETFD, 0) >= 0)
+	if (again && leave_lock(&m) >= 0)
 		become(&m, &m.config.again); /* which has the lock from us: nobody must think that the monitor was lost */
 	else if (r >= 0 && set_aside)
 		remove_files(&m);

@@ -6,18 +6,7 @@
 
 #include "base/err.h"
 
-/* Descriptors that a monitor is started with, the last ones its configuration's "sources"; the lock is also that of the command which it becomes to start its container again. */
-enum { MONITOR_CONTROL = 3, MONITOR_ROOT, MONITOR_LOCK, MONITOR_CONFIG, MONITOR_SPEC, MONITOR_SOURCES };
-
-typedef struct MonitorStart {
-	const char *dir; /* the container's directory */
-	int control;     /* the socket of who starts it: a client; its requests so far are heard before the start. Owned */
-	int root;        /* the root as a detached mount. Owned */
-	int lock;        /* the container's lock. Owned */
-	int config;      /* a MonitorConfig (monitor/config.h). Owned */
-	int spec;        /* the container's config.json. Owned */
-} MonitorStart;
-
-/* monitor_run: the whole life. Returns 0 when the container was started, whatever became of it. May not return: another command is executed in
+/* monitor_run: the whole life. control, owned: the socket of who starts the container, from where it comes (begin.h) and which is a client from then on.
+ * title: blanks of the command line, for the container's directory: lists of processes show it. Returns 0 when the container was started, whatever became of it. May not return: another command is executed in
  * its place to start the container again, or to remove it. */
-int monitor_run(const MonitorStart *start, Err *e) MUST_USE;
+int monitor_run(int control, char *title, Err *e) MUST_USE;

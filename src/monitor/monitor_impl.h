@@ -58,6 +58,8 @@ struct Monitor {
 	Arena arena; /* of the configuration and the state */
 	MonitorConfig config;
 	int dir, lock, root, spec, root_dir; /* of the container; of the engine's state */
+	const int *sources;                  /* of its mounts, until it has them */
+	size_t n_sources;
 	Log log;
 	Runtime rt;
 	Loop loop;

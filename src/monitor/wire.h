@@ -21,6 +21,8 @@ typedef enum {
 	WIRE_RESTART, /* data: the restart policy's name; value: its maximum. Answered */
 	WIRE_RENAME,  /* data: the name. Answered */
 	WIRE_REMOVED, /* from who has promised to: the container is removed; data: the name below ingest/ to which its directory was moved, which goes last. No answer */
+	WIRE_BEGIN,   /* from who starts the container, before all else, and what belongs to it: see begin.h. No answer */
+	WIRE_SOURCES,
 	/* from the monitor */
 	WIRE_OK = 64,
 	WIRE_ERROR,  /* value: ErrCode; more: errno; data: text */

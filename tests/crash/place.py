@@ -63,7 +63,7 @@ class Process:
         except OSError:
             self.program = ""
         self.name = read(f"/proc/{pid}/comm").decode(errors="replace").strip()
-        self.words = read(f"/proc/{pid}/cmdline").decode(errors="replace").split("\0")[:-1]
+        self.words = read(f"/proc/{pid}/cmdline").decode(errors="replace").rstrip("\0").split("\0")
         if self.words[:2] == ["skep-runtime", "monitor"]:  # it runs from a mapping that has no path
             self.program = "skep-runtime"
 

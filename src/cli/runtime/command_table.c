@@ -88,8 +88,9 @@ static const Command command_table[] = {
 	  .details = "Prints the features document of the OCI runtime specification (JSON).",
 	  .run = features_run },
 	{ .name = "monitor",
-	  .arguments = "<directory>",
-	  .summary = "start the container of that directory, and stay with it",
+	  .arguments = "<blanks>",
+	  .summary =
+		  "start the container that comes over descriptor 3, and stay with it; in the blanks it writes the container's directory",
 	  .min_args = 1,
 	  .max_args = 1,
 	  .hidden = true,

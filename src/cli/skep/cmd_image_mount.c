@@ -112,7 +112,7 @@ static int mount_one(const Invocation *in, ImageStore *s, const char *name, cons
 	o.kind = kind_of(in);
 	int r = image_find(s, name, in->arena, &i, e);
 	if (r >= 0) r = dir ? given_place(in, dir, &path, e) : own_place(in, &i, &path, e);
-	if (r < 0) return r;
+	if (r < 0 || !path) return r;
 	if ((r = dir ? 0 : is_mounted(s, &i, path, in->arena, e)) < 0) return r;
 	if (r == 0) {
 		if (o.kind != SNAPSHOT_TREE && (r = snapshot_prepare(s, &i, e)) < 0) return r;

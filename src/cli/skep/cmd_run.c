@@ -10,6 +10,7 @@
 #include "engine/control.h"
 #include "engine/create.h"
 #include "engine/exec.h"
+#include "engine/monitor_spawn.h"
 #include "engine/start.h"
 #include "image/siblings.h"
 #include "sys/fd.h"
@@ -36,7 +37,7 @@ static int find_here(Invocation *in, Engine *g, const char *name, const Platform
 static int find_image(Invocation *in, Engine *g, const ContainerRequest *q, Image *ret, Err *e)
 {
 	const char *name = q->config.image, *pull = q->pull ? q->pull : "missing";
-	Platform platform;
+	Platform platform = { 0 };
 	const Platform *wanted = q->platform ? &platform : NULL;
 	int r = wanted ? platform_parse(str_of(q->platform), in->arena, &platform, e) : 0;
 	if (r < 0) return r;
@@ -90,7 +91,8 @@ static int replace(Engine *g, const ContainerRequest *q, Arena *a, Err *e)
 	return engine_remove(g, &old, &(RemoveOptions){ .force = true }, e);
 }
 
-static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *ret, Err *e)
+/* monitor: where the socket of one goes that is to attend the container: it comes to life while this is done. */
+static int create(Invocation *in, Engine *g, const ContainerRequest *q, int *monitor, Record *ret, Err *e)
 {
 	Image image;
 	StrList warnings;
@@ -103,6 +105,7 @@ static int create(Invocation *in, Engine *g, const ContainerRequest *q, Record *
 		c.image = &image;
 	}
 	if ((r = replace(g, q, in->arena, e)) < 0) return r;
+	if (monitor && (*monitor = monitor_spawn(e)) < 0) return *monitor;
 	if ((r = engine_create(g, &c, in->arena, ret, &warnings, e)) < 0) return r;
 	for (size_t i = 0; i < q->warnings.n; i++)
 		dprintf(2, "WARNING: %s\n", q->warnings.items[i]);
@@ -120,7 +123,7 @@ int create_run(Invocation *in, Err *e)
 	if (r < 0) return r;
 	r = skep_engine(in, &g, e);
 	if (r < 0) return r;
-	if ((r = create(in, &g, &q, &c, e)) < 0) return r;
+	if ((r = create(in, &g, &q, NULL, &c, e)) < 0) return r;
 	return dprintf(1, "%s\n", c.id) < 0 ? err_sys(e, errno, "write to standard output") : 0;
 }
 
@@ -162,10 +165,12 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	DetachKeys ignored;
 	int sock = -1, r = q->detach ? 0 : detach_keys_parse(q->detach_keys, &ignored, e);
 	if (r < 0) return r; /* before there is a container that nobody attends */
-	if ((r = create(in, g, q, &c, e)) < 0) return usage_failure(in, run_status(e), e);
+	AUTO_FD int monitor = -1;
+	if ((r = create(in, g, q, &monitor, &c, e)) < 0) return usage_failure(in, run_status(e), e);
 	bool proxy = q->sig_proxy && !q->detach;
 	if (proxy && !c.config.tty) attach_block_signals();
 	StartOptions o = start_options(&c, q);
+	o.monitor = take_fd(monitor);
 	if (o.streams) record_event(g, &c, "attach", NULL, NULL);
 	if (q->detach && dprintf(1, "%s\n", c.id) < 0) return err_sys(e, errno, "write to standard output");
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);

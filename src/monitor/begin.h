@@ -1,0 +1,23 @@
+/* begin.h: what who starts a container hands to its monitor. A monitor is executed early and waits for this, so that both work at the same time. */
+#pragma once
+
+#include "base/arena.h"
+#include "monitor/wire.h"
+
+/* The descriptor of a monitor's socket to who starts it; that of the lock when it becomes the command that starts its container again. */
+enum { MONITOR_CONTROL = 3, MONITOR_LOCK };
+
+typedef struct MonitorBegin {
+	const char *dir; /* the container's directory */
+	int root;        /* the root as a detached mount */
+	int lock;        /* the container's lock */
+	int config;      /* a MonitorConfig (monitor/config.h) */
+	int spec;        /* the container's config.json */
+	int *sources;    /* of the mounts that the configuration names */
+	size_t n_sources;
+} MonitorBegin;
+
+/* begin_send: copies go; what b has stays the caller's. begin_receive: waits; 1, or 0 when nobody wants a monitor any more. The descriptors are the
+ * caller's, also after an error; the rest lives in the arena. */
+int begin_send(int sock, const MonitorBegin *b, Err *e) MUST_USE;
+int begin_receive(int sock, Arena *a, MonitorBegin *ret, Err *e) MUST_USE;
