@@ -110,8 +110,8 @@ int engine_exec(Engine *g, const Record *c, const MonitorExec *x, const ExecStre
 		err_sys(e, -sock, "reach the monitor of container %s", c->name);
 		return explain(g, c, sock, e);
 	}
-	const int fds[WIRE_FDS_MAX] = { request, io.theirs[0], io.theirs[1], io.theirs[2] };
-	r = wire_send(sock, WIRE_EXEC, x->tty ? WIRE_TTY : 0, 0, NULL, 0, fds, x->tty ? 1 : WIRE_FDS_MAX);
+	const int fds[WIRE_EXEC_FDS] = { request, io.theirs[0], io.theirs[1], io.theirs[2] };
+	r = wire_send(sock, WIRE_EXEC, x->tty ? WIRE_TTY : 0, 0, NULL, 0, fds, x->tty ? 1 : WIRE_EXEC_FDS);
 	if (r < 0) return err_sys(e, -r, "ask the container's monitor");
 	for (size_t i = 0; i < 3; i++)
 		io.theirs[i] = fd_close(io.theirs[i]);

@@ -12,6 +12,7 @@
 #include "engine/root_size.h"
 #include "engine/start.h"
 #include "image/snapshot.h"
+#include "monitor/shared_layers.h"
 #include "sys/mount.h"
 #include "sys/overlay.h"
 #include "sys/path.h"
@@ -53,6 +54,19 @@ static int open_rootfs(const char *path, int userns, Err *e)
 	return take_fd(fd);
 }
 
+const char *root_layers(const Engine *g, const Record *c, Arena *a)
+{
+	char hex[DIGEST_HEX_MAX];
+	return c->manifest.algorithm ? arena_printf(a, "%s/layers/%s", g->run_root, digest_hex(&c->manifest, hex)) : NULL;
+}
+
+static int find_layers(const Engine *g, const Record *c)
+{
+	AUTO_ARENA a = ARENA_INIT(1 << 16);
+	const char *dir = root_layers(g, c, &a);
+	return dir ? shared_layers_open(dir) : -ENOENT;
+}
+
 int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e)
 {
 	const Image image = { .manifest = c->manifest, .id = c->image_id }; /* the record holds it: no need to look it up */
@@ -65,6 +79,8 @@ int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e)
 	int r = overlay_settle(writable, e);
 	if (r < 0) return r;
 	s.writable = writable;
+	s.layers = o->layers;
+	if (s.layers) *s.layers = find_layers(g, c);
 	return snapshot_mount(g->store, &image, &s, NULL, e);
 }
 

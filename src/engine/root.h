@@ -29,7 +29,10 @@ typedef struct RootOptions {
 	int dir;          /* the container's directory, which takes what is changed; -1: the image alone */
 	bool is_volatile; /* as SnapshotOptions has it */
 	bool locked;      /* the caller has the container's lock: its image stays */
+	int *layers;      /* as SnapshotOptions has it; looked for where containers that run offer them. NULL: not wanted */
 } RootOptions;
 
+/* root_layers: the directory where containers of that image offer their layers to each other (monitor/shared_layers.h). NULL: no image, no memory. */
+const char *root_layers(const Engine *g, const Record *c, Arena *a);
 /* container_mount: the file system of a container as a detached mount. */
 int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e) MUST_USE;

@@ -33,7 +33,7 @@ typedef struct Start {
 	const StartOptions *o;
 	Arena *a;
 	const char *path; /* of the container's directory */
-	int dir, lock, root, config, spec;
+	int dir, lock, root, layers, config, spec;
 	MountSources sources;
 	bool holds;  /* volumes, until the monitor does */
 	int sock;    /* ours */
@@ -50,6 +50,7 @@ static void start_done(Start *s)
 	fd_close(s->config);
 	fd_close(s->spec);
 	fd_close(s->root);
+	fd_close(s->layers);
 	fd_close(s->sock);
 	fd_close(s->userns);
 }
@@ -58,7 +59,9 @@ static void start_done(Start *s)
 
 static int mount_root(Start *s, Err *e)
 {
-	const RootOptions o = { .userns = s->userns, .dir = s->dir, .is_volatile = s->c->host.auto_remove, .locked = true };
+	const RootOptions o = {
+		.userns = s->userns, .dir = s->dir, .is_volatile = s->c->host.auto_remove, .locked = true, .layers = &s->layers
+	};
 	s->root = container_mount(s->g, s->c, &o, e);
 	return s->root < 0 ? s->root : 0;
 }
@@ -278,6 +281,7 @@ static int write_monitor(Start *s, Err *e)
 			    .stop_timeout = c->stop_timeout.set ? (int32_t)c->stop_timeout.v : STOP_TIMEOUT,
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
+	if (s->layers >= 0) m.layers = root_layers(s->g, s->c, s->a);
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = owner_of_root(&s->maps, &m.uid, &m.gid);
 	if (r < 0) return err_sys(e, r, "start a container");
@@ -297,7 +301,7 @@ static int write_monitor(Start *s, Err *e)
 static int hand_over(Start *s, Err *e)
 {
 	const size_t n = s->c->mounts.n;
-	MonitorBegin b = { .dir = s->path, .root = s->root, .lock = s->lock, .config = s->config, .spec = s->spec };
+	MonitorBegin b = { .dir = s->path, .root = s->root, .lock = s->lock, .config = s->config, .spec = s->spec, .layers = s->layers };
 	b.sources = arena_array(s->a, n + 1, sizeof *b.sources);
 	if (!b.sources) return err_sys(e, ENOMEM, "start a monitor");
 	for (size_t i = 0; i < n; i++)
@@ -306,6 +310,7 @@ static int hand_over(Start *s, Err *e)
 	if (r < 0) return r;
 	s->root = fd_close(s->root);
 	s->lock = fd_close(s->lock);
+	s->layers = fd_close(s->layers);
 	mount_sources_done(&s->sources);
 	s->holds = false;
 	return 0;
@@ -398,7 +403,18 @@ static void give_up(Start *s, const Err *why)
 int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, int *ret_socket, Err *e)
 {
 	AUTO(start_done)
-	Start s = { .g = g, .c = c, .o = o, .a = a, .dir = -1, .lock = -1, .root = -1, .config = -1, .spec = -1, .sock = -1, .userns = -1 };
+	Start s = { .g = g,
+		    .c = c,
+		    .o = o,
+		    .a = a,
+		    .dir = -1,
+		    .lock = -1,
+		    .root = -1,
+		    .layers = -1,
+		    .config = -1,
+		    .spec = -1,
+		    .sock = -1,
+		    .userns = -1 };
 	s.sock = o->monitor ? o->monitor : monitor_spawn(e);
 	int r = s.sock < 0 ? s.sock : prepare(&s, e);
 	if (r < 0) {

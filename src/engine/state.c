@@ -4,7 +4,9 @@
 #include "base/duration.h"
 #include "base/time.h"
 #include "engine/mount_source.h"
+#include "engine/root.h"
 #include "engine/start.h"
+#include "monitor/shared_layers.h"
 #include "runtime/container.h"
 
 enum { RECOVER_ARENA = 8 << 20, LOCK_WAIT_MS = 5000, PATH_ROOM = 4096 };
@@ -65,6 +67,8 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	if (lost && (r = run_state_write(dir, ret, false, e)) < 0) return r;
 	volumes_release(g, c);
 	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
+	const char *layers = root_layers(g, c, a);
+	if (layers) shared_layers_sweep(layers);
 	if (!lost) return 0; /* killed before it had started the container, or after its end: both have been told */
 	ret->status = RUN_EXITED;
 	ret->pid = 0;

@@ -70,10 +70,30 @@ static int mount_index(const Mounting *m, SnapshotKind kind, int index, size_t f
 		if (fd < 0) return fd;
 		tars.items[tars.n++] = fd;
 	}
-	AUTO_FD int mount = erofs_mount(source, tars.items, n, e);
-	if (mount < 0) return mount;
+	return erofs_mount(source, tars.items, n, e);
+}
+
+static int map_ids(const Mounting *m, int mount, Err *e)
+{
 	int r = m->o->userns < 0 ? 0 : mount_idmap(mount, m->o->userns, false);
-	return r < 0 ? cannot_map(r, "EROFS of this kernel", e) : take_fd(mount);
+	return r < 0 ? cannot_map(r, "EROFS of this kernel", e) : 0;
+}
+
+/* The same mount, or where its ids are to be mapped a copy. */
+static int share(const Mounting *m, int mount)
+{
+	return m->o->userns < 0 ? fcntl(mount, F_DUPFD_CLOEXEC, 0) : mount_clone(mount, "", false);
+}
+
+/* What the caller has from somebody else. */
+static int use_shared(const Mounting *m, Fds *ret, Err *e)
+{
+	if (!(ret->items = calloc(1, sizeof *ret->items))) return err_sys(e, ENOMEM, "mount an image");
+	AUTO_FD int fd = share(m, *m->o->layers);
+	if (fd < 0) return err_sys(e, EBADF, "mount an image");
+	int r = map_ids(m, fd, e);
+	if (r >= 0) ret->items[ret->n++] = take_fd(fd);
+	return r;
 }
 
 /* The merged index, made when there is none; -ENOENT where none can be made: on a full disk the layers have to do. */
@@ -92,11 +112,15 @@ static int mount_layers(const Mounting *m, SnapshotKind kind, Fds *ret, Err *e)
 	if (!(ret->items = calloc(c->n, sizeof *ret->items))) return err_sys(e, ENOMEM, "mount an image");
 	int merged = m->o->no_merged ? -ENOENT : open_merged(m, e);
 	if (merged < 0 && merged != -ENOENT) return merged;
-	for (size_t i = 0; i < (merged >= 0 ? 1 : c->n); i++) {
+	size_t mounts = merged >= 0 ? 1 : c->n;
+	for (size_t i = 0; i < mounts; i++) {
 		int index = merged >= 0 ? merged : chain_open(m->s, &c->layers[i], "index", e);
 		int fd = index < 0 ? index : mount_index(m, kind, index, i, merged >= 0 ? c->n : 1, e);
 		if (fd < 0) return fd;
 		ret->items[ret->n++] = fd;
+		if (mounts == 1 && m->o->layers) *m->o->layers = share(m, fd);
+		int r = map_ids(m, fd, e);
+		if (r < 0) return r;
 	}
 	return 0;
 }
@@ -138,20 +162,40 @@ static int dress_upper(const Mounting *m, int top, Err *e)
 	return 0;
 }
 
+static int mount_over(const Mounting *m, const Fds *lower, Err *e)
+{
+	int r = m->o->writable < 0 ? 0 : dress_upper(m, lower->items[lower->n - 1], e);
+	if (r < 0) return r;
+	const OverlayOptions o = { .lower = lower->items,
+				   .n = lower->n,
+				   .writable = m->o->writable,
+				   .is_volatile = m->o->is_volatile,
+				   .user_xattrs = in_user_namespace(),
+				   .source = m->source };
+	return overlay_mount(&o, e);
+}
+
 static int mount_as(const Mounting *m, SnapshotKind kind, Err *e)
 {
 	AUTO(fds_done) Fds lower = { 0 };
 	int r = kind == SNAPSHOT_TREE ? mount_tree(m, &lower, e) : mount_layers(m, kind, &lower, e);
 	if (r < 0) return r;
 	if (lower.n == 1 && m->o->writable < 0) return take_fd(lower.items[0]);
-	if (m->o->writable >= 0 && (r = dress_upper(m, lower.items[lower.n - 1], e)) < 0) return r;
-	const OverlayOptions o = { .lower = lower.items,
-				   .n = lower.n,
-				   .writable = m->o->writable,
-				   .is_volatile = m->o->is_volatile,
-				   .user_xattrs = in_user_namespace(),
-				   .source = m->source };
-	return overlay_mount(&o, e);
+	r = mount_over(m, &lower, e);
+	if (r < 0 && m->o->layers) *m->o->layers = fd_close(*m->o->layers);
+	return r;
+}
+
+/* Whatever stands in the way: it can be mounted anew. */
+static int mount_shared(const Mounting *m)
+{
+	Err ignored = ERR_INIT;
+	AUTO(fds_done) Fds lower = { 0 };
+	if (!m->o->layers || *m->o->layers < 0) return -ENOENT;
+	int r = use_shared(m, &lower, &ignored);
+	if (r >= 0) r = mount_over(m, &lower, &ignored);
+	if (r < 0) *m->o->layers = fd_close(*m->o->layers);
+	return r;
 }
 
 /* Not here that way: the next one may do. */
@@ -182,7 +226,9 @@ int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, Snap
 	digest_hex(&i->id, hex);
 	snprintf(source, sizeof source, "skep:%.12s", hex);
 	Mounting m = { .s = s, .image = i, .o = o, .source = source };
-	int r = chain_read(s, &i->manifest, o->held, &a, &m.chain, e);
+	int r = mount_shared(&m);
+	if (r >= 0) return r;
+	r = chain_read(s, &i->manifest, o->held, &a, &m.chain, e);
 	if (r >= 0) r = mount_any(&m, &kind, e);
 	if (r < 0) return err_wrap(e, "mount image %.12s", hex);
 	if (ret_kind) *ret_kind = kind;

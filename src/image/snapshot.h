@@ -28,13 +28,16 @@ typedef struct SnapshotOptions {
 	int writable;     /* a directory with "upper" and "work" in it, which takes what is changed; -1: read-only */
 	bool is_volatile; /* what is changed need not survive a crash: nothing waits for the disk; after the unmount, overlay_settle */
 	int userns;       /* the user namespace whose ids the files get (an idmapped mount); -1: none */
-	bool held;      /* the caller sees to it that the image stays, by a container of it that it has locked: the layers need no lease */
+	bool held; /* the caller sees to it that the image stays, by a container of it that it has locked: the layers need no lease */
+	/* layers: that of the image as one mount, without mapped ids, for others to have it, too: what the caller has from one of them, or -1; then what was
+	 * used, the caller's, or -1 where that is not one mount of an EROFS. NULL: nobody wants it. */
+	int *layers;
 	bool no_merged; /* layers one by one even where they could be one mount: for measurements and tests */
 } SnapshotOptions;
 #define SNAPSHOT_OPTIONS ((SnapshotOptions){ .writable = -1, .userns = -1 })
 
 /* snapshot_mount: a detached mount of the file system of an image, of which id and manifest are looked at: the caller attaches it (mount_attach) where it wants it. Returns its descriptor;
- * *ret_kind (may be NULL) is what it became. Layers are leased until the store is closed; a mount that outlives it has its files all the same,
+ * *ret_kind (may be NULL, not together with layers) is what it became. Layers are leased until the store is closed; a mount that outlives it has its files all the same,
  * but the image can be removed below it, unless mount_add told. -EOPNOTSUPP, -EPERM: cannot be done here that way. */
 int snapshot_mount(ImageStore *s, const Image *i, const SnapshotOptions *o, SnapshotKind *ret_kind, Err *e) MUST_USE;
 

@@ -13,6 +13,7 @@ typedef struct MonitorBegin {
 	int lock;        /* the container's lock */
 	int config;      /* a MonitorConfig (monitor/config.h) */
 	int spec;        /* the container's config.json */
+	int layers;      /* what the root has from its image, a mount of its own; -1: none that others could have, too */
 	int *sources;    /* of the mounts that the configuration names */
 	size_t n_sources;
 } MonitorBegin;

@@ -298,7 +298,7 @@ void exec_start(Monitor *m, Client *c, const WireHead *h, const char *data, size
 		client_tell_error(c, &e);
 		return;
 	}
-	if (n_fds != (h->value & WIRE_TTY ? 1 : WIRE_FDS_MAX)) {
+	if (n_fds != (h->value & WIRE_TTY ? 1 : WIRE_EXEC_FDS)) {
 		err_set(&e, ERR_INTERNAL, EPROTO, "exec: a descriptor is missing");
 		client_tell_error(c, &e);
 		return;

@@ -215,6 +215,13 @@ static void release_volumes(Monitor *m)
 			log_write(&m->log, LOG_WARN, "%s", e.msg);
 }
 
+static void withdraw_layers(Monitor *m)
+{
+	if (m->config.layers) shared_layers_withdraw(m->config.layers, m->offered);
+	m->offered[0] = 0;
+	m->layers = fd_close(m->layers);
+}
+
 /* What the run has left in the kernel and in the runtime's directory. */
 static void clean_up(Monitor *m)
 {
@@ -230,6 +237,7 @@ static void clean_up(Monitor *m)
 		container_done(&c);
 	}
 	m->root = fd_close(m->root);
+	withdraw_layers(m);
 	release_volumes(m);
 }
 
@@ -443,6 +451,7 @@ static int live(Monitor *m, Client *starter, Err *e)
 	int r = health_open(m, e); /* who is told that the container runs reads how it is, too */
 	if (r >= 0) r = launch(m, starter, e);
 	if (r < 0) {
+		withdraw_layers(m);
 		release_volumes(m);
 		tell_failure(m, starter, e);
 		return r;
@@ -481,6 +490,7 @@ int monitor_run(int control, char *title, Err *e)
 		       .lock = -1,
 		       .root = -1,
 		       .spec = -1,
+		       .layers = -1,
 		       .root_dir = -1,
 		       .log = { .fd = -1, .level = LOG_WARN },
 		       .process = { .pidfd = -1, .pty = -1 },
@@ -497,6 +507,7 @@ int monitor_run(int control, char *title, Err *e)
 	m.lock = begin.lock;
 	m.root = begin.root;
 	m.spec = begin.spec;
+	m.layers = begin.layers;
 	m.sources = begin.sources;
 	m.n_sources = begin.n_sources;
 	m.dir = openat(AT_FDCWD, begin.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -504,6 +515,7 @@ int monitor_run(int control, char *title, Err *e)
 	r = read_files(&m, begin.config, e);
 	fd_close(begin.config);
 	if (r < 0) return r;
+	if (m.layers >= 0 && m.config.layers) shared_layers_offer(m.config.layers, m.layers, m.offered);
 	if ((r = client_add(&m, control, &starter)) < 0) return err_sys(e, -r, "attend the starter");
 	if ((r = clients_listen(&m, e)) < 0 || (r = watch_signals(&m, e)) < 0) {
 		client_tell_error(starter, e);

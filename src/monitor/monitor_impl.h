@@ -6,6 +6,7 @@
 #include "monitor/config.h"
 #include "monitor/log_sink.h"
 #include "monitor/run_state.h"
+#include "monitor/shared_layers.h"
 #include "monitor/wire.h"
 #include "runtime/container.h"
 #include "sys/cgroup.h"
@@ -58,6 +59,8 @@ struct Monitor {
 	Arena arena; /* of the configuration and the state */
 	MonitorConfig config;
 	int dir, lock, root, spec, root_dir; /* of the container; of the engine's state */
+	int layers;                          /* of its image; -1: none that are offered */
+	char offered[SHARED_LAYERS_NAME];    /* as this */
 	const int *sources;                  /* of its mounts, until it has them */
 	size_t n_sources;
 	Log log;

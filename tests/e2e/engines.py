@@ -84,11 +84,15 @@ class Engine:
         until = time.monotonic() + 5
         while True:
             left = {kind: os.listdir(os.path.join(self.run_root, kind)) for kind in ("runtime", "monitors")}
-            aside = os.listdir(os.path.join(self.root, "ingest"))
+            aside = os.listdir(os.path.join(self.root, "ingest")) + self.offered_layers()
             if not (any(left.values()) or aside) or time.monotonic() > until:
                 assert not aside, aside
                 return left
             time.sleep(0.005)
+
+    def offered_layers(self):
+        """Files by which containers that run offer each other the layers of their image."""
+        return [name for _, _, names in os.walk(os.path.join(self.run_root, "layers")) for name in names]
 
     def close(self):
         ids = self.call("ps", "-aq", "--no-trunc").stdout.decode().split()

@@ -25,6 +25,65 @@ def nothing_left(engine):
     engine.close()
 
 
+# ---- layers, which containers of an image share ----
+
+KERNEL = tuple(map(int, os.uname().release.split(".")[:2]))
+shares = pytest.mark.skipif(KERNEL < (6, 15), reason="this kernel cannot copy a mount of another process")
+
+
+def own_pages(engine, name):
+    """KiB of the container's program that no other process has in memory, too."""
+    with open(f"/proc/{engine.state(name)['Pid']}/smaps_rollup", encoding="utf-8") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_Clean:"))
+
+
+@shares
+def test_layers_are_in_memory_once(engine):
+    first = engine.run("busybox", "sleep", "1000")
+    eventually(lambda: own_pages(engine, first) > 300)  # busybox itself
+    others = [engine.run(*options, "busybox", "sleep", "1000") for options in ([], ["--read-only"], ["--userns", "auto"], ["--rm"])]
+    eventually(lambda: all(own_pages(engine, name) < 100 for name in (first, *others)))
+    assert len(engine.offered_layers()) == 5
+
+
+@shares
+def test_layers_outlive_who_mounted_them(engine):
+    first, second = [engine.run("busybox", "sleep", "1000") for _ in range(2)]
+    engine.ok("rm", "-f", first)
+    assert engine.ok("exec", second, "ls", "/bin/sh") == "/bin/sh\n"
+    third = engine.run("busybox", "sleep", "1000")
+    eventually(lambda: own_pages(engine, third) < 100 and own_pages(engine, second) < 100)
+    assert len(engine.offered_layers()) == 2
+
+
+@shares
+def test_who_was_killed_offers_nothing(engine):
+    first, second = [engine.run("busybox", "sleep", "1000") for _ in range(2)]
+    kill(engine.monitor_of(first))
+    kill(engine.monitor_of(second))
+    third = engine.run("busybox", "sleep", "1000")  # has to mount them anew
+    assert len(engine.offered_layers()) == 1
+    assert engine.ok("exec", third, "ls", "/bin/sh") == "/bin/sh\n"
+    assert engine.status(first) == "exited" and engine.status(third) == "running"
+
+
+@shares
+def test_what_is_no_offer(engine):
+    """Names of other forms, of processes that are gone, and of descriptors that are no layers are passed over."""
+    first = engine.run("busybox", "sleep", "1000")
+    offer, = engine.offered_layers()
+    where = os.path.dirname(subprocess.run(["find", engine.run_root, "-name", offer], capture_output=True, check=True).stdout.decode().strip())
+    pid, start, _ = offer.split(".")
+    for name in ("x", "1.2", f"{pid}.1.3", f"{pid}.{start}.0", f"{pid}.{start}.99999", f"{os.getpid()}.0.0", "-1.0.0"):
+        with open(os.path.join(where, name), "wb"):
+            pass
+    second = engine.run("busybox", "sleep", "1000")
+    assert engine.ok("exec", second, "ls", "/bin/sh") == "/bin/sh\n"
+    engine.ok("rm", "-f", first, second)
+    for name in os.listdir(where):
+        os.unlink(os.path.join(where, name))
+
+
 # ---- roots of --rm containers, which are never synced ----
 
 MARK = "work/work/incompat/volatile"
