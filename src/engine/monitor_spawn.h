@@ -3,5 +3,13 @@
 
 #include "base/err.h"
 
-/* monitor_spawn: a monitor that waits for its container (monitor/begin.h). Returns our end of its socket; closed without a word, it is gone. */
-int monitor_spawn(Err *e) MUST_USE;
+/* Our ends of its sockets (monitor/begin.h). Closed without a word, it is gone. */
+typedef struct MonitorSeed {
+	int control, begin;
+} MonitorSeed;
+#define MONITOR_SEED_NONE ((MonitorSeed){ -1, -1 })
+
+/* monitor_spawn: a monitor that waits for its container. */
+int monitor_spawn(MonitorSeed *ret, Err *e) MUST_USE;
+void monitor_seed_close(MonitorSeed *s);
+#define AUTO_MONITOR_SEED AUTO(monitor_seed_close) MonitorSeed

@@ -10,6 +10,7 @@
 #include "engine/mount_source.h"
 #include "engine/owner_ids.h"
 #include "engine/root_size.h"
+#include "engine/skeleton.h"
 #include "engine/start.h"
 #include "image/snapshot.h"
 #include "monitor/shared_layers.h"
@@ -70,7 +71,7 @@ static int find_layers(const Engine *g, const Record *c)
 int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e)
 {
 	const Image image = { .manifest = c->manifest, .id = c->image_id }; /* the record holds it: no need to look it up */
-	SnapshotOptions s = { .writable = -1, .is_volatile = o->is_volatile, .userns = o->userns, .held = o->locked };
+	SnapshotOptions s = { .writable = -1, .below = -1, .is_volatile = o->is_volatile, .userns = o->userns, .held = o->locked };
 	if (c->host.rootfs && *c->host.rootfs) return open_rootfs(c->host.rootfs, o->userns, e);
 	if (o->dir < 0) return snapshot_mount(g->store, &image, &s, NULL, e);
 	AUTO_FD int writable = root_writable(c, o->dir, e);
@@ -78,7 +79,9 @@ int container_mount(Engine *g, const Record *c, const RootOptions *o, Err *e)
 	/* of a --rm container whose end nobody saw: under its lock it has ended */
 	int r = overlay_settle(writable, e);
 	if (r < 0) return r;
+	AUTO_FD int below = o->userns < 0 ? skeleton_open(g) : -1; /* it would need another owner */
 	s.writable = writable;
+	s.below = below;
 	s.layers = o->layers;
 	if (s.layers) *s.layers = find_layers(g, c);
 	return snapshot_mount(g->store, &image, &s, NULL, e);

@@ -35,8 +35,8 @@ typedef struct Start {
 	const char *path; /* of the container's directory */
 	int dir, lock, root, layers, config, spec;
 	MountSources sources;
-	bool holds;  /* volumes, until the monitor does */
-	int sock;    /* ours */
+	bool holds; /* volumes, until the monitor does */
+	MonitorSeed monitor;
 	IdMaps maps; /* of its user namespace; empty: it has none */
 	int userns;  /* with these; -1: none */
 } Start;
@@ -51,7 +51,7 @@ static void start_done(Start *s)
 	fd_close(s->spec);
 	fd_close(s->root);
 	fd_close(s->layers);
-	fd_close(s->sock);
+	monitor_seed_close(&s->monitor);
 	fd_close(s->userns);
 }
 
@@ -306,25 +306,26 @@ static int hand_over(Start *s, Err *e)
 	if (!b.sources) return err_sys(e, ENOMEM, "start a monitor");
 	for (size_t i = 0; i < n; i++)
 		if (s->sources.fds[i] >= 0) b.sources[b.n_sources++] = s->sources.fds[i];
-	int r = begin_send(s->sock, &b, e);
+	int r = begin_send(s->monitor.begin, &b, e);
 	if (r < 0) return r;
 	s->root = fd_close(s->root);
 	s->lock = fd_close(s->lock);
 	s->layers = fd_close(s->layers);
+	s->monitor.begin = fd_close(s->monitor.begin);
 	mount_sources_done(&s->sources);
 	s->holds = false;
 	return 0;
 }
 
-/* It hears all of them before it starts anything. */
+/* All requests are on their way before the monitor begins: it hears them before it starts anything. */
 static int send_requests(Start *s, Err *e)
 {
 	int r = 0;
 	unsigned streams = s->o->streams | (s->o->promise_remove ? WIRE_PROMISE_REMOVE : 0);
-	if (streams) r = wire_send(s->sock, WIRE_ATTACH, (int)streams, 0, NULL, 0, NULL, 0);
-	if (r >= 0 && s->o->wait) r = wire_send(s->sock, WIRE_WAIT, 0, 0, NULL, 0, NULL, 0);
+	if (streams) r = wire_send(s->monitor.control, WIRE_ATTACH, (int)streams, 0, NULL, 0, NULL, 0);
+	if (r >= 0 && s->o->wait) r = wire_send(s->monitor.control, WIRE_WAIT, 0, 0, NULL, 0, NULL, 0);
 	if (r >= 0 && s->o->rows)
-		r = wire_send(s->sock, WIRE_RESIZE, (int)(s->o->rows << 16 | (s->o->columns & 0xffff)), 0, NULL, 0, NULL, 0);
+		r = wire_send(s->monitor.control, WIRE_RESIZE, (int)(s->o->rows << 16 | (s->o->columns & 0xffff)), 0, NULL, 0, NULL, 0);
 	return r < 0 ? err_sys(e, -r, "ask the monitor") : 0;
 }
 
@@ -335,7 +336,7 @@ static int await_start(Start *s, Err *e)
 		WireHead h;
 		size_t n = 0, n_fds = 0;
 		int fds[WIRE_FDS_MAX];
-		int r = wire_receive(s->sock, &h, data, &n, fds, &n_fds);
+		int r = wire_receive(s->monitor.control, &h, data, &n, fds, &n_fds);
 		if (r == 0) return err_set(e, ERR_INTERNAL, ECHILD, "the container's monitor ended before it had started the container");
 		if (r < 0) return err_sys(e, -r, "hear from the container's monitor");
 		if (h.kind == WIRE_ERROR) return wire_error(&h, data, n, e);
@@ -413,16 +414,20 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 		    .layers = -1,
 		    .config = -1,
 		    .spec = -1,
-		    .sock = -1,
+		    .monitor = MONITOR_SEED_NONE,
 		    .userns = -1 };
-	s.sock = o->monitor ? o->monitor : monitor_spawn(e);
-	int r = s.sock < 0 ? s.sock : prepare(&s, e);
+	if (o->monitor) {
+		s.monitor = *o->monitor;
+		*o->monitor = MONITOR_SEED_NONE;
+	}
+	int r = o->monitor ? 0 : monitor_spawn(&s.monitor, e);
+	if (r >= 0) r = prepare(&s, e);
 	if (r < 0) {
 		give_up(&s, e);
 		return r;
 	}
-	if ((r = hand_over(&s, e)) < 0 || (r = send_requests(&s, e)) < 0 || (r = await_start(&s, e)) < 0) return r;
-	*ret_socket = take_fd(s.sock);
+	if ((r = send_requests(&s, e)) < 0 || (r = hand_over(&s, e)) < 0 || (r = await_start(&s, e)) < 0) return r;
+	*ret_socket = take_fd(s.monitor.control);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* start.h: starting a container, and the connection to its monitor. */
 #pragma once
 
+#include "engine/monitor_spawn.h"
 #include "engine/record.h"
 #include "monitor/wire.h"
 
@@ -10,7 +11,7 @@ typedef struct StartOptions {
 	bool promise_remove;    /* the caller removes the container when it has ended (--rm) */
 	bool again;             /* a restart by policy or by the monitor: counts */
 	unsigned rows, columns; /* of the terminal; 0: not known */
-	int monitor;            /* that of monitor_spawn (monitor_spawn.h), owned by engine_start; 0: it makes one */
+	MonitorSeed *monitor;   /* what engine_start takes over; NULL: it makes one */
 } StartOptions;
 
 /* engine_start: the container is running when it returns. *ret_socket is the connection to its monitor, with what was asked for on the way

@@ -83,12 +83,24 @@ static int tell_policy(const Engine *g, const Record *c, Err *e)
 	return monitor_ask(sock, WIRE_RESTART, c->host.restart_policy.maximum_retry_count, 0, c->host.restart_policy.name, e);
 }
 
+/* One that ends meanwhile is no failure: the next start has what is asked for. */
+static int update_running(Engine *g, const Record *next, Machine *machine, Arena *a, Err *e)
+{
+	OciSpec spec;
+	RunState now;
+	Err ignored = ERR_INIT;
+	int r = resources_of(next, machine, a, &spec, e);
+	if (r < 0) return r;
+	r = apply(g, next, spec.lnx->resources, a, e);
+	if (r >= 0) return tell_policy(g, next, e);
+	return engine_state(g, next, a, &now, &ignored) >= 0 && now.status != RUN_RUNNING ? 0 : r;
+}
+
 int engine_update(Engine *g, const Record *c, const HostConfig *change, Arena *a, StrList *ret_warnings, Err *e)
 {
 	Record next = *c;
 	HostConfig checked = *change;
 	Machine machine;
-	OciSpec spec;
 	RunState s;
 	machine_init(&machine, a);
 	int r = config_check_update(&checked, &machine, a, ret_warnings, e);
@@ -97,10 +109,7 @@ int engine_update(Engine *g, const Record *c, const HostConfig *change, Arena *a
 	if (next.host.auto_remove && !streq(next.host.restart_policy.name, "no"))
 		return err_set(e, ERR_CONFIG, EINVAL, "Restart policy cannot be updated because AutoRemove is enabled for the container");
 	if ((r = engine_state(g, c, a, &s, e)) < 0) return r;
-	if (s.status == RUN_RUNNING) {
-		if ((r = resources_of(&next, &machine, a, &spec, e)) < 0 || (r = apply(g, &next, spec.lnx->resources, a, e)) < 0) return r;
-		if ((r = tell_policy(g, &next, e)) < 0) return r;
-	}
+	if (s.status == RUN_RUNNING && (r = update_running(g, &next, &machine, a, e)) < 0) return r;
 	if ((r = record_set_host(g, c->id, &next.host, e)) < 0) return r;
 	record_event(g, c, "update", NULL, NULL);
 	return 0;

@@ -27,6 +27,7 @@ typedef struct SnapshotOptions {
 	SnapshotKind kind;
 	int writable;     /* a directory with "upper" and "work" in it, which takes what is changed; -1: read-only */
 	bool is_volatile; /* what is changed need not survive a crash: nothing waits for the disk; after the unmount, overlay_settle */
+	int below;        /* a directory whose entries show where the image has none, below a writable one; -1: none */
 	int userns;       /* the user namespace whose ids the files get (an idmapped mount); -1: none */
 	bool held; /* the caller sees to it that the image stays, by a container of it that it has locked: the layers need no lease */
 	/* layers: that of the image as one mount, without mapped ids, for others to have it, too: what the caller has from one of them, or -1; then what was
@@ -34,7 +35,7 @@ typedef struct SnapshotOptions {
 	int *layers;
 	bool no_merged; /* layers one by one even where they could be one mount: for measurements and tests */
 } SnapshotOptions;
-#define SNAPSHOT_OPTIONS ((SnapshotOptions){ .writable = -1, .userns = -1 })
+#define SNAPSHOT_OPTIONS ((SnapshotOptions){ .writable = -1, .below = -1, .userns = -1 })
 
 /* snapshot_mount: a detached mount of the file system of an image, of which id and manifest are looked at: the caller attaches it (mount_attach) where it wants it. Returns its descriptor;
  * *ret_kind (may be NULL, not together with layers) is what it became. Layers are leased until the store is closed; a mount that outlives it has its files all the same,

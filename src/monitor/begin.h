@@ -4,8 +4,9 @@
 #include "base/arena.h"
 #include "monitor/wire.h"
 
-/* The descriptor of a monitor's socket to who starts it; that of the lock when it becomes the command that starts its container again. */
-enum { MONITOR_CONTROL = 3, MONITOR_LOCK };
+/* The descriptors of a monitor's sockets to who starts it: that of a client, whose requests so far are heard before the start, and the one over which
+ * this comes, after them; that of the lock when it becomes the command that starts its container again. */
+enum { MONITOR_CONTROL = 3, MONITOR_BEGIN, MONITOR_LOCK };
 
 typedef struct MonitorBegin {
 	const char *dir; /* the container's directory */

@@ -480,7 +480,7 @@ static void set_title(char *title, const char *dir)
 	memcpy(title, dir, n < room ? n : room);
 }
 
-int monitor_run(int control, char *title, Err *e)
+int monitor_run(int control, int begin_socket, char *title, Err *e)
 {
 	static Monitor m;
 	Client *starter = NULL;
@@ -502,7 +502,8 @@ int monitor_run(int control, char *title, Err *e)
 	(void)!prctl(PR_SET_CHILD_SUBREAPER, 1);
 	int r = loop_init(&m.loop);
 	if (r < 0) return err_sys(e, -r, "start the loop");
-	if ((r = begin_receive(control, &m.arena, &begin, e)) <= 0) return r;
+	if ((r = begin_receive(begin_socket, &m.arena, &begin, e)) <= 0) return r;
+	fd_close(begin_socket);
 	set_title(title, begin.dir);
 	m.lock = begin.lock;
 	m.root = begin.root;

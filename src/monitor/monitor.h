@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-/* monitor_run: the whole life. control, owned: the socket of who starts the container, from where it comes (begin.h) and which is a client from then on.
- * title: blanks of the command line, for the container's directory: lists of processes show it. Returns 0 when the container was started, whatever became of it. May not return: another command is executed in
- * its place to start the container again, or to remove it. */
-int monitor_run(int control, char *title, Err *e) MUST_USE;
+/* monitor_run: the whole life. control: a client's socket, that of who starts the container; begin_socket: over it comes what the container is (begin.h).
+ * Both owned. title: blanks of the command line, for the container's directory: lists of processes show it. Returns 0 when the container was started,
+ * whatever became of it, or nobody wants a monitor any more. May not return: another command is executed in its place to start the container again, or
+ * to remove it. */
+int monitor_run(int control, int begin_socket, char *title, Err *e) MUST_USE;

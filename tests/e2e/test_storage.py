@@ -84,6 +84,37 @@ def test_what_is_no_offer(engine):
         os.unlink(os.path.join(where, name))
 
 
+# ---- what lies below every image ----
+
+def test_nothing_is_written_for_a_start(engine):
+    name = engine.run("busybox", "sleep", "1000")
+    assert [files for _, _, files in os.walk(os.path.join(engine.directory(name), "upper"))] == [[]]
+    assert engine.ok("exec", name, "readlink", "/etc/mtab") == "/proc/mounts\n" and engine.ok("exec", name, "hostname") == name[:12] + "\n"
+    assert engine.ok("diff", name) == ""
+
+
+def test_an_image_hides_the_skeleton(engine):
+    """Its own files, owners and modes show, and what it has removed stays removed where nothing is mounted."""
+    engine.ok("run", "--name", "box", "busybox", "sh", "-c", "rm /etc/mtab; echo x >/etc/mtab; chown 5:6 /etc; chmod 711 /etc; rmdir /home")
+    engine.ok("commit", "box", "made:skeleton")
+    assert engine.ok("run", "--rm", "made:skeleton", "sh", "-c", "cat /etc/mtab; stat -c '%u %g %a' /etc; test -e /home || echo none") == "x\n5 6 711\nnone\n"
+
+
+def test_roots_without_the_skeleton(engine):
+    """Where it cannot be made, and in user namespaces, places are made in the container's own root."""
+    skeleton = os.path.join(engine.root, "skeleton")
+    engine.ok("run", "--rm", "busybox", "true")
+    os.rename(skeleton, skeleton + ".away")
+    try:
+        with open(skeleton, "wb"):
+            pass
+        assert engine.ok("run", "--rm", "busybox", "cat", "/etc/hostname").strip()
+    finally:
+        os.unlink(skeleton)
+        os.rename(skeleton + ".away", skeleton)
+    assert engine.ok("run", "--rm", "--userns", "auto", "busybox", "readlink", "/etc/mtab") == "/proc/mounts\n"
+
+
 # ---- roots of --rm containers, which are never synced ----
 
 MARK = "work/work/incompat/volatile"

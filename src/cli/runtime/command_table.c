@@ -90,7 +90,7 @@ static const Command command_table[] = {
 	{ .name = "monitor",
 	  .arguments = "<blanks>",
 	  .summary =
-		  "start the container that comes over descriptor 3, and stay with it; in the blanks it writes the container's directory",
+		  "start the container that comes over descriptor 4, and stay with it; in the blanks it writes the container's directory",
 	  .min_args = 1,
 	  .max_args = 1,
 	  .hidden = true,

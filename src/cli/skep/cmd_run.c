@@ -91,8 +91,8 @@ static int replace(Engine *g, const ContainerRequest *q, Arena *a, Err *e)
 	return engine_remove(g, &old, &(RemoveOptions){ .force = true }, e);
 }
 
-/* monitor: where the socket of one goes that is to attend the container: it comes to life while this is done. */
-static int create(Invocation *in, Engine *g, const ContainerRequest *q, int *monitor, Record *ret, Err *e)
+/* monitor, when it is to run: the one that will attend it. It comes to life while this is done. */
+static int create(Invocation *in, Engine *g, const ContainerRequest *q, MonitorSeed *monitor, Record *ret, Err *e)
 {
 	Image image;
 	StrList warnings;
@@ -105,7 +105,7 @@ static int create(Invocation *in, Engine *g, const ContainerRequest *q, int *mon
 		c.image = &image;
 	}
 	if ((r = replace(g, q, in->arena, e)) < 0) return r;
-	if (monitor && (*monitor = monitor_spawn(e)) < 0) return *monitor;
+	if (monitor && (r = monitor_spawn(monitor, e)) < 0) return r;
 	if ((r = engine_create(g, &c, in->arena, ret, &warnings, e)) < 0) return r;
 	for (size_t i = 0; i < q->warnings.n; i++)
 		dprintf(2, "WARNING: %s\n", q->warnings.items[i]);
@@ -165,12 +165,12 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	DetachKeys ignored;
 	int sock = -1, r = q->detach ? 0 : detach_keys_parse(q->detach_keys, &ignored, e);
 	if (r < 0) return r; /* before there is a container that nobody attends */
-	AUTO_FD int monitor = -1;
+	AUTO_MONITOR_SEED monitor = MONITOR_SEED_NONE;
 	if ((r = create(in, g, q, &monitor, &c, e)) < 0) return usage_failure(in, run_status(e), e);
 	bool proxy = q->sig_proxy && !q->detach;
 	if (proxy && !c.config.tty) attach_block_signals();
 	StartOptions o = start_options(&c, q);
-	o.monitor = take_fd(monitor);
+	o.monitor = &monitor;
 	if (o.streams) record_event(g, &c, "attach", NULL, NULL);
 	if (q->detach && dprintf(1, "%s\n", c.id) < 0) return err_sys(e, errno, "write to standard output");
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
