@@ -166,13 +166,9 @@ static int mount_over(const Mounting *m, const Fds *lower, Err *e)
 {
 	int r = m->o->writable < 0 ? 0 : dress_upper(m, lower->items[lower->n - 1], e);
 	if (r < 0) return r;
-	bool below = m->o->below >= 0 && lower->n < OVERLAY_LOWER_MAX;
-	AUTO_FREE int *all = lower->items ? calloc(lower->n + 1, sizeof *all) : NULL;
-	if (!all) return err_sys(e, ENOMEM, "mount an image");
-	all[0] = m->o->below;
-	memcpy(all + below, lower->items, lower->n * sizeof *all);
-	const OverlayOptions o = { .lower = all,
-				   .n = lower->n + below,
+	const OverlayOptions o = { .lower = lower->items,
+				   .n = lower->n,
+				   .below = m->o->below >= 0 && lower->n < OVERLAY_LOWER_MAX ? &m->o->below : NULL,
 				   .writable = m->o->writable,
 				   .is_volatile = m->o->is_volatile,
 				   .user_xattrs = in_user_namespace(),

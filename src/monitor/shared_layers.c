@@ -86,7 +86,8 @@ static int copy_of(const char *name, bool *gone)
 	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FD int copy = fd < 0 ? -errno : mount_clone(fd, "", false);
 	*gone = pid_has_exited(process) == 1;
-	if (*gone || copy < 0) return *gone ? -ESRCH : copy;
+	if (*gone) return -ESRCH;
+	if (copy < 0) return copy == -EINVAL ? -ENOTSUP : copy;
 	return fstatfs(copy, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1 ? take_fd(copy) : -ENOENT;
 }
 
@@ -107,6 +108,7 @@ static int look(const char *dir, bool want, int looks)
 		if (gone) (void)unlinkat(at, entry->d_name, 0);
 		if (fd >= 0 && want) return fd;
 		fd_close(fd);
+		if (fd == -ENOTSUP && want) break; /* this kernel copies none */
 	}
 	return -ENOENT;
 }

@@ -17,7 +17,7 @@ enum { OPTIONS_MAX = 4096, NAME_MAX_LOWER = 24, KERNEL_MESSAGE = 256, BOOT_ID = 
 
 static int check(const OverlayOptions *o, Err *e)
 {
-	if (o->n >= (o->writable < 0 ? 2 : 1) && o->n <= OVERLAY_LOWER_MAX) return 0;
+	if (o->n >= (o->writable < 0 ? 2 : 1) && o->n + !!o->below <= OVERLAY_LOWER_MAX) return 0;
 	return err_set(e, ERR_CONFIG, EINVAL, "mount overlay: %zu layers: overlayfs takes %d to %d", o->n, o->writable < 0 ? 2 : 1,
 		       OVERLAY_LOWER_MAX);
 }
@@ -88,6 +88,7 @@ static int configure(int context, const OverlayOptions *o)
 	if (fsconfig(context, FSCONFIG_SET_STRING, "source", o->source ? o->source : "overlay", 0) < 0) return -errno;
 	for (size_t i = o->n; i > 0; i--) /* overlayfs counts from the top */
 		if (fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, o->lower[i - 1]) < 0) return -errno;
+	if (o->below && fsconfig(context, FSCONFIG_SET_FD, "lowerdir+", NULL, *o->below) < 0) return -errno;
 	int r = o->writable < 0 ? 0 : set_dir(context, "upperdir", o->writable, "upper");
 	if (r >= 0 && o->writable >= 0) r = set_dir(context, "workdir", o->writable, "work");
 	if (r < 0) return r;
@@ -118,6 +119,26 @@ static int mount_by_fd(const OverlayOptions *o, Err *e)
 }
 
 /* ---- by name ---- */
+
+/* Plain directories, as mounts that can be attached; -1: none. */
+typedef struct Copies {
+	int writable, below;
+} Copies;
+
+static void copies_done(Copies *c)
+{
+	fd_close(c->writable);
+	fd_close(c->below);
+}
+
+/* Made before the fork: the child's namespace has no claim on mounts of this one. */
+static int copy_plain(int dir, int *ret)
+{
+	*ret = mount_clone(dir, "", false);
+	/* itself attached nowhere: the child takes it as it is */
+	if (*ret == -EINVAL) *ret = fcntl(dir, F_DUPFD_CLOEXEC, 3);
+	return *ret < 0 ? *ret : 0;
+}
 
 /* attach: to the new directory name of the current one. */
 static int attach(int mount, const char *name)
@@ -152,26 +173,30 @@ static int attach_layers(const OverlayOptions *o, Buf *options)
 	return 0;
 }
 
-static int mount_named(const OverlayOptions *o, int writable)
+static int mount_named(const OverlayOptions *o, const Copies *c)
 {
 	AUTO_BUF options = BUF_INIT(OPTIONS_MAX);
 	int r = make_room();
 	if (r < 0 || (r = attach_layers(o, &options)) < 0) return r;
-	if (writable >= 0) {
-		if ((r = attach(writable, "w")) < 0) return r;
+	if (c->below >= 0) {
+		if ((r = attach(c->below, "0")) < 0) return r;
+		buf_puts(&options, ":0");
+	}
+	if (c->writable >= 0) {
+		if ((r = attach(c->writable, "w")) < 0) return r;
 		buf_puts(&options, ",upperdir=w/upper,workdir=w/work");
 		if (o->is_volatile) buf_puts(&options, ",volatile");
 	}
 	if (o->user_xattrs) buf_puts(&options, ",userxattr");
 	if (buf_failed(&options)) return -E2BIG;
 	if (mkdir("m", 0700) < 0) return -errno;
-	if (mount(o->source ? o->source : "overlay", "m", "overlay", writable < 0 ? MS_RDONLY : 0, buf_str(&options)) < 0) return -errno;
+	if (mount(o->source ? o->source : "overlay", "m", "overlay", c->writable < 0 ? MS_RDONLY : 0, buf_str(&options)) < 0) return -errno;
 	return mount_clone(AT_FDCWD, "m", false);
 }
 
-static _Noreturn void child(const OverlayOptions *o, int writable, int sock)
+static _Noreturn void child(const OverlayOptions *o, const Copies *c, int sock)
 {
-	int mount = mount_named(o, writable);
+	int mount = mount_named(o, c);
 	int r = fd_send(sock, &mount, sizeof mount, &mount, mount < 0 ? 0 : 1);
 	_exit(r < 0);
 }
@@ -180,16 +205,15 @@ static int mount_by_name(const OverlayOptions *o, Err *e)
 {
 	int sock[2], result = -EIO, mount = -1;
 	size_t n = 0;
-	/* cloned here: the child's namespace has no claim on mounts of this one */
-	AUTO_FD int writable = o->writable < 0 ? -1 : mount_clone(o->writable, "", false);
-	/* itself attached nowhere: the child takes it as it is */
-	if (writable == -EINVAL) writable = fcntl(o->writable, F_DUPFD_CLOEXEC, 3);
-	if (o->writable >= 0 && writable < 0) return err_sys(e, -writable, "mount overlay: its writable directory");
+	AUTO(copies_done) Copies copies = { -1, -1 };
+	int r = o->writable < 0 ? 0 : copy_plain(o->writable, &copies.writable);
+	if (r < 0) return err_sys(e, -r, "mount overlay: its writable directory");
+	if (o->below && (r = copy_plain(*o->below, &copies.below)) < 0) return err_sys(e, -r, "mount overlay: the directory below");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0) return err_sys(e, errno, "mount overlay");
 	AUTO_FD int mine = sock[0], theirs = sock[1];
 	pid_t pid = fork();
 	if (pid < 0) return err_sys(e, errno, "mount overlay: fork");
-	if (!pid) child(o, writable, theirs);
+	if (!pid) child(o, &copies, theirs);
 	theirs = fd_close(theirs);
 	ssize_t got = fd_recv(mine, &result, sizeof result, &mount, 1, &n);
 	(void)!waitpid(pid, NULL, 0);

@@ -7,7 +7,8 @@ enum { OVERLAY_LOWER_MAX = 500 }; /* what the kernel takes */
 
 typedef struct OverlayOptions {
 	const int *lower;   /* detached mounts, the lowest first */
-	size_t n;           /* 1 to OVERLAY_LOWER_MAX; without writable at least 2 */
+	size_t n;           /* 1 to OVERLAY_LOWER_MAX, with below one less; without writable at least 2 */
+	const int *below;   /* a plain directory, lower than these; NULL: none */
 	int writable;       /* a directory that holds the directories "upper" and "work"; -1: read-only */
 	bool is_volatile;   /* nothing of upper is ever synchronized: after a crash it is worth nothing. See overlay_settle */
 	bool user_xattrs;   /* whiteouts and marks are user.overlay.*: in a user namespace */

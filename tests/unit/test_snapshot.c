@@ -144,19 +144,20 @@ static int mount_both_ways(void)
 	Err e = ERR_INIT;
 	NEED(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	for (int i = 0; i < 2; i++) {
-		char low[16], high[16], scratch[16];
+		char low[16], high[16], scratch[16], lowest[16];
 		snprintf(low, sizeof low, "low%d", i);
 		snprintf(high, sizeof high, "high%d", i);
 		snprintf(scratch, sizeof scratch, "scratch%d", i);
+		snprintf(lowest, sizeof lowest, "lowest%d", i);
 		const int lower[] = { layer(low, "a"), layer(high, "b") };
 		AUTO_FD int dir = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		AUTO_FD int writable = make_dir(dir, scratch);
-		NEED(lower[0] >= 0 && lower[1] >= 0 && writable >= 0);
+		AUTO_FD int writable = make_dir(dir, scratch), below = make_dir(dir, lowest);
+		NEED(lower[0] >= 0 && lower[1] >= 0 && writable >= 0 && below >= 0 && make_file(below, "d") == 0);
 		NEED(mkdirat(writable, "upper", 0755) == 0 && mkdirat(writable, "work", 0755) == 0);
-		OverlayOptions o = { .lower = lower, .n = 2, .writable = writable, .is_volatile = true };
+		OverlayOptions o = { .lower = lower, .n = 2, .below = &below, .writable = writable, .is_volatile = true };
 		AUTO_FD int mount = i ? overlay_mount_by_name(&o, &e) : overlay_mount(&o, &e);
 		NEED_OK(mount);
-		NEED(faccessat(mount, "a", F_OK, 0) == 0 && faccessat(mount, "b", F_OK, 0) == 0);
+		NEED(faccessat(mount, "a", F_OK, 0) == 0 && faccessat(mount, "b", F_OK, 0) == 0 && faccessat(mount, "d", F_OK, 0) == 0);
 		NEED(unlinkat(mount, "a", 0) == 0 && make_file(mount, "c") == 0);
 		NEED(faccessat(writable, "upper/c", F_OK, 0) == 0 && faccessat(mount, "a", F_OK, 0) < 0);
 		close(lower[0]);
