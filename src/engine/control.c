@@ -159,6 +159,13 @@ static int stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 	return r < 0 ? r : 1;
 }
 
+int engine_keep(Engine *g, const Record *c, Err *e)
+{
+	AUTO_FD int sock = monitor_connect(g, c->id);
+	if (sock < 0) return sock == -ENOENT || sock == -ECONNREFUSED ? 0 : err_sys(e, -sock, "reach the monitor of container %s", c->name);
+	return monitor_ask(sock, WIRE_KEEP, 0, 0, NULL, e);
+}
+
 int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 {
 	int r = stop(g, c, timeout, signal, e);

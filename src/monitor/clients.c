@@ -212,6 +212,10 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 	case WIRE_RENAME:
 		rename_container(c, data, n);
 		break;
+	case WIRE_KEEP:
+		m->config.remove = (StrList){ 0 };
+		answer(c, 0, &e);
+		break;
 	case WIRE_REMOVED:
 		monitor_promise(m, NULL, arena_str(&m->arena, (Str){ data, n }));
 		break;

@@ -238,6 +238,17 @@ def test_a_running_one_is_not_removed(engine):
     assert engine.ok("ps", "-aq") == ""
 
 
+def test_restart_keeps_what_goes_with_its_end(engine):
+    """--rm means the end of a container, not of its run in a restart."""
+    name = engine.run("--rm", "busybox", "sleep", "1000")
+    for _ in range(3):
+        before = engine.state(name)["Pid"]
+        engine.ok("restart", "-t", "0", name)
+        assert engine.status(name) == "running" and engine.state(name)["Pid"] != before
+    engine.ok("stop", "-t", "0", name)
+    eventually(lambda: engine.ok("ps", "-aq", "--no-trunc") == "")
+
+
 # ---- restart policies ----
 
 def test_on_failure_counts(engine):
