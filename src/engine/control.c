@@ -159,11 +159,14 @@ static int stop(Engine *g, const Record *c, int timeout, int signal, Err *e)
 	return r < 0 ? r : 1;
 }
 
-int engine_keep(Engine *g, const Record *c, Err *e)
+int engine_keep(Engine *g, const Record *c, int *ret_socket, Err *e)
 {
 	AUTO_FD int sock = monitor_connect(g, c->id);
+	*ret_socket = -1;
 	if (sock < 0) return sock == -ENOENT || sock == -ECONNREFUSED ? 0 : err_sys(e, -sock, "reach the monitor of container %s", c->name);
-	return monitor_ask(sock, WIRE_KEEP, 0, 0, NULL, e);
+	int r = monitor_ask(sock, WIRE_KEEP, 0, 0, NULL, e);
+	if (r >= 0) *ret_socket = take_fd(sock);
+	return r;
 }
 
 int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e)

@@ -7,9 +7,9 @@
 /* engine_stop: asks it to end by its signal (signal 0), kills it after timeout seconds (-1: never, WIRE_DEFAULT: as it was configured). Returns when it has
  * ended and is cleared. One that does not run is left alone. */
 int engine_stop(Engine *g, const Record *c, int timeout, int signal, Err *e) MUST_USE;
-/* engine_keep: a container that runs and is removed when it ends (--rm) is not removed after this end: for who starts it again. A command that stays with it
- * (run --rm without -d) removes it all the same. */
-int engine_keep(Engine *g, const Record *c, Err *e) MUST_USE;
+/* engine_keep: a container that runs and is removed when it ends (--rm) is not, if that is while *ret_socket is open: for who starts it again. -1: it does not
+ * run. -EBUSY: a command stays with it (run --rm without -d) and will remove it. */
+int engine_keep(Engine *g, const Record *c, int *ret_socket, Err *e) MUST_USE;
 /* engine_kill: -ESRCH "is not running". Of SIGKILL it returns when the container has ended. */
 int engine_kill(Engine *g, const Record *c, int signal, Err *e) MUST_USE;
 int engine_pause(Engine *g, const Record *c, bool pause, Err *e) MUST_USE;

@@ -344,16 +344,24 @@ static int await_start(Start *s, Err *e)
 	}
 }
 
+/* What a monitor has left us: this container's lock, locked. */
+static int inherit_lock(Start *s, Err *e)
+{
+	struct stat own, given;
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	bool is_it = fstatat(s->dir, "lock", &own, AT_SYMLINK_NOFOLLOW) == 0 && fstat(MONITOR_LOCK, &given) == 0 &&
+		     own.st_dev == given.st_dev && own.st_ino == given.st_ino && fcntl(MONITOR_LOCK, F_OFD_SETLK, &l) == 0 &&
+		     fcntl(MONITOR_LOCK, F_SETFD, FD_CLOEXEC) == 0;
+	if (!is_it) return err_set(e, ERR_USAGE, EBADF, "start --again is for monitors alone");
+	s->lock = MONITOR_LOCK;
+	return 0;
+}
+
 /* Ours from now on. A restart has it from the monitor that executed us. */
 static int take_lock(Start *s, Err *e)
 {
 	RunState state;
-	if (s->o->again) {
-		if (fcntl(MONITOR_LOCK, F_SETFD, FD_CLOEXEC) < 0)
-			return err_set(e, ERR_USAGE, EBADF, "start --again is for monitors alone");
-		s->lock = MONITOR_LOCK;
-		return 0;
-	}
+	if (s->o->again) return inherit_lock(s, e);
 	int r = engine_state(s->g, s->c, s->a, &state, e);
 	if (r < 0) return r;
 	if (state.status == RUN_RUNNING && engine_is_paused(s->g, s->c) > 0)
@@ -372,6 +380,7 @@ static int prepare(Start *s, Err *e)
 	s->dir = record_dir(s->g, s->c->id, e);
 	if (s->dir < 0) return s->dir;
 	int r = take_lock(s, e);
+	if (r >= 0 && s->monitor.control < 0) r = monitor_spawn(&s->monitor, e);
 	if (r < 0 || (r = run_state_read(s->dir, s->a, &state, e)) < 0) return r;
 	int32_t restarts = s->o->again ? state.restart_count + 1 : 0;
 	int64_t backoff = s->o->again ? state.backoff : 0;
@@ -420,13 +429,11 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 		s.monitor = *o->monitor;
 		*o->monitor = MONITOR_SEED_NONE;
 	}
-	int r = o->monitor ? 0 : monitor_spawn(&s.monitor, e);
-	if (r >= 0) r = prepare(&s, e);
-	if (r < 0) {
+	int r = prepare(&s, e);
+	if (r < 0 || (r = send_requests(&s, e)) < 0 || (r = hand_over(&s, e)) < 0 || (r = await_start(&s, e)) < 0) {
 		give_up(&s, e);
 		return r;
 	}
-	if ((r = send_requests(&s, e)) < 0 || (r = hand_over(&s, e)) < 0 || (r = await_start(&s, e)) < 0) return r;
 	*ret_socket = take_fd(s.monitor.control);
 	return 0;
 }

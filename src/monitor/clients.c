@@ -17,6 +17,7 @@ static void client_close(Client *c)
 	if (c->gone) return;
 	c->gone = true;
 	if (c->m->promiser == c) monitor_promise(c->m, NULL, NULL);
+	if (c->m->keeper == c) c->m->keeper = NULL;
 	loop_fd_remove(&c->watch);
 	c->fd = fd_close(c->fd);
 	buf_done(&c->out);
@@ -137,6 +138,17 @@ static void answer(Client *c, int r, const Err *e)
 		client_tell(c, WIRE_OK, 0, 0, NULL, 0);
 }
 
+static int keep(Client *c, Err *e)
+{
+	if (c->m->promiser)
+		return err_set(
+			e, ERR_STATE, EBUSY,
+			"container %s was run with --rm by a command that stays with it, and would be removed: it cannot be restarted",
+			c->m->config.name);
+	c->m->keeper = c;
+	return 0;
+}
+
 static void attach(Client *c, int streams)
 {
 	c->streams = (unsigned)streams & (WIRE_OUT | WIRE_ERR);
@@ -213,8 +225,7 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 		rename_container(c, data, n);
 		break;
 	case WIRE_KEEP:
-		m->config.remove = (StrList){ 0 };
-		answer(c, 0, &e);
+		answer(c, keep(c, &e), &e);
 		break;
 	case WIRE_REMOVED:
 		monitor_promise(m, NULL, arena_str(&m->arena, (Str){ data, n }));

@@ -248,6 +248,7 @@ static void finish(Monitor *m)
 	health_stop(m);
 	stdio_drain(m);
 	m->ended = true;
+	m->kept = m->keeper;
 	m->state.finished_at = time_now();
 	m->state.exit_code = m->status;
 	m->state.pid = 0;
@@ -540,7 +541,7 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 		become(&m, &m.config.again); /* which has the lock from us: nobody must think that the monitor was lost */
 	else if (r >= 0 && set_aside)
 		remove_files(&m);
-	else if (r >= 0)
+	else if (r >= 0 && !m.kept)
 		become(&m, &m.config.remove);
 	return r < 0 ? r : 0;
 }

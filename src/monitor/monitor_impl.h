@@ -85,6 +85,8 @@ struct Monitor {
 	Container container; /* its Cgroup is what oom watches */
 	Arena container_arena;
 	bool ended, killed_by_user;
+	const Client *keeper;   /* who starts the container again after its end; NULL: nobody */
+	bool kept;              /* so it is not removed then */
 	const Client *promiser; /* who removes the container after its end; NULL: nobody, or it is done */
 	const char *set_aside;  /* below ingest/: our directory, after that */
 	bool awaits_promise;

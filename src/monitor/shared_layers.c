@@ -41,12 +41,18 @@ static int make_dir(const char *dir)
 	return mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
 void shared_layers_offer(const char *dir, int fd, char name[static SHARED_LAYERS_NAME])
 {
 	uint64_t start;
 	name[0] = 0;
 	if (proc_start_time(getpid(), &start) < 0) return;
-	snprintf(name, SHARED_LAYERS_NAME, "%d.%" PRIu64 ".%d", getpid(), start, fd);
+	snprintf(name, SHARED_LAYERS_NAME, "%d.%" PRIu64 ".%d.%" PRIu64, getpid(), start, fd, pid_namespace());
 	for (int i = 0; i < 2; i++) { /* who withdraws removes the directory */
 		AUTO_FD int at = make_dir(dir) < 0 ? -1 : open_dir(dir);
 		AUTO_FD int file = at < 0 ? -1 : openat(at, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -63,31 +69,34 @@ void shared_layers_withdraw(const char *dir, const char *name)
 	(void)rmdir(dir); /* unless others are there */
 }
 
-/* "12.3456.7" */
-static bool parse(const char *name, int *pid, uint64_t *start, int *fd)
+typedef struct Offer {
+	int pid, fd;
+	uint64_t start, ns;
+} Offer;
+
+static bool parse(const char *name, Offer *ret)
 {
-	Str rest = str_of(name), one, two;
-	return str_cut(rest, '.', &one, &rest) && str_cut(rest, '.', &two, &rest) && str_to_int(one, pid) == 0 && *pid > 0 &&
-	       str_to_u64(two, start) == 0 && str_to_int(rest, fd) == 0 && *fd >= 0;
+	Str rest = str_of(name), pid, start, fd;
+	return str_cut(rest, '.', &pid, &rest) && str_cut(rest, '.', &start, &rest) && str_cut(rest, '.', &fd, &rest) &&
+	       str_to_int(pid, &ret->pid) == 0 && ret->pid > 0 && str_to_u64(start, &ret->start) == 0 && str_to_int(fd, &ret->fd) == 0 &&
+	       ret->fd >= 0 && str_to_u64(rest, &ret->ns) == 0;
 }
 
-/* *gone: the process is not there any more. */
-static int copy_of(const char *name, bool *gone)
+/* -ESRCH: it is no offer, or whose it was is gone. */
+static int copy_of(const char *name, uint64_t ns)
 {
 	char path[64];
 	struct statfs fs;
-	uint64_t start;
-	int pid, number;
-	*gone = true;
-	if (!parse(name, &pid, &start, &number)) return -EINVAL;
-	AUTO_FD int process = pid_open_exact(pid, start);
+	Offer o;
+	if (!parse(name, &o)) return -ESRCH;
+	if (o.ns != ns) return -ENOENT;
+	AUTO_FD int process = pid_open_exact(o.pid, o.start);
 	if (process < 0) return process;
-	snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, number);
+	snprintf(path, sizeof path, "/proc/%d/fd/%d", o.pid, o.fd);
 	AUTO_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FD int copy = fd < 0 ? -errno : mount_clone(fd, "", false);
-	*gone = pid_has_exited(process) == 1;
-	if (*gone) return -ESRCH;
-	if (copy < 0) return copy == -EINVAL ? -ENOTSUP : copy;
+	if (pid_has_exited(process) == 1) return -ESRCH;
+	if (copy < 0) return copy == -EINVAL ? -ENOTSUP : copy == -ESRCH ? -ENOENT : copy;
 	return fstatfs(copy, &fs) == 0 && fs.f_type == EROFS_SUPER_MAGIC_V1 ? take_fd(copy) : -ENOENT;
 }
 
@@ -95,6 +104,7 @@ static int copy_of(const char *name, bool *gone)
 static int look(const char *dir, bool want, int looks)
 {
 	struct dirent *entry;
+	const uint64_t ns = pid_namespace();
 	int at = open_dir(dir);
 	AUTO(closedirp) DIR *d = at < 0 ? NULL : fdopendir(at);
 	if (!d) {
@@ -102,11 +112,10 @@ static int look(const char *dir, bool want, int looks)
 		return -ENOENT;
 	}
 	while (looks-- > 0 && (entry = readdir(d))) {
-		bool gone;
 		if (entry->d_name[0] == '.') continue;
-		int fd = copy_of(entry->d_name, &gone);
-		if (gone) (void)unlinkat(at, entry->d_name, 0);
-		if (fd >= 0 && want) return fd;
+		int fd = copy_of(entry->d_name, ns);
+		if (fd == -ESRCH) (void)unlinkat(at, entry->d_name, 0);
+		if (fd >= 0 && want && faccessat(at, entry->d_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return fd;
 		fd_close(fd);
 		if (fd == -ENOTSUP && want) break; /* this kernel copies none */
 	}

@@ -1,10 +1,10 @@
 /* shared_layers.h: the layers of an image, mounted once for all containers of it that run at the same time, so that their pages are in memory once.
  *
- *   <directory of the image>/<pid>.<start time>.<descriptor>    the monitor that has the mount as this descriptor
+ *   <directory of the image>/<pid>.<start time>.<descriptor>.<pid namespace>    the monitor that has the mount as this descriptor
  *
  * Invariants
- *  - A file counts as long as that very process lives: who opens its descriptor looks at it before and after. What does not count is taken away by
- *    who finds it.
+ *  - A file counts as long as it is there and that very process lives: who opens its descriptor looks at both afterwards. The file is taken away before the
+ *    descriptor is closed. That of a process that is gone is taken away by who finds it, in the same pid namespace: others cannot know.
  *  - Nothing depends on it: where there is none, or a kernel that cannot copy the mount of another process (before Linux 6.15), the layers are
  *    mounted once more.
  */
@@ -12,7 +12,7 @@
 
 #include "base/defs.h"
 
-enum { SHARED_LAYERS_NAME = 64 };
+enum { SHARED_LAYERS_NAME = 80 };
 
 /* shared_layers_offer: fd, a mount of ours, to others; makes dir. name is what to withdraw; empty when it could not be done. */
 void shared_layers_offer(const char *dir, int fd, char name[static SHARED_LAYERS_NAME]);

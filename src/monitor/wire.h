@@ -20,7 +20,7 @@ typedef enum {
 			  * WIRE_STARTED, with the terminal's master, then WIRE_EXITED. The connection is that exec's from then on */
 	WIRE_RESTART, /* data: the restart policy's name; value: its maximum. Answered */
 	WIRE_RENAME,  /* data: the name. Answered */
-	WIRE_KEEP,    /* what was to be removed after this end (--rm) stays: it is started again. Answered */
+	WIRE_KEEP, /* what is removed when it ends (--rm) stays if it does so while this client is there, who starts it again. Answered */
 	WIRE_REMOVED, /* from who has promised to: the container is removed; data: the name below ingest/ to which its directory was moved, which goes last. No answer */
 	WIRE_BEGIN,   /* from who starts the container, before all else, and what belongs to it: see begin.h. No answer */
 	WIRE_SOURCES,

@@ -1,6 +1,7 @@
 """Health checks, restart policies and stops in detail: what happens when, and what is told."""
 import json
 import os
+import shutil
 import subprocess
 import time
 
@@ -215,3 +216,19 @@ def test_a_file_that_may_not_be_read(engine, tmp_path):
     done = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", *command], capture_output=True, env=engine.env, check=False)
     if b"exec" not in done.stderr:  # the build may lie where only root comes
         assert done.returncode == 125 and b"env: permission denied" in done.stderr
+
+
+def test_a_restart_without_a_runtime(tmp_path):
+    """The program is gone between two runs, as in an upgrade that went wrong: the container has ended, and says why."""
+    for program in ("skep", "skep-runtime", "skep-transfer"):
+        shutil.copy(os.path.join(os.path.dirname(SKEP), program), tmp_path)
+    engine = Engine(str(tmp_path / "engine"))
+    engine.base[0] = str(tmp_path / "skep")
+    try:
+        engine.ok("image", "bootstrap", "busybox")
+        name = engine.run("--restart", "always", "busybox", "sleep", "0.5")
+        os.unlink(tmp_path / "skep-runtime")
+        eventually(lambda: engine.status(name) == "exited")
+        assert "skep-runtime" in engine.state(name)["Error"] and engine.state(name)["ExitCode"] == 0
+    finally:
+        engine.close()

@@ -249,6 +249,30 @@ def test_restart_keeps_what_goes_with_its_end(engine):
     eventually(lambda: engine.ok("ps", "-aq", "--no-trunc") == "")
 
 
+def test_a_restart_that_is_killed_keeps_nothing(engine):
+    name = engine.run("--rm", "busybox", "sh", "-c", "trap '' TERM; sleep 1000 & wait; wait")
+    restart = engine.start("restart", "-t", "3", name)
+    eventually(lambda: [event for event in engine.events() if event["Action"] == "kill" and event["Actor"]["ID"] == name])
+    kill(restart.pid)
+    restart.wait()
+    eventually(lambda: engine.ok("ps", "-aq", "--no-trunc") == "")
+
+
+def test_no_restart_of_what_a_command_will_remove(engine):
+    client = engine.start("run", "--rm", "--name", "fore", "busybox", "sleep", "1000")
+    eventually(lambda: engine.ok("ps", "-q", "--filter", "name=fore"))
+    assert "was run with --rm by a command that stays with it" in engine.fails(1, "restart", "-t", "0", "fore")
+    assert engine.status("fore") == "running"
+    engine.ok("rm", "-f", "fore")
+    client.communicate(timeout=20)
+
+
+def test_again_is_for_monitors(engine):
+    name = engine.run("busybox", "sleep", "1000")
+    assert "is for monitors alone" in engine.fails(1, "container", "start", "--again", name)
+    assert engine.status(name) == "running" and engine.ok("exec", name, "echo", "x") == "x\n"
+
+
 # ---- restart policies ----
 
 def test_on_failure_counts(engine):

@@ -73,13 +73,19 @@ def test_what_is_no_offer(engine):
     first = engine.run("busybox", "sleep", "1000")
     offer, = engine.offered_layers()
     where = os.path.dirname(subprocess.run(["find", engine.run_root, "-name", offer], capture_output=True, check=True).stdout.decode().strip())
-    pid, start, _ = offer.split(".")
-    for name in ("x", "1.2", f"{pid}.1.3", f"{pid}.{start}.0", f"{pid}.{start}.99999", f"{os.getpid()}.0.0", "-1.0.0"):
+    pid, start, number, space = offer.split(".")
+    wrong = ("x", "1.2", f"{pid}.{start}.{number}", f"{pid}.1.3.{space}", f"{os.getpid()}.0.0.{space}", f"-1.0.0.{space}")
+    passed_over = (f"{pid}.{start}.0.{space}", f"{pid}.{start}.99999.{space}", f"{pid}.{start}.{number}.1")
+    for name in wrong + passed_over:
         with open(os.path.join(where, name), "wb"):
             pass
+    os.rename(os.path.join(where, offer), where + ".away")  # all are looked at
     second = engine.run("busybox", "sleep", "1000")
     assert engine.ok("exec", second, "ls", "/bin/sh") == "/bin/sh\n"
+    left = set(os.listdir(where))
+    assert left >= set(passed_over) and not left & set(wrong)
     engine.ok("rm", "-f", first, second)
+    os.unlink(where + ".away")
     for name in os.listdir(where):
         os.unlink(os.path.join(where, name))
 

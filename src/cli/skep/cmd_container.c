@@ -43,7 +43,8 @@ int container_stop_run(Invocation *in, Err *e)
 static int restart_one(Engine *g, const Record *c, void *arg, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(64 << 20);
-	int sock = -1, r = c->host.auto_remove ? engine_keep(g, c, e) : 0;
+	AUTO_FD int keeping = -1;
+	int sock = -1, r = c->host.auto_remove ? engine_keep(g, c, &keeping, e) : 0;
 	if (r >= 0) r = stop_one(g, c, arg, e);
 	if (r < 0 || (r = engine_start(g, c, &(StartOptions){ 0 }, &a, &sock, e)) < 0) return r;
 	fd_close(sock);

@@ -84,7 +84,7 @@ static const char *labels_text(const Record *c, Arena *a)
 	str_map_sort(&sorted);
 	for (size_t i = 0; i < sorted.n; i++)
 		buf_printf(&b, i ? ",%s=%s" : "%s=%s", sorted.items[i].key, sorted.items[i].value);
-	return arena_strdup(a, buf_str(&b));
+	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
 }
 
 static const char *mounts_text(const Listing *l, const Record *c, Arena *a, int *volumes)
@@ -101,7 +101,7 @@ static const char *mounts_text(const Listing *l, const Record *c, Arena *a, int 
 		else
 			buf_puts(&b, text);
 	}
-	return arena_strdup(a, buf_str(&b));
+	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
 }
 
 /* The name that the user gave, or the id when that name means another image by now, or none. */
