@@ -1,6 +1,7 @@
 /* content.c: blobs that are there, and files that are being made. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -85,6 +86,8 @@ int content_read(const ImageStore *s, const Digest *d, size_t max, Arena *a, cha
 
 /* ---- the second name of a tar ---- */
 
+#define SECOND_NAME "name-" /* and the pid of who is at it */
+
 /* The paths of a layer's tar and of its name in blobs/, whose directory is made. */
 static int tar_paths(const ImageStore *s, const Digest *diff_id, char tar[static STORE_PATH_MAX + 8], char blob[static STORE_PATH_MAX],
 		     Err *e)
@@ -117,10 +120,12 @@ int store_tar_named(const ImageStore *s, const Digest *diff_id, Err *e)
 static int replace_name(const ImageStore *s, const char *tar, const char *blob)
 {
 	char name[INGEST_NAME_MAX];
-	snprintf(name, sizeof name, "name-%d", (int)getpid());
+	snprintf(name, sizeof name, SECOND_NAME "%d", (int)getpid());
 	if (unlinkat(s->ingest, name, 0) < 0 && errno != ENOENT) return -errno;
 	if (linkat(s->root, tar, s->ingest, name, 0) < 0) return -errno;
-	return renameat(s->ingest, name, s->root, blob) < 0 ? -errno : 0;
+	int r = renameat(s->ingest, name, s->root, blob) < 0 ? -errno : 0;
+	(void)unlinkat(s->ingest, name, 0); /* rename(2) leaves it when somebody else has given the tar that name meanwhile */
+	return r == -ENOENT ? 0 : r;        /* swept by who took us for dead: once more */
 }
 
 int store_name_tar(const ImageStore *s, const Digest *diff_id, Err *e)
@@ -216,6 +221,14 @@ static bool is_left(const ImageStore *s, const char *name)
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
+/* Of a process that is not there any more. */
+static bool is_second_name_left(const char *name)
+{
+	int pid;
+	return starts_with(name, SECOND_NAME) && str_to_int(str_of(name + sizeof SECOND_NAME - 1), &pid) == 0 && pid > 0 &&
+	       kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 int ingest_sweep_files(const ImageStore *s, bool *ret_trees, Err *e)
 {
 	int n = 0;
@@ -228,6 +241,7 @@ int ingest_sweep_files(const ImageStore *s, bool *ret_trees, Err *e)
 	}
 	for (const struct dirent *i; (i = readdir(d));) {
 		if (starts_with(i->d_name, INGEST_REMOVED)) *ret_trees |= is_left(s, i->d_name);
+		if (is_second_name_left(i->d_name) && unlinkat(s->ingest, i->d_name, 0) == 0) n++;
 		if (!starts_with(i->d_name, "new-")) continue;
 		AUTO_FD int fd = openat(s->ingest, i->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(s->ingest, i->d_name, 0) == 0) n++;

@@ -100,6 +100,23 @@ def test_many_processes(store, archives):
     assert " found 0 " in store.run("check")
 
 
+def test_second_names_of_the_dead_are_swept(store, archives):
+    """Who gives a tar its second name may be killed at it: the link would keep the tar's bytes for ever."""
+    path, name, _ = archives[0]
+    store.run("load", path)
+    tar = next(f for f in store.files() if f.endswith("/tar"))
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left, alive = [os.path.join(store.root, "ingest", f"name-{pid}") for pid in (process.pid, os.getpid())]
+    for link in left, alive:
+        os.link(os.path.join(store.root, tar), link)
+    store.run("rm", name)
+    store.run("load", path)
+    assert not os.path.exists(left) and os.path.exists(alive)
+    os.unlink(alive)
+    store.verify()
+
+
 def kill_at_random(store, r, command, took):
     """Runs it and kills it, with its worker or alone, some time before its end: true when it was still running."""
     began = time.monotonic()
