@@ -35,14 +35,37 @@ def machine_ticks():
     return sum(fields) - fields[3] - fields[4]
 
 
+def settle():
+    """Waits until what a command has left behind (daemons, cleaners, the kernel's own work) is done: 60 ms with at most one busy tick, 3 s at most."""
+    for _ in range(50):
+        ticks = machine_ticks()
+        time.sleep(0.06)
+        if machine_ticks() - ticks <= 1:
+            return
+
+
 def timed(engine, *args):
-    """(wall ms, CPU ms of the whole machine)"""
+    """(wall ms, CPU ms of the whole machine until it is quiet again). It starts on a quiet machine: nobody pays for the one before."""
+    settle()
     ticks, at = machine_ticks(), time.perf_counter()
     code = subprocess.run([*ENGINES[engine], *args], **QUIET, check=False).returncode
     wall = (time.perf_counter() - at) * 1e3
     if code:
         raise SystemExit(f"bench/engine: {engine} {args}: {code}")
+    settle()
     return wall, (machine_ticks() - ticks) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def in_sequence(n):
+    """n `run --rm` one after the other, with nothing in between: what is done behind a command counts too. Seconds of each engine."""
+    seconds = {}
+    for engine in ENGINES:
+        settle()
+        at = time.perf_counter()
+        for _ in range(n):
+            call(engine, "run", "--rm", *NONE, IMAGE, "/bin/true")
+        seconds[engine] = time.perf_counter() - at
+    return seconds
 
 
 def make_image():
@@ -150,7 +173,7 @@ def main():
         print(f"- {peer}: {call(peer, '--version')}")
     print(f"- to repeat: `LAB_IN=… RUNS={RUNS} MANY={MANY} ./dev bench engine`\n")
     print("Wall time in ms: median (minimum - maximum); CPU: of the whole machine, mean ms. Of the others also the ratio of skep to them, of the medians and, behind")
-    print("the semicolon, of the minima.\n")
+    print("the semicolon, of the minima. Each command starts on a machine that has settled, and the CPU is counted until it has settled again.\n")
     print(f"| | skep | {' | '.join(PEERS)} | asked for |\n|---|---|{'---|' * len(PEERS)}---|")
     put_rows("`run --rm --network none` of true", rounds("run", lambda e, i: ["run", "--rm", *NONE, IMAGE, "/bin/true"]), "0.03 of docker, 0.04 of podman")
     put_rows("`run -d`", rounds("run -d", lambda e, i: ["run", "-d", "--name", f"d{i}", *NONE, IMAGE, "/bin/pause"],
@@ -163,6 +186,8 @@ def main():
     for engine in ENGINES:
         call(engine, "rm", "-f", "idle")
     put_rows("`stop -t 0`", stops(), "")
+    seconds = in_sequence(20)
+    print("\n20 `run --rm` one after the other, seconds: " + ", ".join(f"{e} {s:.2f} ({seconds['skep'] / s:.3f})" for e, s in seconds.items()))
     many_part()
     print("\n" + json.dumps({"runs": RUNS, "many": MANY}))
 

@@ -43,13 +43,13 @@ def leftovers(path):
 
 
 def remove(path):
-    """Kills what is in a cgroup path and removes it; for the cleaning up after a failed test."""
+    """Kills what is in a cgroup path and removes it; for the cleaning up after a failed test. Others may remove it meanwhile."""
     for top in leftovers(path):
         for here, _, _ in os.walk(top, topdown=False):
-            with open(os.path.join(here, "cgroup.procs"), encoding="utf-8") as f:
-                for pid in f.read().split():
-                    os.kill(int(pid), signal.SIGKILL)
             try:
+                with open(os.path.join(here, "cgroup.procs"), encoding="utf-8") as f:
+                    for pid in f.read().split():
+                        os.kill(int(pid), signal.SIGKILL)
                 os.rmdir(here)
             except OSError:
                 pass
