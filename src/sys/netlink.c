@@ -3,24 +3,19 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
-#include "base/time.h"
 #include "sys/fd.h"
+#include "sys/netlink_message.h"
+#include "sys/netns.h"
 
 enum {
 	REQUEST_MAX = 512,
-	ANSWER_MAX = 32768, /* the kernel fills dumps up to this */
-	TIMEOUT_S = 5,
 	LINKS_MAX = 4096,
 	ADDRESSES_MAX = 1024,
 };
@@ -67,12 +62,16 @@ int netdev_check(const NetDevices *l, Err *e)
 
 /* ---- by ioctl ---- */
 
+int netdev_lo_up_by(int sock, Err *e)
+{
+	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK };
+	return ioctl(sock, SIOCSIFFLAGS, &r) < 0 ? err_sys(e, errno, "bring the loopback device up") : 0;
+}
+
 int netdev_lo_up(Err *e)
 {
 	AUTO_FD int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0) return err_sys(e, errno, "socket for the loopback device");
-	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING | IFF_LOOPBACK };
-	return ioctl(sock, SIOCSIFFLAGS, &r) < 0 ? err_sys(e, errno, "bring the loopback device up") : 0;
+	return sock < 0 ? err_sys(e, errno, "socket for the loopback device") : netdev_lo_up_by(sock, e);
 }
 
 static int name_request(struct ifreq *r, const char *name)
@@ -95,173 +94,29 @@ int netdev_up(const char *name, Err *e)
 	return x < 0 ? err_sys(e, x, "bring network device %.15s up", name) : 0;
 }
 
-int netdev_index(const char *name)
+int netdev_index_by(int sock, const char *name)
 {
 	struct ifreq r;
-	AUTO_FD int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (sock < 0) return -errno;
 	int x = name_request(&r, name);
 	if (x < 0) return x;
 	return ioctl(sock, SIOCGIFINDEX, &r) < 0 ? -errno : r.ifr_ifindex;
 }
 
-/* ---- messages ---- */
-
-typedef struct Request {
-	struct nlmsghdr h;
-	char body[REQUEST_MAX];
-} Request;
-
-typedef int AnswerFn(const struct nlmsghdr *h, void *data);
-
-static int nl_socket(void)
+int netdev_index(const char *name)
 {
-	static const int on = 1;
-	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
-	struct timeval tv = { .tv_sec = TIMEOUT_S };
-	AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0) return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) < 0) return -errno;
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on) < 0) return -errno; /* texts with errors */
-	return take_fd(fd);
+	AUTO_FD int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return sock < 0 ? -errno : netdev_index_by(sock, name);
 }
 
-/* A socket that lives in netns. The way back is a descriptor of the own namespace, got from a socket: no procfs needed. */
-static int nl_socket_in(int netns)
-{
-	AUTO_FD int here = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	if (here < 0) return -errno;
-	AUTO_FD int home = ioctl(here, SIOCGSKNS);
-	if (home < 0) return -errno;
-	if (setns(netns, CLONE_NEWNET) < 0) return -errno;
-	int fd = nl_socket();
-	if (setns(home, CLONE_NEWNET) < 0) {
-		int r = -errno;
-		fd_close(fd);
-		return r;
-	}
-	return fd;
-}
+/* ---- sockets ---- */
 
-static void request_init(Request *q, uint16_t type, uint16_t flags, const void *head, size_t n)
+static int route_socket_in(int netns)
 {
-	*q = (Request){
-		.h = { .nlmsg_len = (uint32_t)NLMSG_LENGTH(n), .nlmsg_type = type, .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags) }
-	};
-	memcpy(q->body, head, n);
-}
-
-/* Requests here are short and of known size: one that does not fit is a fault of this file. */
-static void request_attr(Request *q, uint16_t type, const void *p, size_t n)
-{
-	size_t at = NLMSG_ALIGN(q->h.nlmsg_len);
-	if (at + RTA_SPACE(n) > sizeof *q) abort();
-	struct rtattr a = { .rta_len = (unsigned short)RTA_LENGTH(n), .rta_type = type };
-	memcpy((char *)q + at, &a, sizeof a);
-	memcpy((char *)q + at + RTA_LENGTH(0), p, n);
-	q->h.nlmsg_len = (uint32_t)(at + RTA_LENGTH(n));
-}
-
-/* The attribute of that type among those in [p, p + n), NULL; *ret_n its payload's size. Never looks beyond n. */
-static const void *attr_find(const void *p, size_t n, uint16_t type, size_t *ret_n)
-{
-	const char *at = p;
-	while (n >= sizeof(struct rtattr)) {
-		struct rtattr a;
-		memcpy(&a, at, sizeof a);
-		if (a.rta_len < sizeof a || a.rta_len > n) return NULL;
-		if ((a.rta_type & NLA_TYPE_MASK) == type) {
-			*ret_n = a.rta_len - RTA_LENGTH(0);
-			return at + RTA_LENGTH(0);
-		}
-		size_t step = RTA_ALIGN(a.rta_len);
-		if (step >= n) return NULL;
-		at += step;
-		n -= step;
-	}
-	return NULL;
-}
-
-/* Attributes of a message whose fixed part has `fixed` bytes; NULL and 0 when it is too short. */
-static const void *message_attrs(const struct nlmsghdr *h, size_t fixed, size_t *ret_n)
-{
-	size_t skip = NLMSG_SPACE(fixed);
-	*ret_n = h->nlmsg_len > skip ? h->nlmsg_len - skip : 0;
-	return (const char *)h + (h->nlmsg_len > skip ? skip : 0);
-}
-
-static uint32_t attr_u32(const void *attrs, size_t n, uint16_t type)
-{
-	size_t k = 0;
-	uint32_t v = 0;
-	const void *p = attr_find(attrs, n, type, &k);
-	if (p && k >= sizeof v) memcpy(&v, p, sizeof v);
-	return v;
-}
-
-/* The error of an acknowledgement, 0 for none; the kernel's own words behind the message. */
-static int ack_error(const struct nlmsghdr *h, const char *what, Err *e)
-{
-	struct nlmsgerr m;
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof m)) return err_sys(e, EBADMSG, "%s: short answer", what);
-	memcpy(&m, NLMSG_DATA(h), sizeof m);
-	if (!m.error) return 0;
-	int r = err_sys(e, m.error, "%s", what);
-	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS)) return r;
-	size_t skip = sizeof m.error + (h->nlmsg_flags & NLM_F_CAPPED ? sizeof m.msg : m.msg.nlmsg_len), n = 0;
-	size_t room = h->nlmsg_len - NLMSG_HDRLEN;
-	skip = NLMSG_ALIGN(skip);
-	if (skip >= room) return r;
-	const char *text = attr_find((const char *)NLMSG_DATA(h) + skip, room - skip, NLMSGERR_ATTR_MSG, &n);
-	size_t at = strlen(e->msg);
-	if (text && n) snprintf(e->msg + at, sizeof e->msg - at, " (%.*s)", (int)strnlen(text, n), text);
-	return r;
-}
-
-/* One datagram of answers. 1: the last one, 0: more to come. */
-static int take_answers(const char *p, size_t n, uint32_t seq, AnswerFn *fn, void *data, const char *what, Err *e)
-{
-	while (n >= sizeof(struct nlmsghdr)) {
-		const struct nlmsghdr *h = (const void *)p;
-		if (h->nlmsg_len < sizeof *h || h->nlmsg_len > n) return err_sys(e, EBADMSG, "%s: malformed answer", what);
-		if (h->nlmsg_seq == seq) {
-			if (h->nlmsg_type == NLMSG_ERROR) {
-				int r = ack_error(h, what, e);
-				return r < 0 ? r : 1;
-			}
-			if (h->nlmsg_type == NLMSG_DONE) return 1;
-			int r = fn ? fn(h, data) : 0;
-			if (r < 0) return err_sys(e, r, "%s", what);
-		}
-		size_t step = NLMSG_ALIGN(h->nlmsg_len);
-		if (step >= n) break;
-		p += step;
-		n -= step;
-	}
-	return 0;
-}
-
-/* Sends q and hands its answers to fn (may be NULL) up to the acknowledgement or the end of the dump. */
-static int nl_talk(int sock, Request *q, AnswerFn *fn, void *data, const char *what, Err *e)
-{
-	_Alignas(struct nlmsghdr) char answer[ANSWER_MAX];
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	int64_t deadline = time_monotonic() + INT64_C(1000000000) * TIMEOUT_S;
-	q->h.nlmsg_seq = (uint32_t)deadline;
-	ssize_t n = retry_eintr(sendto(sock, q, q->h.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel));
-	if (n < 0) return err_sys(e, errno, "%s", what);
-	for (;;) {
-		struct sockaddr_nl from = { 0 };
-		socklen_t from_n = sizeof from;
-		n = recvfrom(sock, answer, sizeof answer, MSG_TRUNC, (struct sockaddr *)&from, &from_n);
-		int r = n < 0 ? -errno : 0;
-		if ((r == -EINTR || r == 0) && time_monotonic() > deadline) r = -EAGAIN;
-		if (r == -EINTR || (r == 0 && from.nl_pid != 0)) continue; /* only the kernel is believed */
-		if (r < 0) return err_sys(e, r == -EAGAIN ? ETIMEDOUT : r, "%s: no answer", what);
-		if ((size_t)n > sizeof answer) return err_sys(e, EMSGSIZE, "%s", what);
-		r = take_answers(answer, (size_t)n, q->h.nlmsg_seq, fn, data, what, e);
-		if (r) return r < 0 ? r : 0;
-	}
+	int home = -1, r = netns_enter(netns, &home);
+	if (r < 0) return r;
+	AUTO_FD int fd = nl_open(NETLINK_ROUTE);
+	r = netns_return(home);
+	return r < 0 ? r : take_fd(fd);
 }
 
 /* ---- links ---- */
@@ -281,14 +136,14 @@ static int take_link(const struct nlmsghdr *h, void *data)
 	if (m.ifi_type == ARPHRD_LOOPBACK) return 0;
 	if (l->n == LINKS_MAX) return -E2BIG;
 	size_t n, k;
-	const void *attrs = message_attrs(h, sizeof m, &n);
+	const void *attrs = nl_attrs(h, sizeof m, &n);
 	NetdevStats *s = &l->items[l->n];
 	*s = (NetdevStats){ 0 };
-	const char *name = attr_find(attrs, n, IFLA_IFNAME, &k);
+	const char *name = nl_find(attrs, n, IFLA_IFNAME, &k);
 	if (!name || !k || k > sizeof s->name) return 0;
 	memcpy(s->name, name, strnlen(name, k < sizeof s->name ? k : sizeof s->name - 1));
 	struct rtnl_link_stats64 c = { 0 };
-	const void *counters = attr_find(attrs, n, IFLA_STATS64, &k);
+	const void *counters = nl_find(attrs, n, IFLA_STATS64, &k);
 	if (counters) memcpy(&c, counters, k < sizeof c ? k : sizeof c);
 	s->rx_bytes = c.rx_bytes, s->rx_packets = c.rx_packets, s->rx_errors = c.rx_errors, s->rx_dropped = c.rx_dropped;
 	s->tx_bytes = c.tx_bytes, s->tx_packets = c.tx_packets, s->tx_errors = c.tx_errors, s->tx_dropped = c.tx_dropped;
@@ -298,11 +153,12 @@ static int take_link(const struct nlmsghdr *h, void *data)
 
 static int list_links(int sock, Arena *a, Links *ret, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
 	*ret = (Links){ .items = arena_array(a, LINKS_MAX, sizeof *ret->items), .index = arena_array(a, LINKS_MAX, sizeof *ret->index) };
 	if (!ret->items || !ret->index) return err_sys(e, ENOMEM, "list network devices");
-	request_init(&q, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m);
+	size_t at = nl_begin(&q, RTM_GETLINK, NLM_F_DUMP, &m, sizeof m);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, take_link, ret, "list network devices", e);
 }
 
@@ -321,13 +177,13 @@ static int stats_from(int sock, Arena *a, NetdevStatsList *ret, Err *e)
 
 int netdev_stats(Arena *a, NetdevStatsList *ret, Err *e)
 {
-	AUTO_FD int sock = nl_socket();
+	AUTO_FD int sock = nl_open(NETLINK_ROUTE);
 	return sock < 0 ? err_sys(e, sock, "netlink socket") : stats_from(sock, a, ret, e);
 }
 
 int netdev_stats_of(int netns, Arena *a, NetdevStatsList *ret, Err *e)
 {
-	AUTO_FD int sock = nl_socket_in(netns);
+	AUTO_FD int sock = route_socket_in(netns);
 	return sock < 0 ? err_sys(e, sock, "netlink socket in the container's network namespace") : stats_from(sock, a, ret, e);
 }
 
@@ -354,9 +210,10 @@ void netdev_stats_write(const NetdevStatsList *l, JsonWriter *w)
 /* up or down, nothing else changed */
 static int link_set(int sock, int index, bool up, const char *what, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = up ? IFF_UP : 0, .ifi_change = IFF_UP };
-	request_init(&q, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m);
+	size_t at = nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, NULL, NULL, what, e);
 }
 
@@ -378,7 +235,7 @@ typedef struct Addresses {
 static bool take_bytes(const void *attrs, size_t n, uint16_t type, size_t want, uint8_t to[static 16])
 {
 	size_t k = 0;
-	const void *p = attr_find(attrs, n, type, &k);
+	const void *p = nl_find(attrs, n, type, &k);
 	if (p && k == want) memcpy(to, p, want);
 	return p && k == want;
 }
@@ -394,12 +251,12 @@ static int take_address(const struct nlmsghdr *h, void *data)
 	if ((int)m.ifa_index != l->index || m.ifa_scope != RT_SCOPE_UNIVERSE || (m.ifa_family != AF_INET && m.ifa_family != AF_INET6))
 		return 0;
 	size_t n;
-	const void *attrs = message_attrs(h, sizeof m, &n);
-	uint32_t flags = m.ifa_flags | attr_u32(attrs, n, IFA_FLAGS);
+	const void *attrs = nl_attrs(h, sizeof m, &n);
+	uint32_t flags = m.ifa_flags | nl_u32(attrs, n, IFA_FLAGS);
 	if (!(flags & IFA_F_PERMANENT)) return 0;
 	if (l->n == ADDRESSES_MAX) return -E2BIG;
 	Address a = { .family = m.ifa_family, .prefix = m.ifa_prefixlen, .flags = flags & KEPT, .n = m.ifa_family == AF_INET ? 4 : 16 };
-	a.priority = attr_u32(attrs, n, IFA_RT_PRIORITY);
+	a.priority = nl_u32(attrs, n, IFA_RT_PRIORITY);
 	a.has_local = take_bytes(attrs, n, IFA_LOCAL, a.n, a.local);
 	a.has_broadcast = take_bytes(attrs, n, IFA_BROADCAST, a.n, a.broadcast);
 	if (take_bytes(attrs, n, IFA_ADDRESS, a.n, a.address)) l->items[l->n++] = a;
@@ -408,36 +265,39 @@ static int take_address(const struct nlmsghdr *h, void *data)
 
 static int list_addresses(int sock, Addresses *l, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifaddrmsg m = { .ifa_family = AF_UNSPEC };
-	request_init(&q, RTM_GETADDR, NLM_F_DUMP, &m, sizeof m);
+	size_t at = nl_begin(&q, RTM_GETADDR, NLM_F_DUMP, &m, sizeof m);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, take_address, l, "list addresses", e);
 }
 
 static int add_address(int sock, int index, const Address *a, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifaddrmsg m = {
 		.ifa_family = a->family, .ifa_prefixlen = a->prefix, .ifa_scope = RT_SCOPE_UNIVERSE, .ifa_index = (uint32_t)index
 	};
-	request_init(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
-	request_attr(&q, IFA_ADDRESS, a->address, a->n);
+	size_t at = nl_begin(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
+	nl_put(&q, IFA_ADDRESS, a->address, a->n);
 	/* IPv4 always tells its local address, IPv6 only when a peer stands in IFA_ADDRESS */
-	if (a->has_local) request_attr(&q, IFA_LOCAL, a->local, a->n);
-	if (a->has_broadcast) request_attr(&q, IFA_BROADCAST, a->broadcast, a->n);
-	if (a->flags) request_attr(&q, IFA_FLAGS, &a->flags, sizeof a->flags);
-	if (a->priority) request_attr(&q, IFA_RT_PRIORITY, &a->priority, sizeof a->priority);
+	if (a->has_local) nl_put(&q, IFA_LOCAL, a->local, a->n);
+	if (a->has_broadcast) nl_put(&q, IFA_BROADCAST, a->broadcast, a->n);
+	if (a->flags) nl_put(&q, IFA_FLAGS, &a->flags, sizeof a->flags);
+	if (a->priority) nl_put(&q, IFA_RT_PRIORITY, &a->priority, sizeof a->priority);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, NULL, NULL, "set an address again", e);
 }
 
 static int move_link(int sock, int index, const char *name, int netns, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC, .ifi_index = index };
 	uint32_t target = (uint32_t)netns;
-	request_init(&q, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m);
-	request_attr(&q, IFLA_NET_NS_FD, &target, sizeof target);
-	request_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	size_t at = nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &m, sizeof m);
+	nl_put(&q, IFLA_NET_NS_FD, &target, sizeof target);
+	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, NULL, NULL, "move to the container's network namespace", e);
 }
 
@@ -511,9 +371,9 @@ int netdev_move(const NetDevice *d, int netns, Err *e)
 	const NetDevices one = { .items = (NetDevice *)(uintptr_t)d, .n = 1 };
 	int r = netdev_check(&one, e);
 	if (r < 0) return r;
-	AUTO_FD int here = nl_socket();
+	AUTO_FD int here = nl_open(NETLINK_ROUTE);
 	if (here < 0) return err_sys(e, here, "netlink socket");
-	AUTO_FD int there = nl_socket_in(netns);
+	AUTO_FD int there = route_socket_in(netns);
 	if (there < 0) return err_sys(e, there, "netlink socket in the container's network namespace");
 	r = move(d, here, there, netns, &a, e);
 	return r < 0 ? err_wrap(e, "network device %s", d->key) : 0;

@@ -25,6 +25,9 @@ int netdev_lo_up(Err *e) MUST_USE;
 /* netdev_up: the same for any device, by ioctl. netdev_index: its index (> 0), -ENODEV. */
 int netdev_up(const char *name, Err *e) MUST_USE;
 int netdev_index(const char *name) MUST_USE;
+/* The same in the namespace in which sock (of any kind) was opened. */
+int netdev_lo_up_by(int sock, Err *e) MUST_USE;
+int netdev_index_by(int sock, const char *name) MUST_USE;
 
 /* netdev_move: moves a device of this namespace to netns and renames it there in the same step; then sets its permanent addresses
  * of global scope again and brings it up (config-linux.md, "Network Devices"). Enters netns for the second half and comes

@@ -4,7 +4,9 @@
 #include "sys/netlink.c"
 
 #include <netinet/in.h>
+#include <unistd.h>
 
+#include "base/time.h"
 #include "child.h"
 
 static void names_are_checked(void **state)
@@ -71,22 +73,22 @@ static void attributes_stay_in_their_message(void **state)
 		char name[4];
 	} m = { { 8, 7 }, 42, { 8, 9 | NLA_F_NESTED }, "abc" };
 	size_t n = 0;
-	assert_ptr_equal(attr_find(&m, sizeof m, 7, &n), &m.v);
+	assert_ptr_equal(nl_find(&m, sizeof m, 7, &n), &m.v);
 	assert_int_equal(n, 4);
-	assert_ptr_equal(attr_find(&m, sizeof m, 9, &n), m.name);
-	assert_null(attr_find(&m, sizeof m, 8, &n));
-	assert_null(attr_find(&m, sizeof m - 1, 9, &n));
-	assert_null(attr_find(&m, 3, 7, &n));
-	assert_null(attr_find(&m, 0, 7, &n));
-	assert_int_equal(attr_u32(&m, sizeof m, 7), 42);
+	assert_ptr_equal(nl_find(&m, sizeof m, 9, &n), m.name);
+	assert_null(nl_find(&m, sizeof m, 8, &n));
+	assert_null(nl_find(&m, sizeof m - 1, 9, &n));
+	assert_null(nl_find(&m, 3, 7, &n));
+	assert_null(nl_find(&m, 0, 7, &n));
+	assert_int_equal(nl_u32(&m, sizeof m, 7), 42);
 	m.a.rta_len = 0; /* would loop for ever */
-	assert_null(attr_find(&m, sizeof m, 9, &n));
+	assert_null(nl_find(&m, sizeof m, 9, &n));
 	m.a.rta_len = 3;
-	assert_null(attr_find(&m, sizeof m, 9, &n));
+	assert_null(nl_find(&m, sizeof m, 9, &n));
 	m.a.rta_len = 65535;
-	assert_null(attr_find(&m, sizeof m, 7, &n));
+	assert_null(nl_find(&m, sizeof m, 7, &n));
 	m.a.rta_len = 6; /* too short for a number */
-	assert_int_equal(attr_u32(&m, sizeof m, 7), 0);
+	assert_int_equal(nl_u32(&m, sizeof m, 7), 0);
 }
 
 static void answers_are_bounded(void **state)
@@ -101,32 +103,32 @@ static void answers_are_bounded(void **state)
 	} ack = { .h = { .nlmsg_type = NLMSG_ERROR, .nlmsg_seq = 5, .nlmsg_len = NLMSG_LENGTH(sizeof(struct nlmsgerr)) } };
 	size_t n = sizeof ack;
 	const char *p = (const char *)&ack;
-	assert_int_equal(take_answers(p, ack.h.nlmsg_len, 5, NULL, NULL, "try", &e), 1);
-	assert_int_equal(take_answers(p, ack.h.nlmsg_len, 6, NULL, NULL, "try", &e), 0); /* another's */
+	assert_int_equal(nl_answers(p, ack.h.nlmsg_len, 5, NULL, NULL, "try", &e), 1);
+	assert_int_equal(nl_answers(p, ack.h.nlmsg_len, 6, NULL, NULL, "try", &e), 0); /* another's */
 	ack.m.error = -EPERM;
-	assert_int_equal(take_answers(p, ack.h.nlmsg_len, 5, NULL, NULL, "try", &e), -EPERM);
+	assert_int_equal(nl_answers(p, ack.h.nlmsg_len, 5, NULL, NULL, "try", &e), -EPERM);
 	assert_string_equal(e.msg, "try: operation not permitted");
 	ack.h.nlmsg_len = sizeof ack;
 	ack.h.nlmsg_flags = NLM_F_ACK_TLVS | NLM_F_CAPPED;
 	ack.a = (struct rtattr){ .rta_len = 12, .rta_type = NLMSGERR_ATTR_MSG };
 	memcpy(ack.text, "because!", 8); /* no NUL */
-	assert_int_equal(take_answers(p, n, 5, NULL, NULL, "try", &e), -EPERM);
+	assert_int_equal(nl_answers(p, n, 5, NULL, NULL, "try", &e), -EPERM);
 	assert_string_equal(e.msg, "try: operation not permitted (because!)");
 	ack.h.nlmsg_flags = NLM_F_ACK_TLVS; /* says that the request follows, and how long it is: a lie */
 	ack.m.msg.nlmsg_len = 0xfffffff0;
-	assert_int_equal(take_answers(p, n, 5, NULL, NULL, "try", &e), -EPERM);
+	assert_int_equal(nl_answers(p, n, 5, NULL, NULL, "try", &e), -EPERM);
 	ack.h.nlmsg_len = 17; /* an error without its number */
-	assert_int_equal(take_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
+	assert_int_equal(nl_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
 	ack.h.nlmsg_len = 15;
-	assert_int_equal(take_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
+	assert_int_equal(nl_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
 	ack.h.nlmsg_len = (uint32_t)n + 1;
-	assert_int_equal(take_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
+	assert_int_equal(nl_answers(p, n, 5, NULL, NULL, "try", &e), -EBADMSG);
 	ack.h = (struct nlmsghdr){ .nlmsg_type = RTM_NEWLINK, .nlmsg_seq = 5, .nlmsg_len = sizeof ack.h };
 	Links l = { 0 };
 	Addresses addresses = { 0 };
-	assert_int_equal(take_answers(p, sizeof ack.h, 5, take_link, &l, "try", &e), 0);
+	assert_int_equal(nl_answers(p, sizeof ack.h, 5, take_link, &l, "try", &e), 0);
 	ack.h.nlmsg_type = RTM_NEWADDR;
-	assert_int_equal(take_answers(p, sizeof ack.h, 5, take_address, &addresses, "try", &e), 0);
+	assert_int_equal(nl_answers(p, sizeof ack.h, 5, take_address, &addresses, "try", &e), 0);
 	assert_int_equal(l.n + addresses.n, 0);
 }
 
@@ -174,7 +176,7 @@ static int namespace_fd(void)
 /* A veth with a peer of the kernel's naming; -EOPNOTSUPP where the kernel has none. */
 static int make_veth(int sock, const char *name, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifinfomsg m = { .ifi_family = AF_UNSPEC };
 	struct {
 		struct rtattr kind;
@@ -182,29 +184,31 @@ static int make_veth(int sock, const char *name, Err *e)
 	} info = { { RTA_LENGTH(4), IFLA_INFO_KIND }, "veth" };
 	uint32_t mtu = 1357;
 	uint8_t mac[6] = { 2, 0, 0, 1, 2, 3 };
-	request_init(&q, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
-	request_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
-	request_attr(&q, IFLA_MTU, &mtu, sizeof mtu);
-	request_attr(&q, IFLA_ADDRESS, mac, sizeof mac);
-	request_attr(&q, IFLA_LINKINFO, &info, sizeof info);
+	size_t at = nl_begin(&q, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
+	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	nl_put(&q, IFLA_MTU, &mtu, sizeof mtu);
+	nl_put(&q, IFLA_ADDRESS, mac, sizeof mac);
+	nl_put(&q, IFLA_LINKINFO, &info, sizeof info);
+	nl_end(&q, at);
 	return nl_talk(sock, &q, NULL, NULL, "make a veth", e);
 }
 
 static int give_address(int sock, const char *dev, uint8_t scope, Address a, Err *e)
 {
-	Request q;
+	AUTO_BUF q = BUF_INIT(REQUEST_MAX);
 	struct ifaddrmsg m = {
 		.ifa_family = a.family, .ifa_prefixlen = a.prefix, .ifa_scope = scope, .ifa_index = (uint32_t)netdev_index(dev)
 	};
-	request_init(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
-	request_attr(&q, IFA_LOCAL, a.local, a.n);
-	request_attr(&q, IFA_ADDRESS, a.address, a.n);
-	if (a.has_broadcast) request_attr(&q, IFA_BROADCAST, a.broadcast, a.n);
-	if (a.flags) request_attr(&q, IFA_FLAGS, &a.flags, sizeof a.flags);
+	size_t at = nl_begin(&q, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &m, sizeof m);
+	nl_put(&q, IFA_LOCAL, a.local, a.n);
+	nl_put(&q, IFA_ADDRESS, a.address, a.n);
+	if (a.has_broadcast) nl_put(&q, IFA_BROADCAST, a.broadcast, a.n);
+	if (a.flags) nl_put(&q, IFA_FLAGS, &a.flags, sizeof a.flags);
 	if (a.priority) { /* stands for a lifetime here */
 		struct ifa_cacheinfo c = { .ifa_prefered = a.priority, .ifa_valid = a.priority };
-		request_attr(&q, IFA_CACHEINFO, &c, sizeof c);
+		nl_put(&q, IFA_CACHEINFO, &c, sizeof c);
 	}
+	nl_end(&q, at);
 	return nl_talk(sock, &q, NULL, NULL, "give an address", e);
 }
 
@@ -254,7 +258,7 @@ static int move_keeps_everything(void)
 	Err e = ERR_INIT;
 	AUTO_FD int target = two_namespaces();
 	if (target < 0) return CHILD_SKIP;
-	AUTO_FD int sock = nl_socket();
+	AUTO_FD int sock = nl_open(NETLINK_ROUTE);
 	if (make_veth(sock, "here0", &e) < 0) return CHILD_SKIP;
 	NEED_OK(netdev_up("here0", &e));
 	NEED_OK(give_address(sock, "here0", RT_SCOPE_UNIVERSE, plain, &e));
@@ -270,7 +274,7 @@ static int move_keeps_everything(void)
 	NEED(netdev_index("there0") > 0 && (flags_of("there0") & IFF_UP));
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
 	Addresses l = { .index = netdev_index("there0"), .items = arena_array(&a, ADDRESSES_MAX, sizeof *l.items) };
-	AUTO_FD int there = nl_socket();
+	AUTO_FD int there = nl_open(NETLINK_ROUTE);
 	NEED_OK(list_addresses(there, &l, &e));
 	NEED(has_address(&l, &plain) && has_address(&l, &peer));
 	NEED(!has_address(&l, &link_scope) && !has_address(&l, &dying));
@@ -287,7 +291,7 @@ static int move_by_template_and_conflicts(void)
 	Err e = ERR_INIT;
 	AUTO_FD int target = two_namespaces();
 	if (target < 0) return CHILD_SKIP;
-	AUTO_FD int sock = nl_socket();
+	AUTO_FD int sock = nl_open(NETLINK_ROUTE);
 	if (make_veth(sock, "a0", &e) < 0 || make_veth(sock, "a1", &e) < 0 || make_veth(sock, "a2", &e) < 0) return CHILD_SKIP;
 	NEED_OK(netdev_up("a2", &e));
 	NetDevice one = { "a0", "net%d" }, two = { "a1", "net%d" }, clash = { "a2", "net1" }, none = { "zz", NULL }, bad = { "a2", "a/b" };
@@ -335,7 +339,7 @@ static int traffic(void)
 {
 	Err e = ERR_INIT;
 	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
-	AUTO_FD int sock = nl_socket(), udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	AUTO_FD int sock = nl_open(NETLINK_ROUTE), udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (make_veth(sock, "t0", &e) < 0) return CHILD_SKIP;
 	NEED_OK(netdev_up("t0", &e));
 	NEED_OK(netdev_up("veth0", &e));
