@@ -17,7 +17,7 @@
 
 #include "sys/lsm.h"
 #include "sys/netlink.h"
-#include "sys/path.h"
+#include "sys/sysctl.h"
 
 void init_fail(int sock, const Err *e)
 {
@@ -69,16 +69,8 @@ static int set_sysctls(Launch *l, Err *e)
 {
 	for (size_t i = 0; i < l->spec->lnx->sysctl.n; i++) {
 		const StrPair *s = &l->spec->lnx->sysctl.items[i];
-		char path[320];
-		int n = snprintf(path, sizeof path, "sys/%s", s->key);
-		if (n >= (int)sizeof path) return err_sys(e, ENAMETOOLONG, "sysctl %s", s->key);
-		if (strcspn(s->key, ".") < strcspn(s->key, "/"))
-			for (char *p = path + strlen("sys/"); *p; p++)
-				*p = *p == '.' ? '/' : *p == '/' ? '.' : *p;
-		AUTO_FD int fd = path_open_beneath(l->proc, path, O_WRONLY);
-		if (fd < 0) return err_sys(e, fd, "sysctl %s", s->key);
-		int r = fd_write_all(fd, s->value, strlen(s->value));
-		if (r < 0) return err_sys(e, r, "sysctl %s=%s", s->key, s->value);
+		int r = sysctl_write(l->proc, s->key, s->value, e);
+		if (r < 0) return r;
 	}
 	return 0;
 }

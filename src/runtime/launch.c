@@ -2,7 +2,6 @@
 #include "runtime/launch.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,8 +12,8 @@
 
 #include "sys/lsm.h"
 #include "sys/netlink.h"
-#include "sys/path.h"
 #include "sys/proc.h"
+#include "sys/sysctl.h"
 
 void launch_init(Launch *l, const Runtime *rt, Arena *a, Container *c)
 {
@@ -56,9 +55,8 @@ int launch_connect(Launch *l, const char *console_socket, Err *e)
 
 int launch_open_host(Launch *l, Err *e)
 {
-	l->proc = openat(AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (l->proc < 0 || path_is_fs(l->proc, PROC_SUPER_MAGIC) < 0)
-		return err_set(e, ERR_UNSUPPORTED, ENOSYS, "/proc is no procfs: mount it");
+	l->proc = sysctl_open_proc(e);
+	if (l->proc < 0) return l->proc;
 	int r = sync_pair(l->sync);
 	return r < 0 ? err_sys(e, r, "socketpair") : 0;
 }
