@@ -87,6 +87,8 @@ const char *err_text(int errnum)
 		{ EOVERFLOW, "value too large for defined data type" },
 		{ EOPNOTSUPP, "operation not supported" },
 		{ EADDRINUSE, "address already in use" },
+		{ EADDRNOTAVAIL, "cannot assign requested address" },
+		{ ENETUNREACH, "network is unreachable" },
 		{ ETIMEDOUT, "connection timed out" },
 		{ ECONNREFUSED, "connection refused" },
 	};
