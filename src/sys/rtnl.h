@@ -7,7 +7,7 @@
  * Names: at most 15 bytes, as netdev_name_ok() wants them, and no "%": the kernel chooses no names here. Nothing here keeps descriptors: those of
  * namespaces need to be open until the batch is sent.
  *
- * Measured (veth into a bridge, peer in a namespace just made, address, route): bench/network.c.
+ * Measured (veth into a bridge, peer in a namespace just made, address, route): `./dev bench network`.
  */
 #pragma once
 
@@ -82,7 +82,8 @@ typedef struct RtDevice {
 void rtnl_bridge_add(RtBatch *b, const char *label, const RtDevice *d);
 /* rtnl_dummy_add: a device that leads nowhere: the parent of internal macvlan networks. */
 void rtnl_dummy_add(RtBatch *b, const char *label, const RtDevice *d);
-/* rtnl_veth_add: a pair; the peer is made in netns, without master and alias. */
+/* rtnl_veth_add: a pair; the peer is made in netns, without master and alias, and down: the kernel makes it before the other end. Whoever gives it
+ * its addresses brings it up in the same batch. */
 void rtnl_veth_add(RtBatch *b, const char *label, const RtDevice *d, const RtDevice *peer, int netns);
 
 typedef enum { RT_MACVLAN_PRIVATE = 1, RT_MACVLAN_VEPA = 2, RT_MACVLAN_BRIDGE = 4, RT_MACVLAN_PASSTHRU = 8 } RtMacvlanMode;
@@ -163,7 +164,7 @@ typedef struct RtTbf {
 	uint32_t burst;      /* bytes that may go at once; 0: 20 ms of the rate, 64 KiB at least */
 	uint32_t latency_ms; /* how long a packet may wait before others are dropped; 0: 50 */
 } RtTbf;
-/* rtnl_tbf_set: in place of what the device had. rtnl_tbf_delete: -ENOENT. */
+/* rtnl_tbf_set: in place of what the device had. rtnl_tbf_delete: -EINVAL: it has no such limit. */
 void rtnl_tbf_set(RtBatch *b, const char *label, int index, const RtTbf *t);
 void rtnl_tbf_delete(RtBatch *b, const char *label, int index);
 

@@ -116,8 +116,8 @@ void rtnl_veth_add(RtBatch *b, const char *label, const RtDevice *d, const RtDev
 {
 	struct ifinfomsg head = device_head(peer);
 	if (!device_ok(b, label, d, -1) || !device_ok(b, label, peer, netns)) return;
-	if (peer->alias || peer->master) {
-		rtnl_bad(b, label, "the peer gets neither alias nor bridge");
+	if (peer->alias || peer->master || peer->up) { /* up: it would be opened before it has a peer, which is -ENOTCONN */
+		rtnl_bad(b, label, "the peer gets neither alias nor bridge, and is brought up when it is there");
 		return;
 	}
 	Making m = make_begin(b, label, "veth", d, -1, 0);
