@@ -1,8 +1,8 @@
 /* rtnl_read.c: devices, addresses and routes as the kernel lists them; see rtnl.h. */
 #include <linux/if_addr.h>
-#include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 
 #include "sys/rtnl_impl.h"
