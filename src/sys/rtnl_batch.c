@@ -104,7 +104,7 @@ static void number(RtRequests *q, uint32_t first)
 static int explain(const struct nlmsghdr *h, const char *label, const char *kind, Err *e)
 {
 	int r = nl_ack(h, label, e);
-	bool unknown = r == -EOPNOTSUPP && (strstr(e->msg, "nknown device type") || !strchr(e->msg + strlen(label), '('));
+	bool unknown = r == -EOPNOTSUPP && (strcasestr(e->msg, "unknown device type") || !strchr(e->msg + strlen(label), '('));
 	if (*kind && (unknown || (r == -ENOENT && strstr(e->msg, "qdisc kind is unknown"))))
 		return err_set(e, ERR_UNSUPPORTED, EOPNOTSUPP, "%s: this kernel has no %s", label, kind);
 	return r;

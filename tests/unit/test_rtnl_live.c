@@ -223,74 +223,96 @@ static void containers_reach_each_other(void **state)
 
 /* ---- lists ---- */
 
-static int what_is_listed(void)
+static const RtLink *link_named(const RtLinks *l, const char *name)
+{
+	static const RtLink none = { .peer_netns = -9 };
+	for (size_t i = 0; i < l->n; i++)
+		if (streq(l->items[i].name, name)) return &l->items[i];
+	return &none;
+}
+
+static int links_are_listed(void)
 {
 	Err e = ERR_INIT;
 	Net n;
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
-	AUTO_RT_BATCH b = RT_BATCH_INIT;
+	RtLinks links;
+	RtLink one;
 	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
 	NEED_OK(make_net(&n, false, &e));
-	RtLinks links;
 	NEED_OK(rtnl_links(n.sock, &a, &links, &e));
-	size_t seen = 0;
-	for (size_t i = 0; i < links.n; i++) {
-		const RtLink *l = &links.items[i];
-		if (streq(l->name, "skep0"))
-			seen |= streq(l->kind, "bridge") && l->mtu == 1400 && streq(l->alias, "network web") && !l->peer;
-		if (streq(l->name, "skep0")) NEED(l->has_mac && memcmp(l->mac, bridge_mac, 6) == 0 && l->flags & IFF_UP);
-		if (streq(l->name, "vethA") && streq(l->kind, "veth") && l->master == n.bridge && l->peer > 1 && l->peer_netns == 0)
-			seen |= 2;
-		if (streq(l->name, "vethB") && l->group == 5 && !l->alias && l->peer_netns == 1) seen |= 4;
-		if (streq(l->name, "lo") && !l->peer && !*l->kind && !l->has_mac && l->peer_netns == -1) seen |= 8;
-	}
-	NEED(seen == 15);
-	RtLink one;
+	const RtLink *l = link_named(&links, "skep0");
+	NEED(l->index == n.bridge && streq(l->kind, "bridge") && l->mtu == 1400 && streq(l->alias, "network web"));
+	NEED(!l->peer && l->has_mac && memcmp(l->mac, bridge_mac, 6) == 0 && l->flags & IFF_UP);
+	l = link_named(&links, "vethA");
+	NEED(streq(l->kind, "veth") && l->master == n.bridge && l->peer > 1 && l->peer_netns == 0);
+	l = link_named(&links, "vethB");
+	NEED(l->group == 5 && !l->alias && l->peer_netns == 1);
+	l = link_named(&links, "lo");
+	NEED(l->index == 1 && !l->peer && !*l->kind && !l->has_mac && l->peer_netns == -1);
 	NEED_OK(rtnl_link(n.sock, n.bridge, &a, &one, &e));
 	NEED(streq(one.name, "skep0") && streq(one.alias, "network web"));
 	NEED(rtnl_link(n.sock, 12345, &a, &one, &e) == -ENODEV);
-	RtAddresses addresses;
-	NEED_OK(rtnl_addresses(n.sock, n.bridge, &a, &addresses, &e));
-	seen = 0;
-	for (size_t i = 0; i < addresses.n; i++) {
-		const RtAddress *x = &addresses.items[i];
-		char text[RT_IP_TEXT_MAX], broadcast[RT_IP_TEXT_MAX];
-		NEED(x->index == n.bridge && !x->peer.n);
-		rtnl_ip_text(&x->ip, text), rtnl_ip_text(&x->broadcast, broadcast);
-		if (streq(text, "10.88.0.1") && x->prefix == 24 && x->scope == RT_GLOBAL && streq(broadcast, "10.88.0.255")) seen |= 1;
-		if (streq(text, "fd88::1") && x->prefix == 64 && !x->detect) seen |= 2;
-	}
-	NEED(seen == 3);
-	NEED_OK(netdev_lo_up_by(n.sock, &e));
-	NEED_OK(rtnl_addresses(n.sock, 0, &a, &addresses, &e));
-	seen = 0;
-	for (size_t i = 0; i < addresses.n; i++)
-		if (addresses.items[i].index == 1 && addresses.items[i].scope == RT_HOST) seen++;
-	NEED(seen >= 1); /* 127.0.0.1, ::1 */
 	return 0;
 }
 
-static int routes_are_found(void)
+static const RtAddress *address_of(const RtAddresses *l, const char *text)
+{
+	static const RtAddress none;
+	char have[RT_IP_TEXT_MAX];
+	for (size_t i = 0; i < l->n; i++)
+		if (streq(rtnl_ip_text(&l->items[i].ip, have), text)) return &l->items[i];
+	return &none;
+}
+
+static int addresses_are_listed(void)
 {
 	Err e = ERR_INIT;
 	Net n;
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
-	AUTO_RT_BATCH b = RT_BATCH_INIT;
-	RtRoute best;
-	RtRoutes routes;
+	RtAddresses l;
+	char text[RT_IP_TEXT_MAX];
 	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
 	NEED_OK(make_net(&n, false, &e));
-	NEED(rtnl_default_route(n.sock, 4, &best, &e) == -ENETUNREACH);
-	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("172.30.0.0"), .prefix = 16, .index = n.bridge });
+	NEED_OK(netdev_lo_up_by(n.sock, &e));
+	NEED_OK(rtnl_addresses(n.sock, n.bridge, &a, &l, &e));
+	const RtAddress *x = address_of(&l, "10.88.0.1");
+	NEED(x->index == n.bridge && !x->peer.n && x->prefix == 24 && x->scope == RT_GLOBAL);
+	NEED(streq(rtnl_ip_text(&x->broadcast, text), "10.88.0.255"));
+	x = address_of(&l, "fd88::1");
+	NEED(x->index == n.bridge && x->prefix == 64 && !x->detect);
+	NEED(!address_of(&l, "127.0.0.1")->index);
+	NEED_OK(rtnl_addresses(n.sock, 0, &a, &l, &e));
+	x = address_of(&l, "127.0.0.1");
+	NEED(x->index == 1 && x->scope == RT_HOST && x->prefix == 8);
+	return 0;
+}
+
+static int give_routes(const Net *n, Err *e)
+{
+	AUTO_RT_BATCH b = RT_BATCH_INIT;
+	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("172.30.0.0"), .prefix = 16, .index = n->bridge });
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("172.31.0.0"), .prefix = 16, .type = RT_BLACKHOLE });
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("fd99::"), .prefix = 48, .type = RT_UNREACHABLE, .metric = 9, .table = 1000 });
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = { .n = 4 }, .via = ip("10.88.0.2"), .metric = 20 });
 	rtnl_route_add(
 		&b, "r",
-		&(RtRoute){ .to = { .n = 4 }, .via = ip("10.99.0.2"), .index = n.bridge, .onlink = true, .metric = 10, .mtu = 1280 });
-	NEED_OK(rtnl_send(n.sock, &b, &e));
-	NEED_OK(rtnl_default_route(n.sock, 4, &best, &e));
+		&(RtRoute){ .to = { .n = 4 }, .via = ip("10.99.0.2"), .index = n->bridge, .onlink = true, .metric = 10, .mtu = 1280 });
+	return rtnl_send(n->sock, &b, e);
+}
+
+static int default_routes(void)
+{
+	Err e = ERR_INIT;
+	Net n;
+	AUTO_RT_BATCH b = RT_BATCH_INIT;
+	RtRoute best;
 	char text[RT_IP_TEXT_MAX];
+	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
+	NEED_OK(make_net(&n, false, &e));
+	NEED(rtnl_default_route(n.sock, 4, &best, &e) == -ENETUNREACH);
+	NEED_OK(give_routes(&n, &e));
+	NEED_OK(rtnl_default_route(n.sock, 4, &best, &e));
 	NEED(streq(rtnl_ip_text(&best.via, text), "10.99.0.2") && best.index == n.bridge && best.mtu == 1280 && best.metric == 10 &&
 	     best.onlink);
 	rtnl_route_delete(&b, "r", &best);
@@ -298,26 +320,50 @@ static int routes_are_found(void)
 	NEED_OK(rtnl_default_route(n.sock, 4, &best, &e));
 	NEED(streq(rtnl_ip_text(&best.via, text), "10.88.0.2") && best.mtu == 1400); /* the device's */
 	NEED(rtnl_default_route(n.sock, 16, &best, &e) == -ENETUNREACH);
-	NEED_OK(rtnl_routes(n.sock, &a, &routes, &e));
-	RtIp wanted = ip("172.31.128.0"), free_one = ip("172.29.0.0");
-	size_t hits = 0, misses = 0, seen = 0;
-	for (size_t i = 0; i < routes.n; i++) {
-		const RtRoute *r = &routes.items[i];
-		hits += r->prefix && rtnl_ip_overlap(&wanted, 20, &r->to, r->prefix);
-		misses += r->prefix && rtnl_ip_overlap(&free_one, 16, &r->to, r->prefix);
-		rtnl_ip_text(&r->to, text);
-		if (streq(text, "10.88.0.0") && r->prefix == 24 && r->index == n.bridge && !r->via.n) seen |= 1;
-		if (streq(text, "172.31.0.0") && r->type == RT_BLACKHOLE) seen |= 2;
-		if (streq(text, "fd99::") && r->type == RT_UNREACHABLE && r->table == 1000 && r->metric == 9 && r->prefix == 48) seen |= 4;
-		NEED(!streq(text, "10.88.0.255") && !streq(text, "127.0.0.1"));
-	}
-	NEED(hits == 1 && misses == 0 && seen == 7);
+	return 0;
+}
+
+static const RtRoute *route_to(const RtRoutes *l, const char *text)
+{
+	static const RtRoute none;
+	char have[RT_IP_TEXT_MAX];
+	for (size_t i = 0; i < l->n; i++)
+		if (l->items[i].prefix && streq(rtnl_ip_text(&l->items[i].to, have), text)) return &l->items[i];
+	return &none;
+}
+
+static size_t overlaps(const RtRoutes *l, const char *subnet, unsigned prefix)
+{
+	RtIp wanted = ip(subnet);
+	size_t n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		n += l->items[i].prefix && rtnl_ip_overlap(&wanted, prefix, &l->items[i].to, l->items[i].prefix);
+	return n;
+}
+
+static int routes_are_listed(void)
+{
+	Err e = ERR_INIT;
+	Net n;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	AUTO_RT_BATCH b = RT_BATCH_INIT;
+	RtRoutes l;
+	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
+	NEED_OK(make_net(&n, false, &e));
+	NEED_OK(give_routes(&n, &e));
+	NEED_OK(rtnl_routes(n.sock, &a, &l, &e));
+	NEED(overlaps(&l, "172.31.128.0", 20) == 1 && overlaps(&l, "172.29.0.0", 16) == 0 && overlaps(&l, "172.28.0.0", 14) == 2);
+	const RtRoute *r = route_to(&l, "10.88.0.0");
+	NEED(r->prefix == 24 && r->index == n.bridge && !r->via.n && r->table == 254);
+	NEED(route_to(&l, "172.31.0.0")->type == RT_BLACKHOLE);
+	r = route_to(&l, "fd99::");
+	NEED(r->type == RT_UNREACHABLE && r->table == 1000 && r->metric == 9 && r->prefix == 48);
+	NEED(!route_to(&l, "10.88.0.255")->type && !route_to(&l, "10.88.0.1")->type);
 	rtnl_route_delete(&b, "r", &(RtRoute){ .to = ip("172.31.0.0"), .prefix = 16, .type = RT_BLACKHOLE });
 	rtnl_route_delete(&b, "route that is not there", &(RtRoute){ .to = ip("172.28.0.0"), .prefix = 16 });
 	NEED(rtnl_send(n.sock, &b, &e) == -ESRCH && starts_with(e.msg, "route that is not there: "));
-	NEED_OK(rtnl_routes(n.sock, &a, &routes, &e));
-	for (size_t i = 0; i < routes.n; i++)
-		NEED(routes.items[i].type != RT_BLACKHOLE);
+	NEED_OK(rtnl_routes(n.sock, &a, &l, &e));
+	NEED(!route_to(&l, "172.31.0.0")->type);
 	return 0;
 }
 
@@ -325,8 +371,10 @@ static void lists_are_what_was_made(void **state)
 {
 	(void)state;
 	need_root();
-	in_child(what_is_listed);
-	in_child(routes_are_found);
+	in_child(links_are_listed);
+	in_child(addresses_are_listed);
+	in_child(default_routes);
+	in_child(routes_are_listed);
 }
 
 /* ---- changes, and what goes wrong ---- */
@@ -419,10 +467,9 @@ static int failures(void)
 }
 
 /* Made, or told that this kernel has none: never anything else. */
-static bool made_or_missing(int sock, RtBatch *b, const char *kind, const char *name, const Err *e, int r)
+static bool made_or_missing(int sock, const char *kind, const char *name, const Err *e, int r)
 {
 	char missing[64];
-	(void)b;
 	snprintf(missing, sizeof missing, "%s: this kernel has no %s", kind, kind);
 	fprintf(stderr, "%s: %s\n", kind, r < 0 ? e->msg : "made");
 	return r < 0 ? r == -EOPNOTSUPP && e->code == ERR_UNSUPPORTED && streq(e->msg, missing) : rtnl_index(sock, name) > 0;
@@ -441,11 +488,11 @@ static int kinds(void)
 	NEED_OK(rtnl_send(sock, &b, &e));
 	int parent = rtnl_index(sock, "p0");
 	rtnl_dummy_add(&b, "dummy", &(RtDevice){ .name = "d0", .up = true });
-	NEED(made_or_missing(sock, &b, "dummy", "d0", &e, rtnl_send(sock, &b, &e)));
+	NEED(made_or_missing(sock, "dummy", "d0", &e, rtnl_send(sock, &b, &e)));
 	rtnl_vlan_add(&b, "vlan", &(RtDevice){ .name = "p0.10", .up = true }, parent, 10);
-	NEED(made_or_missing(sock, &b, "vlan", "p0.10", &e, rtnl_send(sock, &b, &e)));
+	NEED(made_or_missing(sock, "vlan", "p0.10", &e, rtnl_send(sock, &b, &e)));
 	rtnl_ipvlan_add(&b, "ipvlan", &(RtDevice){ .name = "i0" }, -1, parent, RT_IPVLAN_L3S, RT_IPVLAN_PRIVATE);
-	NEED(made_or_missing(sock, &b, "ipvlan", "i0", &e, rtnl_send(sock, &b, &e)));
+	NEED(made_or_missing(sock, "ipvlan", "i0", &e, rtnl_send(sock, &b, &e)));
 	return 0;
 }
 
