@@ -1,7 +1,8 @@
 /* attach_tool.c: how long a container's network takes, by steps: what `./dev bench network` runs.
  *
- * attach_tool [RUNS]: all of it in a network namespace of its own, with a bridge in it. Prints, tab separated: step, median, minimum, 90th
- * percentile (microseconds).
+ * attach_tool [RUNS]: all of it in a network namespace of its own, with a bridge in it. RUNS networks are attached one after the other and stay, as on
+ * a machine where containers start; then all are dropped, and then a few one by one: a namespace made while the kernel takes another one away waits
+ * for it. Prints, tab separated: step, median, minimum, 90th percentile (microseconds).
  */
 #include <sched.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "sys/netns.h"
 #include "sys/rtnl.h"
 
-enum { RUNS = 200, RUNS_MAX = 10000, WARM_UP = 5 };
+enum { RUNS = 200, RUNS_MAX = 800, WARM_UP = 5, SINGLE = 20 }; /* a bridge has 1,023 ports; a process, 1,024 descriptors */
 enum { NETNS, VETH, ALIAS, SOCKET, FURNISH, ATTACH, CLOSE, GONE, STEPS };
 static const char *const names[STEPS] = {
 	[NETNS] = "namespace with loopback up",
@@ -24,12 +25,13 @@ static const char *const names[STEPS] = {
 	[FURNISH] = "up, address, default route",
 	[ATTACH] = "in all, without the alias",
 	[CLOSE] = "close of the last descriptor",
-	[GONE] = "until the kernel has taken the devices away",
+	[GONE] = "until the kernel has taken a single one away",
 };
 
 typedef struct Bench {
 	int sock, bridge;
 	size_t runs;
+	int *netns;
 	int64_t *took[STEPS]; /* of each run, nanoseconds */
 } Bench;
 
@@ -46,17 +48,30 @@ static int make_bridge(Bench *b, Err *e)
 	return rtnl_send(b->sock, &q, e);
 }
 
-static int make_veth(Bench *b, int netns, Err *e)
+typedef struct Name {
+	char text[32]; /* enough for any number; those there are fit a device */
+} Name;
+
+static Name name_of(size_t i)
+{
+	Name n;
+	snprintf(n.text, sizeof n.text, "veth%zu", i);
+	return n;
+}
+
+static int make_veth(Bench *b, size_t i, Err *e)
 {
 	AUTO_RT_BATCH q = RT_BATCH_INIT;
-	rtnl_veth_add(&q, "veth", &(RtDevice){ .name = "veth1", .master = b->bridge, .up = true }, &(RtDevice){ .name = "eth0" }, netns);
+	Name n = name_of(i);
+	rtnl_veth_add(&q, "veth", &(RtDevice){ .name = n.text, .master = b->bridge, .up = true }, &(RtDevice){ .name = "eth0" },
+		      b->netns[i]);
 	return rtnl_send(b->sock, &q, e);
 }
 
-static int set_alias(Bench *b, Err *e)
+static int set_alias(Bench *b, size_t i, Err *e)
 {
 	AUTO_RT_BATCH q = RT_BATCH_INIT;
-	rtnl_link_set(&q, "alias", rtnl_index(b->sock, "veth1"), &(RtChange){ .alias = "container 0123456789ab" });
+	rtnl_link_set(&q, "alias", rtnl_index(b->sock, name_of(i).text), &(RtChange){ .alias = "container 0123456789ab" });
 	return rtnl_send(b->sock, &q, e);
 }
 
@@ -70,41 +85,40 @@ static int furnish(int sock, int index, Err *e)
 	return rtnl_send(sock, &q, e);
 }
 
-/* t: when each step ended; t[0]: the beginning of the first. */
-static int attach(Bench *b, int *netns, int64_t t[static STEPS], Err *e)
+static int attach(Bench *b, size_t i, Err *e)
 {
 	AUTO_FD int there = -1;
-	t[0] = time_monotonic();
-	int r = netns_new(netns, e);
+	int64_t t[STEPS] = { time_monotonic() };
+	int r = netns_new(&b->netns[i], e);
 	t[1] = time_monotonic();
-	if (r >= 0) r = make_veth(b, *netns, e);
+	if (r >= 0) r = make_veth(b, i, e);
 	t[2] = time_monotonic();
-	if (r >= 0) r = set_alias(b, e);
+	if (r >= 0) r = set_alias(b, i, e);
 	t[3] = time_monotonic();
-	if (r >= 0) r = rtnl_open_in(*netns, &there, e);
+	if (r >= 0) r = rtnl_open_in(b->netns[i], &there, e);
 	int index = r < 0 ? r : rtnl_index(there, "eth0");
 	t[4] = time_monotonic();
 	if (r >= 0) r = furnish(there, index, e);
 	t[5] = time_monotonic();
-	return r;
-}
-
-static int run(Bench *b, size_t i, Err *e)
-{
-	int netns = -1;
-	int64_t t[STEPS], now;
-	int r = attach(b, &netns, t, e);
-	if (r < 0) return r;
 	for (int s = NETNS; s <= FURNISH; s++)
 		b->took[s][i] = t[s + 1] - t[s];
 	b->took[ATTACH][i] = t[5] - t[0] - b->took[ALIAS][i];
-	now = time_monotonic();
-	fd_close(netns);
-	b->took[CLOSE][i] = time_monotonic() - now;
-	while (rtnl_index(b->sock, "veth1") > 0) /* asked, not told: half a microsecond each */
+	return r;
+}
+
+static void drop(Bench *b, size_t i)
+{
+	int64_t from = time_monotonic();
+	b->netns[i] = fd_close(b->netns[i]);
+	b->took[CLOSE][i] = time_monotonic() - from;
+}
+
+/* Asked, not told: half a microsecond each. */
+static int64_t wait_until_gone(const Bench *b, size_t i, int64_t from)
+{
+	while (rtnl_index(b->sock, name_of(i).text) > 0)
 		usleep(50);
-	b->took[GONE][i] = time_monotonic() - now;
-	return 0;
+	return time_monotonic() - from;
 }
 
 static int by_size(const void *a, const void *b)
@@ -113,17 +127,43 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void report(const char *name, int64_t *t, size_t n)
+{
+	qsort(t, n, sizeof *t, by_size);
+	printf("%s\t%.1f\t%.1f\t%.1f\n", name, (double)t[n / 2] / 1e3, (double)t[0] / 1e3, (double)t[n * 9 / 10] / 1e3);
+}
+
+static int singles(Bench *b, size_t n, Err *e)
+{
+	int r = 0;
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = attach(b, 0, e);
+		int64_t from = time_monotonic();
+		drop(b, 0);
+		b->took[GONE][i] = wait_until_gone(b, 0, from);
+	}
+	return r;
+}
+
 static int bench(Bench *b, Err *e)
 {
 	int r = unshare(CLONE_NEWNET) < 0 ? err_sys(e, errno, "make a network namespace") : make_bridge(b, e);
-	for (size_t i = 0; r >= 0 && i < b->runs + WARM_UP; i++)
-		r = run(b, i < WARM_UP ? 0 : i - WARM_UP, e);
-	for (int s = 0; r >= 0 && s < STEPS; s++) {
-		int64_t *t = b->took[s];
-		qsort(t, b->runs, sizeof *t, by_size);
-		printf("%s\t%.1f\t%.1f\t%.1f\n", names[s], (double)t[b->runs / 2] / 1e3, (double)t[0] / 1e3,
-		       (double)t[b->runs * 9 / 10] / 1e3);
-	}
+	if (r >= 0) r = singles(b, b->runs < WARM_UP ? b->runs : WARM_UP, e);
+	if (r < 0) return r;
+	sleep(1); /* for the kernel to be done with these */
+	for (size_t i = 0; i < b->runs && r >= 0; i++)
+		r = attach(b, i, e);
+	int64_t from = time_monotonic(), all = 0;
+	for (size_t i = 0; i < b->runs; i++)
+		drop(b, i);
+	for (size_t i = 0; i < b->runs && r >= 0; i++)
+		all = wait_until_gone(b, i, from);
+	for (int s = 0; s <= CLOSE && r >= 0; s++)
+		report(names[s], b->took[s], b->runs);
+	size_t few = b->runs < SINGLE ? b->runs : SINGLE;
+	if (r < 0 || (r = singles(b, few, e)) < 0) return r;
+	report(names[GONE], b->took[GONE], few);
+	printf("until all %zu are gone, each\t%.1f\t\t\n", b->runs, (double)all / (double)b->runs / 1e3);
 	return r;
 }
 
@@ -134,7 +174,9 @@ int main(int argc, char **argv)
 	if (argc > 1 && (str_to_u64(str_of(argv[1]), &runs) < 0 || !runs || runs > RUNS_MAX)) return 2;
 	Bench b = { .sock = -1, .runs = runs };
 	int64_t *all = calloc(runs, STEPS * sizeof *all);
-	if (!all) return 1;
+	b.netns = malloc(runs * sizeof *b.netns);
+	if (!all || !b.netns) return 1;
+	memset(b.netns, 0xff, runs * sizeof *b.netns); /* -1 each */
 	for (size_t s = 0; s < STEPS; s++)
 		b.took[s] = all + s * runs;
 	prctl(PR_SET_TIMERSLACK, 1UL);
@@ -142,5 +184,6 @@ int main(int argc, char **argv)
 	if (r < 0) fprintf(stderr, "attach_tool: %s\n", e.msg);
 	fd_close(b.sock);
 	free(all);
+	free(b.netns);
 	return r < 0;
 }
