@@ -35,8 +35,8 @@ static void test_text(void **state)
 		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
 		{ "::ffff:10.1.2.3", "10.1.2.3" },
 	};
-	static const char *const bad[] = { "",     "1",          "1.2.3",   "1.2.3.4.5", "01.2.3.4", "256.1.1.1", " 1.2.3.4", "1.2.3.4 ",
-					   ":::1", "1:2:3:4:5:6:7", "fe80::1%1", "g::",       "1.2.3.4/8", "::1::2" };
+	static const char *const bad[] = { "",         "1",    "1.2.3",         "1.2.3.4.5", "01.2.3.4", "256.1.1.1", " 1.2.3.4",
+					   "1.2.3.4 ", ":::1", "1:2:3:4:5:6:7", "fe80::1%1", "g::",      "1.2.3.4/8", "::1::2" };
 	char text[IP_TEXT_MAX];
 	IpAddress a;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -54,7 +54,8 @@ static void test_text(void **state)
 
 static void test_prefix_text(void **state)
 {
-	static const char *const bad[] = { "1.2.3.4", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/08", "1.2.3.4/-1", "::/129", "/8", "::ffff:1.2.3.4/120" };
+	static const char *const bad[] = { "1.2.3.4",    "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/08",
+					   "1.2.3.4/-1", "::/129",   "/8",         "::ffff:1.2.3.4/120" };
 	char text[IP_PREFIX_TEXT_MAX];
 	IpPrefix p = prefix("10.1.2.3/24"), masked = ip_prefix_mask(&p);
 	assert_string_equal(ip_prefix_format(&p, text), "10.1.2.3/24");
@@ -105,7 +106,7 @@ static void test_prefixes(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_text), cmocka_unit_test(test_prefix_text), cmocka_unit_test(test_reckoning),
-					    cmocka_unit_test(test_prefixes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_text), cmocka_unit_test(test_prefix_text),
+					    cmocka_unit_test(test_reckoning), cmocka_unit_test(test_prefixes) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
