@@ -19,6 +19,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 #include "base/arena.h"
+#include "base/bind.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -283,15 +284,10 @@ typedef struct NftElementInfo {
 	const char *comment;
 } NftElementInfo;
 
-#define NFT_LIST_OF(T) \
-	struct { \
-		T *items; \
-		size_t n; \
-	}
-typedef NFT_LIST_OF(NftTableInfo) NftTables;
-typedef NFT_LIST_OF(NftChainInfo) NftChains;
-typedef NFT_LIST_OF(NftRuleInfo) NftRules;
-typedef NFT_LIST_OF(NftElementInfo) NftElements;
+typedef LIST_OF(NftTableInfo) NftTables;
+typedef LIST_OF(NftChainInfo) NftChains;
+typedef LIST_OF(NftRuleInfo) NftRules;
+typedef LIST_OF(NftElementInfo) NftElements;
 
 /* nft_list_tables, nft_list_chains: of all families. nft_list_rules: of one chain, in their order; a chain that is not there has none.
  * nft_list_elements: in no order. */
