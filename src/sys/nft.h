@@ -202,11 +202,11 @@ typedef enum {
 /* Loading. nft_field returns the register behind what it loaded. */
 uint32_t nft_field(NftBatch *b, NftField f, uint32_t reg);
 void nft_payload(NftBatch *b, uint32_t base, uint32_t offset, uint32_t n, uint32_t reg);
-void nft_meta(NftBatch *b, uint32_t key, uint32_t reg);                   /* NFT_META_L4PROTO, … */
-void nft_ct(NftBatch *b, uint32_t key, uint32_t reg);                     /* NFT_CT_STATE, … */
+void nft_meta(NftBatch *b, uint32_t key, uint32_t reg);                     /* NFT_META_L4PROTO, … */
+void nft_ct(NftBatch *b, uint32_t key, uint32_t reg);                       /* NFT_CT_STATE, … */
 void nft_ct_of(NftBatch *b, uint32_t key, uint8_t direction, uint32_t reg); /* 0: original, 1: reply; NFT_CT_DST_IP, NFT_CT_PROTO_DST, … */
-void nft_fib(NftBatch *b, uint32_t result, uint32_t flags, uint32_t reg); /* NFT_FIB_RESULT_ADDRTYPE with NFTA_FIB_F_DADDR, … */
-void nft_load(NftBatch *b, uint32_t reg, const void *p, size_t n);        /* a constant */
+void nft_fib(NftBatch *b, uint32_t result, uint32_t flags, uint32_t reg);   /* NFT_FIB_RESULT_ADDRTYPE with NFTA_FIB_F_DADDR, … */
+void nft_load(NftBatch *b, uint32_t reg, const void *p, size_t n);          /* a constant */
 
 /* Judging: a rule ends where one does not hold. */
 void nft_cmp(NftBatch *b, uint32_t reg, uint32_t op, const void *p, size_t n); /* NFT_CMP_EQ, NFT_CMP_NEQ, … */
@@ -214,11 +214,11 @@ void nft_range(NftBatch *b, uint32_t reg, uint32_t op, const void *from, const v
 void nft_lookup(NftBatch *b, uint32_t reg, const char *set, bool inverted);
 void nft_limit(NftBatch *b, uint64_t rate, uint64_t per_seconds, uint32_t burst, bool over); /* packets */
 /* The usual pairs of loading to r and judging. */
-void nft_is_proto(NftBatch *b, uint32_t r, uint8_t proto);           /* meta l4proto */
-void nft_is_family(NftBatch *b, uint32_t r, uint8_t family);         /* meta nfproto: NFT_IP, NFT_IP6 */
-void nft_is_local(NftBatch *b, uint32_t r);                          /* fib daddr type local */
-void nft_is_state(NftBatch *b, uint32_t r, uint32_t states);         /* ct state: any of the bits NFT_STATE_* */
-void nft_is_status(NftBatch *b, uint32_t r, uint32_t status);        /* ct status: any of the bits IPS_* */
+void nft_is_proto(NftBatch *b, uint32_t r, uint8_t proto);                                /* meta l4proto */
+void nft_is_family(NftBatch *b, uint32_t r, uint8_t family);                              /* meta nfproto: NFT_IP, NFT_IP6 */
+void nft_is_local(NftBatch *b, uint32_t r);                                               /* fib daddr type local */
+void nft_is_state(NftBatch *b, uint32_t r, uint32_t states);                              /* ct state: any of the bits NFT_STATE_* */
+void nft_is_status(NftBatch *b, uint32_t r, uint32_t status);                             /* ct status: any of the bits IPS_* */
 void nft_is_ifname(NftBatch *b, uint32_t r, uint32_t key, uint32_t op, const char *name); /* NFT_META_IIFNAME, NFT_META_OIFNAME */
 enum { NFT_STATE_INVALID = 1, NFT_STATE_ESTABLISHED = 2, NFT_STATE_RELATED = 4, NFT_STATE_NEW = 8, NFT_STATE_UNTRACKED = 64 };
 enum { NFT_STATUS_SNAT = 16, NFT_STATUS_DNAT = 32 };
@@ -236,7 +236,7 @@ void nft_verdict(NftBatch *b, NftVerdict v);
 void nft_verdict_map(NftBatch *b, uint32_t reg, const char *map);
 void nft_counter(NftBatch *b);
 void nft_notrack(NftBatch *b);
-void nft_reject_port(NftBatch *b); /* the family's "port unreachable" */
+void nft_reject_port(NftBatch *b);  /* the family's "port unreachable" */
 void nft_reject_reset(NftBatch *b); /* of TCP: match it first */
 
 /* NftNat: addresses and ports stand in registers; 0: not given. Flags: NF_NAT_RANGE_PROTO_RANDOM, _PERSISTENT, _PROTO_RANDOM_FULLY, of which
@@ -299,7 +299,7 @@ int nft_list_elements(int sock, const NftTable *t, const char *set, Arena *a, Nf
 /* nft_generation: a number that every transaction in the namespace changes. */
 int nft_generation(int sock, uint32_t *ret, Err *e) MUST_USE;
 
-/* The parsers behind the lists, for messages that are there: [p, p + n) are whole datagrams, aligned to 4 bytes. -EBADMSG, -ENOMEM. */
+/* The parsers behind the lists, for messages that are there: [p, p + n) are whole datagrams, one after the other. -EBADMSG, -ENOMEM. */
 int nft_parse_tables(const void *p, size_t n, Arena *a, NftTables *ret) MUST_USE;
 int nft_parse_chains(const void *p, size_t n, Arena *a, NftChains *ret) MUST_USE;
 int nft_parse_rules(const void *p, size_t n, Arena *a, NftRules *ret) MUST_USE;
@@ -327,9 +327,9 @@ typedef struct NftEvent {
 	char table[NFT_NAME_MAXLEN], name[NFT_NAME_MAXLEN]; /* name: of the chain or set; "": none */
 	uint64_t handle;                                    /* of a rule */
 	uint32_t generation;                                /* NFT_GENERATION: the new one */
-	uint32_t pid;      /* NFT_GENERATION: the thread that made it, as the first pid namespace numbers it; 0: unknown */
-	char program[16];  /* NFT_GENERATION: its name */
-	uint32_t port;     /* of the netlink socket that it came through: nft_port() of one's own is one's own change */
+	uint32_t pid;     /* NFT_GENERATION: the thread that made it, as the first pid namespace numbers it; 0: unknown */
+	char program[16]; /* NFT_GENERATION: its name */
+	uint32_t port;    /* of the netlink socket that it came through: nft_port() of one's own is one's own change */
 } NftEvent;
 
 /* An event's function ends the reading by a negative errno. */

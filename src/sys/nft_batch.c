@@ -69,8 +69,9 @@ static const char *label_of(const NftBatch *b, uint32_t i)
 
 const char *nft_family(uint8_t family)
 {
-	static const char *const names[] = { [NFT_INET] = "inet", [NFT_IP] = "ip",	   [NFT_ARP] = "arp", [NFT_NETDEV] = "netdev",
-					     [NFT_BRIDGE] = "bridge", [NFT_IP6] = "ip6" };
+	static const char *const names[] = {
+		[NFT_INET] = "inet", [NFT_IP] = "ip", [NFT_ARP] = "arp", [NFT_NETDEV] = "netdev", [NFT_BRIDGE] = "bridge", [NFT_IP6] = "ip6"
+	};
 	return family < ARRAY_LEN(names) && names[family] ? names[family] : "?";
 }
 

@@ -17,7 +17,7 @@ static const char zeros[NLA_ALIGNTO];
 
 void nft_fault(NftBatch *b, const char *fault)
 {
-	if (!b->fault) b->fault = fault;
+	if (!b->fault && !buf_failed(&b->b)) b->fault = fault; /* what does not fit looks wrong as well */
 }
 
 /* Ends the list that is open, if any, then the message. */

@@ -17,8 +17,8 @@ enum { ELEMENT_MAX = 1024 };
 static const struct {
 	uint8_t length, order;
 } types[TYPES] = {
-	[NFT_TYPE_IPV4] = { 4, ORDER_BIG },    [NFT_TYPE_IPV6] = { 16, ORDER_BIG },   [NFT_TYPE_ETHER] = { 6, ORDER_BIG },
-	[NFT_TYPE_PROTO] = { 1, ORDER_BIG },   [NFT_TYPE_PORT] = { 2, ORDER_BIG },    [NFT_TYPE_MARK] = { 4, ORDER_HOST },
+	[NFT_TYPE_IPV4] = { 4, ORDER_BIG },     [NFT_TYPE_IPV6] = { 16, ORDER_BIG },    [NFT_TYPE_ETHER] = { 6, ORDER_BIG },
+	[NFT_TYPE_PROTO] = { 1, ORDER_BIG },    [NFT_TYPE_PORT] = { 2, ORDER_BIG },     [NFT_TYPE_MARK] = { 4, ORDER_HOST },
 	[NFT_TYPE_IFINDEX] = { 4, ORDER_HOST }, [NFT_TYPE_IFNAME] = { 16, ORDER_HOST },
 };
 

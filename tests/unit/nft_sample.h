@@ -10,7 +10,10 @@ static const NftTable sample = { NFT_INET, "skep" };
 static inline void sample_sets(NftBatch *b)
 {
 	const NftSet sets[] = {
-		{ .name = "ports", .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT }, .data = { NFT_TYPE_IPV4, NFT_TYPE_PORT }, .comment = "published" },
+		{ .name = "ports",
+		  .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT },
+		  .data = { NFT_TYPE_IPV4, NFT_TYPE_PORT },
+		  .comment = "published" },
 		{ .name = "ports6", .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT }, .data = { NFT_TYPE_IPV6, NFT_TYPE_PORT } },
 		{ .name = "sources", .key = { NFT_TYPE_IPV4 }, .flags = NFT_SET_INTERVAL },
 		{ .name = "sources6", .key = { NFT_TYPE_IPV6 }, .flags = NFT_SET_INTERVAL },
