@@ -144,11 +144,8 @@ void nft_value_add_u32(NftValue *v, uint32_t host_order)
 void nft_value_add_ifname(NftValue *v, const char *name)
 {
 	char padded[IFNAMSIZ] = "";
-	size_t n = strlen(name);
-	if (n < sizeof padded)
-		memcpy(padded, name, n);
-	else
-		v->too_big = true;
+	if (strlen(name) >= sizeof padded) v->too_big = true;
+	snprintf(padded, sizeof padded, "%s", name);
 	nft_value_add(v, padded, sizeof padded);
 }
 

@@ -256,7 +256,7 @@ static const char *const others_shown[] = {
 	"ip daddr != 10.0.0.0/8 limit rate 10/minute return",
 	"udp sport != 1024-1279 notrack",
 	"ct original ip daddr != @seen ct direction 1 goto inwards",
-	"fib saddr . iif oif 0 continue",
+	"oif 0 continue",
 	"ct mark set meta mark",
 	"update @seen { ip saddr timeout 5s }",
 };
