@@ -236,7 +236,7 @@ void nft_verdict(NftBatch *b, NftVerdict v);
 void nft_verdict_map(NftBatch *b, uint32_t reg, const char *map);
 void nft_counter(NftBatch *b);
 void nft_notrack(NftBatch *b);
-void nft_reject_port(NftBatch *b);  /* the family's "port unreachable" */
+void nft_reject_port(NftBatch *b);  /* the family's "port unreachable"; in tables of NFT_INET and NFT_BRIDGE */
 void nft_reject_reset(NftBatch *b); /* of TCP: match it first */
 
 /* NftNat: addresses and ports stand in registers; 0: not given. Flags: NF_NAT_RANGE_PROTO_RANDOM, _PERSISTENT, _PROTO_RANDOM_FULLY, of which

@@ -193,13 +193,11 @@ static void make_room(int sock, size_t n)
 
 static int send_all(int sock, const Buf *b, Err *e)
 {
-	char stale[NFT_ANSWER_MAX];
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct iovec part = { .iov_base = b->p, .iov_len = b->n };
 	struct msghdr m = { .msg_name = &kernel, .msg_namelen = sizeof kernel, .msg_iov = &part, .msg_iovlen = 1 };
 	make_room(sock, b->n);
-	for (ssize_t n = 0; n >= 0 || n == -ENOBUFS;) /* what an earlier failure left */
-		n = nft_receive(sock, stale, sizeof stale, 0);
+	nft_drain(sock);
 	ssize_t sent = retry_eintr(sendmsg(sock, &m, 0));
 	if (sent < 0) return err_sys(e, errno, "send %zu bytes to nf_tables", b->n);
 	return (size_t)sent == b->n ? 0 : err_sys(e, EIO, "send %zu bytes to nf_tables: %zd sent", b->n, sent);
@@ -247,13 +245,8 @@ static int await(const NftBatch *b, int sock, Err *e)
 	return a.acknowledged ? 0 : err_sys(e, ENOBUFS, "answer of nf_tables");
 }
 
-int nft_commit(NftBatch *b, int sock, Err *e)
+static void put_end(NftBatch *b)
 {
-	nft_close(b);
-	b->list = 0;
-	if (b->fault) return err_set(e, ERR_CONFIG, EINVAL, "change of nf_tables: %s", b->fault);
-	if (!b->messages && !buf_failed(&b->b)) return 0;
-	size_t n = b->b.n;
 	struct {
 		struct nlmsghdr h;
 		struct nfgenmsg g;
@@ -263,6 +256,16 @@ int nft_commit(NftBatch *b, int sock, Err *e)
 			 .nlmsg_seq = b->base + b->messages + 1 },
 		  .g = { .version = NFNETLINK_V0, .res_id = htons(NFNL_SUBSYS_NFTABLES) } };
 	buf_put(&b->b, &end, sizeof end);
+}
+
+int nft_commit(NftBatch *b, int sock, Err *e)
+{
+	nft_close(b);
+	b->list = 0;
+	if (b->fault) return err_set(e, ERR_CONFIG, EINVAL, "change of nf_tables: %s", b->fault);
+	if (!b->messages && !buf_failed(&b->b)) return 0;
+	size_t n = b->b.n;
+	put_end(b);
 	if (buf_failed(&b->b) || buf_failed(&b->labels))
 		return err_set(e, ERR_RESOURCE, E2BIG, "change of nf_tables: more than %zu bytes, or no memory", b->b.max);
 	/* one acknowledgement, of the last message: before Linux 6.10 the end of a batch has none */
@@ -273,4 +276,26 @@ int nft_commit(NftBatch *b, int sock, Err *e)
 	last->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
 	b->b.n = n;
 	return r;
+}
+
+/* A batch of nothing: it waits for its turn like any other, and changes no generation. No answer is a success. */
+int nft_hold(int sock, uint32_t generation)
+{
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(256);
+	char answer[1024];
+	NftMessage m;
+	Err e = ERR_INIT;
+	nft_expect(&b, generation);
+	nft_begin(&b);
+	put_end(&b);
+	if (buf_failed(&b.b)) return -ENOMEM;
+	int r = send_all(sock, &b.b, &e);
+	if (r < 0) return r;
+	ssize_t n = nft_receive(sock, answer, sizeof answer, 0);
+	if (n == -EAGAIN) return 0;
+	if (n < 0) return (int)n;
+	Str rest = { answer, (size_t)n };
+	r = nft_take_message(&rest, &m);
+	if (r > 0) r = m.type == NLMSG_ERROR ? nft_answer_error(&m) : -EBADMSG;
+	return r == -ERESTART ? -EINTR : r;
 }

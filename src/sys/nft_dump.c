@@ -8,19 +8,33 @@
 #include "base/time.h"
 #include "sys/fd.h"
 
-enum { TRIES = 20, ONE_ANSWER_MAX = 64 << 10 };
-enum { USERDATA_COMMENT = 0 };
+enum { TRIES = 20, USERDATA_COMMENT = 0 };
 
 /* ---- asking ---- */
 
-/* Judges one datagram of answers to seq. 1: it is the last one, 0: more to come. *interrupted: something changed meanwhile. */
-static int judge_answers(Str rest, uint32_t seq, bool *interrupted)
+/* Moment: whether all messages of a dump are of one. The kernel does not flag all kinds of dumps, but numbers all their messages. */
+typedef struct Moment {
+	bool begun, interrupted;
+	uint16_t generation;
+} Moment;
+
+static void judge_moment(const NftMessage *m, Moment *t)
+{
+	if (m->flags & NLM_F_DUMP_INTR) t->interrupted = true;
+	if (m->type == NLMSG_ERROR || m->type == NLMSG_DONE) return;
+	if (t->begun && t->generation != m->generation) t->interrupted = true;
+	t->begun = true;
+	t->generation = m->generation;
+}
+
+/* Judges one datagram of answers to seq. 1: it is the last one, 0: more to come. */
+static int judge_answers(Str rest, uint32_t seq, Moment *t)
 {
 	NftMessage m;
 	int r;
 	while ((r = nft_take_message(&rest, &m)) > 0) {
 		if (m.seq != seq) continue;
-		if (m.flags & NLM_F_DUMP_INTR) *interrupted = true;
+		judge_moment(&m, t);
 		if (m.type != NLMSG_ERROR && m.type != NLMSG_DONE) continue;
 		r = nft_answer_error(&m);
 		return r < 0 ? r : 1;
@@ -33,36 +47,60 @@ static int ask(int sock, const NftBatch *q, Buf *to)
 {
 	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	int64_t deadline = time_monotonic() + INT64_C(1000000000) * NFT_TIMEOUT_S;
-	bool interrupted = false;
+	Moment moment = { 0 };
 	if (buf_failed(&q->b)) return -ENOMEM;
 	if (q->fault) return -EINVAL;
+	nft_drain(sock);
 	if (retry_eintr(sendto(sock, q->b.p, q->b.n, 0, (struct sockaddr *)&kernel, sizeof kernel)) < 0) return -errno;
 	for (;;) {
 		char *p = buf_reserve(to, NFT_ANSWER_MAX);
 		if (!p) return -EFBIG;
 		ssize_t n = nft_receive(sock, p, NFT_ANSWER_MAX, deadline);
 		if (n < 0) return (int)n;
-		int r = judge_answers((Str){ p, (size_t)n }, q->base, &interrupted);
+		int r = judge_answers((Str){ p, (size_t)n }, q->base, &moment);
 		/* each datagram begins where messages do */
 		memset(p + n, 0, NLMSG_ALIGN((size_t)n) - (size_t)n);
 		buf_advance(to, NLMSG_ALIGN((size_t)n));
 		if (r < 0) return r;
-		if (r > 0) return interrupted ? -EINTR : 0;
+		if (r > 0) return moment.interrupted ? -EINTR : 0;
 	}
 }
 
-typedef int ParseFn(const void *p, size_t n, Arena *a, void *ret);
+static int ask_generation(int sock, uint32_t *ret)
+{
+	AUTO_NFT_BATCH q = NFT_BATCH_INIT(1024);
+	AUTO_BUF answers = BUF_INIT(2 * NFT_ANSWER_MAX);
+	nft_request(&q, NFT_MSG_GETGEN, NLM_F_ACK, 0);
+	int r = ask(sock, &q, &answers);
+	if (r < 0) return r;
+	NftMessage m;
+	Str rest = { answers.p, answers.n };
+	while (nft_take_message(&rest, &m) > 0) {
+		if (!nft_is(&m, NFT_MSG_NEWGEN) || m.seq != q.base) continue;
+		*ret = nft_attr_be32(m.attrs, NFTA_GEN_ID);
+		return 0;
+	}
+	return -EBADMSG;
+}
 
-/* Asks until nothing changes meanwhile. A dump that failed half way leaves answers in the socket: they have another number, and are passed over. */
+/* Asks until nothing changes meanwhile. A transaction moves elements in the kernel's tables before it has a number and after it has taken it: a
+ * list would lack some although all its messages are of one generation. So none is being made at the beginning, nor at the end. (One that is refused
+ * in between goes unseen.) */
 static int dump(int sock, const NftBatch *q, Buf *answers)
 {
 	int r = -EINTR;
 	for (int i = 0; i < TRIES && r == -EINTR; i++) {
+		uint32_t generation = 0;
 		buf_reset(answers);
-		r = ask(sock, q, answers);
+		r = ask_generation(sock, &generation);
+		if (r >= 0) r = nft_hold(sock, generation);
+		if (r >= 0) r = ask(sock, q, answers);
+		if (r >= 0) r = nft_hold(sock, generation);
 	}
 	return r == -EINTR ? -EAGAIN : r;
 }
+
+typedef int ParseFn(const void *p, size_t n, Arena *a, void *ret);
 
 static int list(int sock, const NftBatch *q, ParseFn *parse, Arena *a, void *ret, const char *what, Err *e)
 {
@@ -329,17 +367,6 @@ int nft_list_elements(int sock, const NftTable *t, const char *set, Arena *a, Nf
 
 int nft_generation(int sock, uint32_t *ret, Err *e)
 {
-	AUTO_NFT_BATCH q = NFT_BATCH_INIT(1024);
-	AUTO_BUF answers = BUF_INIT(2 * ONE_ANSWER_MAX);
-	nft_request(&q, NFT_MSG_GETGEN, NLM_F_ACK, 0);
-	int r = dump(sock, &q, &answers);
-	if (r < 0) return err_sys(e, r, "ask for the generation of nf_tables");
-	NftMessage m;
-	Str rest = { answers.p, answers.n };
-	while (nft_take_message(&rest, &m) > 0) {
-		if (!nft_is(&m, NFT_MSG_NEWGEN) || m.seq != q.base) continue;
-		*ret = nft_attr_be32(m.attrs, NFTA_GEN_ID);
-		return 0;
-	}
-	return err_sys(e, EBADMSG, "ask for the generation of nf_tables");
+	int r = ask_generation(sock, ret);
+	return r < 0 ? err_sys(e, r, "ask for the generation of nf_tables") : 0;
 }

@@ -13,7 +13,8 @@ enum { NFT_ANSWER_MAX = 32768, NFT_TIMEOUT_S = 5 };
 void nft_message(NftBatch *b, uint16_t type, uint16_t flags, uint8_t family);
 /* nft_table_message: the same with the attributes that most begin with: the table, and a name (NULL: none) of that type. */
 void nft_table_message(NftBatch *b, uint16_t type, uint16_t flags, const NftTable *t, uint16_t name_type, const char *name);
-/* nft_request: a message alone, for which b is made empty. */
+/* nft_begin: the beginning of a batch that is empty; nft_message does it. nft_request: a message alone, for which b is made empty. */
+void nft_begin(NftBatch *b);
 void nft_request(NftBatch *b, uint16_t type, uint16_t flags, uint8_t family);
 void nft_close(NftBatch *b);
 void nft_fault(NftBatch *b, const char *fault);
@@ -38,8 +39,9 @@ typedef struct NftMessage {
 	uint16_t type, flags; /* as in nlmsghdr */
 	uint32_t seq, port;
 	uint8_t family;
-	Str body;  /* behind the header, whole */
-	Str attrs; /* of a message of nf_tables: behind nfgenmsg */
+	uint16_t generation; /* of a message of nf_tables: the last bits of the one that it is of */
+	Str body;            /* behind the header, whole */
+	Str attrs;           /* of a message of nf_tables: behind nfgenmsg */
 } NftMessage;
 
 /* nft_take_message: takes the next one off *rest. 1, 0 at the end, -EBADMSG. */
@@ -65,3 +67,8 @@ Str nft_answer_attrs(const NftMessage *m);
 /* nft_receive: one datagram of the kernel to p, waiting up to the deadline (time_monotonic; 0: not at all). Its length, -EAGAIN, -ETIMEDOUT,
  * -ENOBUFS, -EMSGSIZE (longer than n), … */
 ssize_t nft_receive(int sock, void *p, size_t n, int64_t deadline) MUST_USE;
+/* nft_drain: what an earlier failure left in the socket, away; the kernel begins no dump while another one is not read to its end. */
+void nft_drain(int sock);
+
+/* nft_hold: waits for the transaction that is being made, if one is, then judges whether that generation is still the one: 0, -EINTR: it is not. */
+int nft_hold(int sock, uint32_t generation) MUST_USE;

@@ -43,7 +43,7 @@ static void put_header(NftBatch *b, uint16_t type, uint16_t flags, uint8_t famil
 	buf_put(&b->b, &m, sizeof m);
 }
 
-static void begin_batch(NftBatch *b)
+void nft_begin(NftBatch *b)
 {
 	if (!b->base) b->base = (uint32_t)(time_monotonic() >> 10) | 1;
 	put_header(b, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, htons(NFNL_SUBSYS_NFTABLES));
@@ -55,7 +55,7 @@ static void begin_batch(NftBatch *b)
 
 void nft_message(NftBatch *b, uint16_t type, uint16_t flags, uint8_t family)
 {
-	if (!b->b.n) begin_batch(b);
+	if (!b->b.n) nft_begin(b);
 	nft_close(b);
 	b->messages++;
 	b->last = b->b.n;
@@ -177,9 +177,12 @@ int nft_take_message(Str *rest, NftMessage *m)
 	*m = (NftMessage){ .type = h.nlmsg_type, .flags = h.nlmsg_flags, .seq = h.nlmsg_seq, .port = h.nlmsg_pid };
 	m->body = (Str){ rest->p + sizeof h, h.nlmsg_len - sizeof h };
 	if (h.nlmsg_type >> 8 == NFNL_SUBSYS_NFTABLES) {
-		if (m->body.n < sizeof(struct nfgenmsg)) return -EBADMSG;
-		m->family = (uint8_t)m->body.p[0];
-		m->attrs = (Str){ m->body.p + sizeof(struct nfgenmsg), m->body.n - sizeof(struct nfgenmsg) };
+		struct nfgenmsg g;
+		if (m->body.n < sizeof g) return -EBADMSG;
+		memcpy(&g, m->body.p, sizeof g);
+		m->family = g.nfgen_family;
+		m->generation = ntohs(g.res_id);
+		m->attrs = (Str){ m->body.p + sizeof g, m->body.n - sizeof g };
 	}
 	size_t step = NLMSG_ALIGN(h.nlmsg_len);
 	if (step > rest->n) step = rest->n;
@@ -277,4 +280,11 @@ ssize_t nft_receive(int sock, void *p, size_t n, int64_t deadline)
 		struct pollfd wait = { .fd = sock, .events = POLLIN };
 		if (poll(&wait, 1, (int)(left / 1000000) + 1) < 0 && errno != EINTR) return -errno;
 	}
+}
+
+void nft_drain(int sock)
+{
+	char stale[NFT_ANSWER_MAX];
+	for (ssize_t n = 0; n >= 0 || n == -ENOBUFS;)
+		n = nft_receive(sock, stale, sizeof stale, 0);
 }

@@ -360,6 +360,138 @@ static void what_is_there_is_listed(void **state)
 	in_child(lists_are_right);
 }
 
+/* Adds a second half and takes it away again, TIMES times; ends with one half there. */
+static int change_halves(int sock)
+{
+	enum { TIMES = 30 };
+	Err e = ERR_INIT;
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	for (int i = 0; i < 2 * TIMES; i++) {
+		nft_batch_reset(&b);
+		nft_elements(&b, i % 2 ? NFT_DELETE : NFT_CREATE, &sample, "ports");
+		for (unsigned k = 0; k < 2000; k++)
+			sample_port(&b, (uint16_t)(40000 + k), k, 80, NULL);
+		NEED_OK(nft_commit(&b, sock, &e));
+	}
+	return 0;
+}
+
+/* One list while somebody changes things: of one moment, or -EAGAIN. */
+static int list_is_whole(int sock)
+{
+	Err e = ERR_INIT;
+	AUTO_ARENA a = ARENA_INIT(8 << 20);
+	NftElements l = { 0 };
+	int r = nft_list_elements(sock, &sample, "ports", &a, &l, &e);
+	if (r < 0 && r != -EAGAIN) fprintf(stderr, "%s\n", e.msg);
+	if (r == 0 && l.n != 2000 && l.n != 4000) fprintf(stderr, "%zu elements\n", l.n);
+	return r == -EAGAIN || (r == 0 && (l.n == 2000 || l.n == 4000));
+}
+
+static int lists_are_of_one_moment(void)
+{
+	Err e = ERR_INIT;
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	AUTO_FD int sock = -1;
+	int status = -1, lists = 0, r = fresh(&sock);
+	if (r) return r;
+	nft_table_add(&b, &sample, 0, NULL);
+	nft_set_add(&b, &sample,
+		    &(NftSet){ .name = "ports",
+			       .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT },
+			       .data = { NFT_TYPE_IPV4, NFT_TYPE_PORT },
+			       .size = 8192 }); /* so that the kernel's table need not grow */
+	nft_elements(&b, NFT_CREATE, &sample, "ports");
+	for (unsigned k = 0; k < 2000; k++)
+		sample_port(&b, (uint16_t)(10000 + k), k, 80, NULL);
+	NEED_OK(nft_commit(&b, sock, &e));
+	AUTO_FD int other = nft_open(&e);
+	pid_t pid = fork();
+	NEED(pid >= 0);
+	if (pid == 0) _exit(change_halves(other));
+	for (pid_t ended = 0; !ended; lists++) {
+		ended = waitpid(pid, &status, WNOHANG);
+		NEED(list_is_whole(sock));
+	}
+	NEED(status == 0 && lists > 1);
+	return 0;
+}
+
+static void lists_are_whole_while_others_write(void **state)
+{
+	(void)state;
+	need_root();
+	in_child(lists_are_of_one_moment);
+}
+
+/* ---- every family ---- */
+
+static const struct {
+	NftTable table;
+	NftChain chain;
+	const char *shown;
+} families[] = {
+	{ { NFT_IP, "f4" },
+	  { .name = "c", .type = "route", .hook = NFT_OUTPUT, .priority = -150 },
+	  "type route hook output priority -150; policy accept;" },
+	{ { NFT_IP6, "f6" },
+	  { .name = "c", .type = "nat", .hook = NFT_OUTPUT, .priority = -100 },
+	  "type nat hook output priority -100; policy accept;" },
+	{ { NFT_BRIDGE, "fb" },
+	  { .name = "c", .type = "filter", .hook = NFT_FORWARD, .priority = -200, .drop = true },
+	  "type filter hook forward priority -200; policy drop;" },
+	{ { NFT_NETDEV, "fd" },
+	  { .name = "c", .type = "filter", .hook = NFT_NETDEV_INGRESS, .priority = 7, .device = "lo" },
+	  "type filter hook ingress device \"lo\" priority 7; policy accept;" },
+	{ { NFT_INET, "fi" },
+	  { .name = "c", .type = "filter", .hook = NFT_INET_INGRESS, .priority = 0, .device = "lo" },
+	  "type filter hook ingress device \"lo\" priority 0; policy accept;" },
+};
+
+static int one_family(int sock, size_t i)
+{
+	Err e = ERR_INIT;
+	AUTO_ARENA a = ARENA_INIT(1 << 20);
+	AUTO_BUF out = BUF_INIT(OUTPUT_MAX);
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	const NftTable *t = &families[i].table;
+	const NftChain *want = &families[i].chain;
+	const char *list[] = { NFT, "-n", "list", "table", nft_family(t->family), t->name, NULL };
+	NftChains l;
+	nft_table_add(&b, t, 0, NULL);
+	nft_chain_add(&b, t, want);
+	NEED_OK(nft_commit(&b, sock, &e));
+	NEED(run(list, "", &out) == 0);
+	NEED(shows(buf_str(&out), &families[i].shown, 1));
+	NEED_OK(nft_list_chains(sock, &a, &l, &e));
+	NEED(l.n == 1 && l.items[0].family == t->family && streq(l.items[0].table, t->name));
+	const NftChainInfo *c = &l.items[0];
+	NEED(c->base && c->hook == want->hook && c->priority == want->priority && c->drop == want->drop && streq(c->type, want->type));
+	NEED(want->device ? c->device && streq(c->device, want->device) : !c->device);
+	nft_batch_reset(&b);
+	nft_table_destroy(&b, t);
+	NEED_OK(nft_commit(&b, sock, &e));
+	return 0;
+}
+
+static int all_families(void)
+{
+	AUTO_FD int sock = -1;
+	if (!there(NFT)) return CHILD_SKIP;
+	int r = fresh(&sock);
+	if (r) return r;
+	for (size_t i = 0; i < ARRAY_LEN(families); i++)
+		NEED(one_family(sock, i) == 0);
+	return 0;
+}
+
+static void chains_of_every_family(void **state)
+{
+	(void)state;
+	need_root();
+	in_child(all_families);
+}
+
 /* ---- deleting ---- */
 
 static int things_go(void)
@@ -784,7 +916,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nft_shows_what_was_meant),       cmocka_unit_test(nft_shows_the_other_expressions),
-		cmocka_unit_test(what_is_there_is_listed),        cmocka_unit_test(what_is_deleted_is_gone),
+		cmocka_unit_test(what_is_there_is_listed),        cmocka_unit_test(lists_are_whole_while_others_write),
+		cmocka_unit_test(chains_of_every_family),         cmocka_unit_test(what_is_deleted_is_gone),
 		cmocka_unit_test(refusals_name_what_was_refused), cmocka_unit_test(published_ports_are_reached),
 		cmocka_unit_test(changes_of_others_are_seen),     cmocka_unit_test(ten_thousand_ports_are_one_transaction),
 	};
