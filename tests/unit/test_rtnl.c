@@ -258,13 +258,13 @@ static const struct nlmsghdr *put_link(Buf *b)
 	return (const void *)b->p;
 }
 
-static const struct nlmsghdr *put_route(Buf *b, uint8_t type)
+static const struct nlmsghdr *put_route(Buf *b, uint8_t type, uint32_t table)
 {
 	const struct rtmsg m = { .rtm_family = AF_INET, .rtm_dst_len = 16, .rtm_table = RT_TABLE_MAIN, .rtm_type = type };
 	const struct rtnexthop way = { .rtnh_len = sizeof way + 8, .rtnh_ifindex = 4 };
 	size_t at = nl_begin(b, RTM_NEWROUTE, NLM_F_MULTI, &m, sizeof m);
 	nl_put(b, RTA_DST, four.p, 4);
-	nl_put_u32(b, RTA_TABLE, 300);
+	nl_put_u32(b, RTA_TABLE, table);
 	size_t metrics = nl_nest(b, RTA_METRICS);
 	nl_put_u32(b, RTAX_MTU, 1400);
 	nl_nest_end(b, metrics);
@@ -292,15 +292,17 @@ static void messages_are_read(void **state)
 	assert_int_equal(l.master, 3);
 	assert_true(l.has_mac && l.mac[0] == 2 && l.flags == IFF_UP);
 	buf_reset(&b);
-	assert_int_equal(rtnl_parse_route(put_route(&b, RTN_UNICAST), &r), 1);
+	assert_int_equal(rtnl_parse_route(put_route(&b, RTN_UNICAST, 300), &r), 1);
 	assert_int_equal(r.table, 300);
 	assert_int_equal(r.index, 4);
 	assert_int_equal(r.mtu, 1400);
 	assert_int_equal(r.via.n, 4);
+	buf_reset(&b);
+	assert_int_equal(rtnl_parse_route(put_route(&b, RTN_UNICAST, RT_TABLE_LOCAL), &r), 0);
 	static const uint8_t elsewhere[] = { RTN_UNSPEC, RTN_LOCAL, RTN_BROADCAST, RTN_ANYCAST, RTN_MULTICAST, RTN_NAT, 255 };
 	for (size_t i = 0; i < sizeof elsewhere; i++) {
 		buf_reset(&b);
-		assert_int_equal(rtnl_parse_route(put_route(&b, elsewhere[i]), &r), 0);
+		assert_int_equal(rtnl_parse_route(put_route(&b, elsewhere[i], 300), &r), 0);
 	}
 }
 
@@ -334,7 +336,7 @@ static void hostile_messages_are_bounded(void **state)
 	put_link(&b);
 	hostile(&b);
 	buf_reset(&b);
-	put_route(&b, RTN_UNICAST);
+	put_route(&b, RTN_UNICAST, 300);
 	hostile(&b);
 	buf_reset(&b);
 	size_t at = nl_begin(&b, RTM_NEWADDR, NLM_F_MULTI, &m, sizeof m);
