@@ -130,7 +130,7 @@ static void udp_ready(void *arg, uint32_t events)
 	assert(c->magic == CLIENT_MAGIC);
 	prepare_batch(r);
 	const int n = recvmmsg(c->udp, r->in, RESOLVER_BATCH, MSG_DONTWAIT, NULL);
-	if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH)
+	if (n < 0 && (errno == EBADF || errno == ENOTSOCK || errno == EINVAL || errno == EOPNOTSUPP))
 		(void)!loop_fd_events(&c->udp_watch, 0); /* no socket to be read: not to be asked for ever */
 	for (int i = 0; i < n; i++) {
 		const ssize_t answer = udp_answer(c, &r->in[i], r->query[i], r->answer[out]);
