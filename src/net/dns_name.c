@@ -6,8 +6,8 @@
 /* Each pointer leads to before the piece that holds it, so that what is left of the message shrinks with each: it ends. */
 int dns_name_read(const uint8_t *p, size_t n, size_t *at, uint8_t to[static DNS_NAME_MAX])
 {
-	size_t i = *at, piece = *at, end = 0, out = 0;
-	for (;;) {
+	size_t i = *at, end = 0, out = 0;
+	for (size_t piece = i;;) {
 		if (i >= n) return -EBADMSG;
 		const size_t label = p[i];
 		if (label >= 0xc0) {
