@@ -68,7 +68,7 @@ static NamesMember *add(Names *names, unsigned i)
 static void serve(const Options *o, const int *udp, int tcp, int silent)
 {
 	Loop l;
-	Names *names;
+	Names *names = NULL;
 	Resolver *r;
 	ResolverClient *c;
 	ResolverAddress server;
