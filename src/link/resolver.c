@@ -164,7 +164,26 @@ static void set_policy(ResolverClient *c, const ResolverPolicy *policy)
 	c->member = policy->member;
 	c->ndots_set = policy->ndots_set;
 	c->servers_n = policy->servers_n < RESOLVER_SERVERS_MAX ? policy->servers_n : RESOLVER_SERVERS_MAX;
-	if (c->servers_n) memcpy(c->servers, policy->servers, c->servers_n * sizeof *c->servers);
+	for (size_t i = 0; i < c->servers_n; i++)
+		c->servers[i] = policy->servers[i];
+}
+
+static bool same_server(const ResolverAddress *a, const ResolverAddress *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family) return false;
+	if (a->sa.sa_family == AF_INET) return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+	return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+	       memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof a->v6.sin6_addr) == 0;
+}
+
+/* May what is under way go on? */
+static bool same_way_out(const ResolverClient *c, const ResolverPolicy *policy)
+{
+	const size_t n = policy->servers_n < RESOLVER_SERVERS_MAX ? policy->servers_n : RESOLVER_SERVERS_MAX;
+	if (names_internal(policy->member) || n != c->servers_n) return false;
+	for (size_t i = 0; i < n; i++)
+		if (!same_server(&c->servers[i], &policy->servers[i])) return false;
+	return true;
 }
 
 int resolver_add(Resolver *r, const ResolverPolicy *policy, int udp, int tcp, ResolverClient **ret, Err *e)
@@ -202,7 +221,7 @@ int resolver_change(ResolverClient *c, const ResolverPolicy *policy, Err *e)
 {
 	int failed = check_policy(policy, e);
 	if (failed < 0) return failed;
-	give_up(c);
+	if (!same_way_out(c, policy)) give_up(c);
 	set_policy(c, policy);
 	return 0;
 }

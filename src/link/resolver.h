@@ -23,7 +23,7 @@
  *    more than there are slots left for the others, so that each newcomer gets some; TCP connections likewise.
  *  - The hot path (known names over UDP) allocates nothing and takes two system calls for a batch of up to RESOLVER_BATCH queries.
  *  - A query of more than RESOLVER_QUERY_MAX bytes is answered FORMERR; over TCP the connection is closed.
- *  - TCP connections: one query at a time, in order; `tcp_ns` for a query to arrive, for an answer to be taken.
+ *  - TCP connections: one query at a time, in order, a few in a turn of the loop; `tcp_ns` for a query to arrive, for an answer to be taken.
  *
  * Invariants
  *  - Ownership: sockets are borrowed, those of the upstream side its own. The caller removes a client before he closes its sockets or removes its member.
@@ -86,8 +86,8 @@ void resolver_free(Resolver *r);
 
 /* resolver_add: udp and tcp: sockets, -1 for none. -EINVAL for a server that is no IPv4 or IPv6 address with a port, -E2BIG, -ENOMEM, or of epoll. */
 int resolver_add(Resolver *r, const ResolverPolicy *policy, int udp, int tcp, ResolverClient **ret, Err *e) MUST_USE;
-/* resolver_change: another member, servers or ndots from the next query on; those under way are given up (they would be asked by a client
- * that may no longer). Fails as resolver_add() does, and has changed nothing then. */
+/* resolver_change: another member, servers or ndots from the next query on. Queries under way and connections go on, unless the servers are others or all
+ * networks are internal now: then they end without an answer. Fails as resolver_add() does, and has changed nothing then. */
 int resolver_change(ResolverClient *c, const ResolverPolicy *policy, Err *e) MUST_USE;
 /* resolver_remove: not from inside one of its callbacks: there are none. NULL is nothing. */
 void resolver_remove(ResolverClient *c);

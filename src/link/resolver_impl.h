@@ -11,6 +11,7 @@
 enum {
 	ACCEPTS_PER_TURN = 4,
 	REPLIES_PER_TURN = 4,
+	CONNECTION_QUERIES_PER_TURN = 8,
 	RANDOM_BATCH = 64,
 	FRAME = 2, /* the length before a message on TCP (RFC 1035 4.2.2) */
 	CLIENT_MAGIC = 0x444e5343,
@@ -46,7 +47,8 @@ struct Connection {
 	LoopFd watch;
 	LoopTimer timer;
 	int fd;
-	bool running, ended;
+	bool running, ended, more; /* more: there are queries in `in` for the next turn */
+	LoopDefer next_turn;
 	size_t in_n, sent;
 	Buf out;
 	uint8_t in[FRAME + RESOLVER_QUERY_MAX];

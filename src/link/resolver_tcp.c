@@ -17,6 +17,13 @@ static void connection_ready(void *arg, uint32_t events)
 	connection_run(arg, true);
 }
 
+static void next_turn(void *arg)
+{
+	Connection *t = arg;
+	t->more = false;
+	connection_run(t, false);
+}
+
 static void set_deadline(Connection *t)
 {
 	loop_timer_set(t->r->loop, &t->timer, loop_now(t->r->loop) + t->r->limits.tcp_ns, too_late, t);
@@ -28,6 +35,7 @@ void connection_drop(Connection *t)
 	ResolverClient *c = t->client;
 	if (t->pending) forward_drop(t->pending);
 	loop_timer_cancel(&t->timer);
+	loop_defer_cancel(&t->next_turn);
 	loop_fd_remove(&t->watch);
 	t->fd = fd_close(t->fd);
 	buf_done(&t->out);
@@ -57,7 +65,7 @@ static void connection_add(ResolverClient *c, int fd)
 	t->client = c;
 	t->fd = fd;
 	t->pending = NULL;
-	t->running = t->ended = false;
+	t->running = t->ended = t->more = false;
 	t->in_n = t->sent = 0;
 	t->out = BUF_INIT(FRAME + DNS_MESSAGE_MAX);
 	t->prev = NULL;
@@ -141,13 +149,18 @@ static int take_query(Connection *t, size_t n)
 	return answer > 0 ? send_answer(t, r->message, (size_t)answer) : 0;
 }
 
-/* All queries that are there, until one has to wait. -EAGAIN: an answer is not out yet. */
+/* The queries that are there, until one has to wait, or it is the turn of others. -EAGAIN: an answer is not out yet. */
 static int take_queries(Connection *t)
 {
-	while (!t->pending && !t->out.n && t->in_n >= FRAME) {
+	for (unsigned taken = 0; !t->pending && !t->out.n && t->in_n >= FRAME; taken++) {
 		const size_t n = dns_id(t->in);
 		if (n > RESOLVER_QUERY_MAX || n < DNS_HEADER) return -EBADMSG;
 		if (t->in_n < FRAME + n) return 0;
+		if (taken == CONNECTION_QUERIES_PER_TURN) {
+			t->more = true;
+			loop_defer(t->r->loop, &t->next_turn, next_turn, t);
+			return 0;
+		}
 		int r = take_query(t, n);
 		if (r < 0) return r;
 	}
@@ -167,7 +180,7 @@ static int connection_step(Connection *t, bool may_read)
 {
 	int r = send_rest(t);
 	if (r == 0) r = take_queries(t);
-	if (r < 0 || t->pending || !may_read) return r;
+	if (r < 0 || t->pending || t->more || !may_read) return r;
 	r = read_some(t);
 	return r < 0 ? r : take_queries(t);
 }
@@ -179,7 +192,7 @@ static void connection_run(Connection *t, bool may_read)
 	t->running = true;
 	int r = connection_step(t, may_read);
 	t->running = false;
-	const uint32_t events = r == -EAGAIN || t->out.n ? EPOLLOUT : t->pending ? 0 : EPOLLIN;
+	const uint32_t events = r == -EAGAIN || t->out.n ? EPOLLOUT : t->pending || t->more ? 0 : EPOLLIN;
 	if ((r < 0 && r != -EAGAIN) || (t->ended && events == EPOLLIN) || loop_fd_events(&t->watch, events) < 0) connection_drop(t);
 }
 
