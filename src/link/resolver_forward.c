@@ -109,27 +109,35 @@ static bool take_reply(Pending *p, uint8_t *frame, size_t n)
 
 /* ---- a server ---- */
 
-static void timed_out(void *arg)
+/* True when that is it, for this server at least. */
+static bool udp_read(Pending *p)
 {
-	Pending *p = arg;
-	p->r->counts.timeouts++;
-	ask_next(p);
+	Resolver *r = p->r;
+	for (int i = 0; i < REPLIES_PER_TURN; i++) {
+		const ssize_t n = recv(p->fd, r->message + FRAME, DNS_MESSAGE_MAX, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+		if (n < 0) { /* nobody listens there */
+			ask_next(p);
+			return true;
+		}
+		if (take_reply(p, r->message, (size_t)n)) return true;
+	}
+	return false;
 }
 
 static void udp_ready(void *arg, uint32_t events)
 {
-	Pending *p = arg;
-	Resolver *r = p->r;
 	(void)events;
-	for (int i = 0; i < REPLIES_PER_TURN; i++) {
-		const ssize_t n = recv(p->fd, r->message + FRAME, DNS_MESSAGE_MAX, MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-		if (n < 0) { /* nobody listens there */
-			ask_next(p);
-			return;
-		}
-		if (take_reply(p, r->message, (size_t)n)) return;
-	}
+	(void)udp_read(arg);
+}
+
+/* Timers come before descriptors: when this process was late, the reply may be there already. */
+static void timed_out(void *arg)
+{
+	Pending *p = arg;
+	if (!p->connection && udp_read(p)) return;
+	p->r->counts.timeouts++;
+	ask_next(p);
 }
 
 /* Sends what is left of the query: 0 when all is out, -EAGAIN. */
