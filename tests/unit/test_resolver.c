@@ -746,6 +746,42 @@ static int taken_away(void)
 	return finish(&s);
 }
 
+/* Each allocation fails in turn: there is a reason, nothing is kept, and the next try works. */
+static int without_memory(void)
+{
+	static Answer a;
+	Scene s;
+	int failed = 0;
+	Resolver *r = NULL;
+	ResolverClient *c = NULL;
+	struct sockaddr_in at = loopback(30, 0);
+	NEED(start(&s, NULL) == 0);
+	AUTO_FD int udp = bound(SOCK_DGRAM, &at), tcp = bound(SOCK_STREAM, &at);
+	const ResolverPolicy p = { .member = s.me, .servers = s.servers, .servers_n = 1 };
+	for (unsigned long i = 1; !c; i++) {
+		Err e = ERR_INIT;
+		allocation_to_fail = i;
+		int done = resolver_new(&s.l, s.names, NULL, &r, &e);
+		if (done == 0) done = resolver_add(r, &p, udp, tcp, &c, &e);
+		allocation_to_fail = 0;
+		NEED(done == 0 || (done == -ENOMEM && *e.msg && !c));
+		failed += done < 0;
+		if (done < 0) resolver_free(r);
+		if (done < 0) r = NULL;
+	}
+	NEED(failed == 4);
+	resolver_free(r);
+	/* a TCP reply without memory for it is as good as none: the next server */
+	uint8_t q[64];
+	AUTO_FD int fd = connected(&s, SOCK_STREAM);
+	const size_t n = tcp_query(q, 8, "www.example.com", DNS_A);
+	allocation_to_fail = 1;
+	NEED(send(fd, q, n, 0) == (ssize_t)n && tcp_read(&s, fd, &a, 8) == 0 && a.records == 1);
+	NEED(allocation_to_fail == 0 && s.server[1].tcp_asked == 1);
+	fd = fd_close(fd);
+	return finish(&s);
+}
+
 /* ipv6 servers, and one that cannot be reached at all. */
 static int other_servers(void)
 {
@@ -798,6 +834,7 @@ CHILD_TEST(too_many_connections)
 CHILD_TEST(floods)
 CHILD_TEST(taken_away)
 CHILD_TEST(other_servers)
+CHILD_TEST(without_memory)
 
 int main(void)
 {
@@ -818,6 +855,7 @@ int main(void)
 		cmocka_unit_test(test_floods),
 		cmocka_unit_test(test_taken_away),
 		cmocka_unit_test(test_other_servers),
+		cmocka_unit_test(test_without_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
