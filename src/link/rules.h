@@ -1,0 +1,41 @@
+/* rules.h: the rules of our networks: one table, inet skep, in the network namespace of the socket.
+ *
+ * Invariants
+ *  - A packet costs the same however many networks, containers and ports there are: only sets and maps grow, never the rules.
+ *  - Everything is in our own table: others' are never changed, and an accept of ours overrules no drop of theirs.
+ *  - The functions that fill a batch take effect with its commit, all or nothing. What is added may be there already; what is removed must be there.
+ *
+ * What passes (docs/networks.md, "Rules")
+ *  - within a network: unless its icc is off; between networks: nothing but published ports; from a network to elsewhere: unless it is internal;
+ *  - to a network from elsewhere: answers and published ports; where it is routed, everything.
+ */
+#pragma once
+
+#include "base/ip.h"
+#include "sys/nft.h"
+
+#define RULES_TABLE "skep"
+
+typedef struct RulesNetwork {
+	const char *device;  /* of the bridge */
+	IpPrefix subnets[2]; /* family 0: none */
+	bool masquerade[2];  /* what leaves a subnet gets the address of the way it leaves by */
+	bool routed[2];      /* hosts outside reach the addresses of this subnet themselves */
+	bool internal;       /* nothing leaves, nothing enters */
+	bool closed;         /* its containers do not reach one another (icc=false) */
+} RulesNetwork;
+
+typedef struct RulesPort {
+	IpAddress host; /* 0.0.0.0, ::: every address of the host in that family */
+	IpAddress to;
+	uint16_t host_port, port;
+	uint8_t protocol; /* IPPROTO_TCP, _UDP, _SCTP */
+} RulesPort;
+
+/* rules_make: the table, its sets and its rules, in place of those that were there: 60 messages. */
+void rules_make(NftBatch *b);
+void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n);
+/* rules_ports: of one container. */
+void rules_ports(NftBatch *b, NftVerb verb, const RulesPort *ports, size_t n);
+/* rules_stand: 1: the table is there as rules_make left it, as far as its comment tells (that of another version of this program has another); 0. */
+int rules_stand(int sock, Arena *a, Err *e) MUST_USE;
