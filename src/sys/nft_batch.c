@@ -10,7 +10,8 @@
 #include "base/time.h"
 #include "sys/fd.h"
 
-enum { DEFAULT_SEND = 64 << 10, KEY_SHOWN = 24 };
+/* An acknowledgement is 36 bytes and some words: small buffers, for each is cleared at each use. */
+enum { DEFAULT_SEND = 64 << 10, KEY_SHOWN = 24, ACK_MAX = 2048 };
 
 /* ---- the batch ---- */
 
@@ -224,7 +225,7 @@ static int take_answer(const NftBatch *b, const NftMessage *m, Answers *a, Err *
 /* The kernel has answered by the time that sendmsg returns: behind a refusal or a loss nothing is waited for. */
 static int await(const NftBatch *b, int sock, Err *e)
 {
-	char answer[NFT_ANSWER_MAX];
+	char answer[ACK_MAX];
 	Answers a = { 0 };
 	int64_t deadline = time_monotonic() + INT64_C(1000000000) * NFT_TIMEOUT_S;
 	for (;;) {
@@ -265,7 +266,7 @@ int nft_commit(NftBatch *b, int sock, Err *e)
 	if (b->fault) return err_set(e, ERR_CONFIG, EINVAL, "change of nf_tables: %s", b->fault);
 	if (!b->messages && !buf_failed(&b->b)) return 0;
 	size_t n = b->b.n;
-	put_end(b);
+	if (!buf_failed(&b->labels)) put_end(b);
 	if (buf_failed(&b->b) || buf_failed(&b->labels))
 		return err_set(e, ERR_RESOURCE, E2BIG, "change of nf_tables: more than %zu bytes, or no memory", b->b.max);
 	/* one acknowledgement, of the last message: before Linux 6.10 the end of a batch has none */
@@ -282,7 +283,7 @@ int nft_commit(NftBatch *b, int sock, Err *e)
 int nft_hold(int sock, uint32_t generation)
 {
 	AUTO_NFT_BATCH b = NFT_BATCH_INIT(256);
-	char answer[1024];
+	char answer[ACK_MAX];
 	NftMessage m;
 	Err e = ERR_INIT;
 	nft_expect(&b, generation);

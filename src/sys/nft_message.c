@@ -284,7 +284,7 @@ ssize_t nft_receive(int sock, void *p, size_t n, int64_t deadline)
 
 void nft_drain(int sock)
 {
-	char stale[NFT_ANSWER_MAX];
-	for (ssize_t n = 0; n >= 0 || n == -ENOBUFS;)
+	char stale[64]; /* what does not fit is gone as well */
+	for (ssize_t n = 0; n >= 0 || n == -ENOBUFS || n == -EMSGSIZE;)
 		n = nft_receive(sock, stale, sizeof stale, 0);
 }

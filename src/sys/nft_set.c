@@ -159,7 +159,7 @@ void nft_value_add_prefix(NftValue *first, NftValue *last, const void *address, 
 	memcpy(from, address, n);
 	for (size_t i = 0; i < n; i++) {
 		unsigned kept = bits <= 8 * i ? 0 : bits - 8 * (unsigned)i;
-		uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00 >> kept);
+		uint8_t mask = (uint8_t)(kept >= 8 ? 0xff : 0xff00 >> kept);
 		from[i] &= mask;
 		to[i] = (uint8_t)(from[i] | (uint8_t)~mask);
 	}

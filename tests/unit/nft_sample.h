@@ -13,6 +13,7 @@ static inline void sample_sets(NftBatch *b)
 		{ .name = "ports",
 		  .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT },
 		  .data = { NFT_TYPE_IPV4, NFT_TYPE_PORT },
+		  .size = 65536,
 		  .comment = "published" },
 		{ .name = "ports6", .key = { NFT_TYPE_PROTO, NFT_TYPE_PORT }, .data = { NFT_TYPE_IPV6, NFT_TYPE_PORT } },
 		{ .name = "sources", .key = { NFT_TYPE_IPV4 }, .flags = NFT_SET_INTERVAL },

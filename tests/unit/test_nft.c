@@ -312,6 +312,39 @@ static void strange_answers_are_none(void **state)
 	assert_int_equal(nft_take_message(&rest, &m), -EBADMSG);
 }
 
+static void attributes_stay_in_their_message(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		size_t n;
+		int result;
+		size_t left;
+	} cases[] = {
+		{ "", 0, 0, 0 },
+		{ "\4\0\1", 3, -EBADMSG, 3 },
+		{ "\3\0\1\0", 4, -EBADMSG, 4 },
+		{ "\0\0\1\0", 4, -EBADMSG, 4 },
+		{ "\5\0\1\0", 4, -EBADMSG, 4 },
+		{ "\xff\xff\1\0xxxx", 8, -EBADMSG, 8 },
+		{ "\4\0\1\x80\4\0\2\0", 8, 1, 4 },
+		{ "\5\0\1\0x", 5, 1, 0 }, /* the last one's padding may be missing */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		Str rest = { cases[i].bytes, cases[i].n }, payload;
+		uint16_t type = 0;
+		assert_int_equal(nft_take_attr(&rest, &type, &payload), cases[i].result);
+		assert_int_equal(rest.n, cases[i].left);
+		if (cases[i].result > 0) assert_int_equal(type, 1);
+	}
+	const Str two = { "\5\0\1\0x\0\0\0\6\0\2\0yz\0\0", 16 };
+	assert_int_equal(nft_attr(two, 2).n, 2);
+	assert_null(nft_attr(two, 3).p);
+	assert_null(nft_attr_text(two, 2).p); /* no NUL */
+	assert_int_equal(nft_attr_be32(two, 2), 0);
+	assert_null(nft_attr((Str){ two.p, 13 }, 2).p);
+}
+
 /* ---- lists ---- */
 
 /* What all parsers say of it. The copy has no byte behind it: sanitizers see reads beyond. */
@@ -426,6 +459,7 @@ int main(void)
 		cmocka_unit_test(ceilings_hold),
 		cmocka_unit_test(refusals_are_told_with_their_label),
 		cmocka_unit_test(strange_answers_are_none),
+		cmocka_unit_test(attributes_stay_in_their_message),
 		cmocka_unit_test(cut_and_changed_messages_are_survived),
 		cmocka_unit_test(events_are_read_up_to_what_is_no_event),
 		cmocka_unit_test(lack_of_memory_is_told),
