@@ -1,11 +1,12 @@
 /* names.c: how many lookups the resolver of containers answers, and how long one waits. See README.md.
  *
- * names [-n LOOKUPS] [-w UNDER-WAY] [-m CONTAINERS] [-f FLOODS] [-t]
+ * names [-n LOOKUPS] [-w UNDER-WAY] [-m CONTAINERS] [-f FLOODS] [-p] [-t]
  *   -n  lookups (400000)        -w  queries that the asker has under way (1)     -m  containers with names on the network (1000)
  *   -f  other containers that flood the resolver meanwhile with names that nobody answers    -t  over one TCP connection
+ *   -p  the floods are known names, without a pause between them, over 16 TCP connections each
  *
  * The resolver runs in a child, in a fresh network namespace whose loopback all use. One line: lookups per second; median, 99th and 99.9th
- * percentile and maximum of the time of one lookup, µs; CPU of the resolver for a lookup, µs. With floods, these meanwhile: queries sent.
+ * percentile and maximum of the time of one lookup, µs; CPU of the resolver for a lookup, µs. With floods: what they sent meanwhile, much of which waits in their sockets.
  */
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -27,7 +28,7 @@ enum { FLOODS_MAX = 16, WINDOW_MAX = 256 };
 
 typedef struct Options {
 	unsigned lookups, window, members, floods;
-	bool tcp;
+	bool tcp, pipelines;
 } Options;
 
 static void must(bool ok, const char *what)
@@ -65,7 +66,7 @@ static NamesMember *add(Names *names, unsigned i)
 	return m;
 }
 
-static void serve(const Options *o, const int *udp, int tcp, int silent)
+static void serve(const Options *o, const int *udp, const int *tcp, int silent)
 {
 	Loop l;
 	Names *names = NULL;
@@ -78,7 +79,7 @@ static void serve(const Options *o, const int *udp, int tcp, int silent)
 	must(resolver_new(&l, names, NULL, &r, &e) == 0, e.msg);
 	for (unsigned i = 0; i < o->members; i++) {
 		ResolverPolicy p = { .member = add(names, i), .servers = &server, .servers_n = 1 };
-		if (i <= o->floods) must(resolver_add(r, &p, udp[i], i ? -1 : tcp, &c, &e) == 0, e.msg);
+		if (i <= o->floods) must(resolver_add(r, &p, udp[i], tcp[i], &c, &e) == 0, e.msg);
 	}
 	must(loop_run(&l) == 0, "loop");
 }
@@ -101,6 +102,30 @@ static void flood(const struct sockaddr_in *at, unsigned *count)
 		*count += send(fd, q, n, 0) > 0;
 		while (recv(fd, q, sizeof q, MSG_DONTWAIT) > 0)
 			;
+	}
+}
+
+/* Sends as much as fits, drops what comes. */
+static void flood_pipelines(const struct sockaddr_in *at, unsigned *count)
+{
+	uint8_t q[32], many[32 * 32], drop[1 << 14];
+	size_t all = 0;
+	int fds[16];
+	const size_t n = make_query(q + 2, 1, "c1");
+	dns_set_id(q, (uint16_t)n);
+	for (int i = 0; i < 32; i++, all += n + 2)
+		memcpy(many + all, q, n + 2);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = connected(at, SOCK_STREAM);
+	for (;;) {
+		for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+			for (ssize_t sent = 0, k; sent<(ssize_t)all; sent += k> 0 ? k : 0) {
+				k = send(fds[i], many + sent, all - (size_t)sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+				while (recv(fds[i], drop, sizeof drop, MSG_DONTWAIT) > 0)
+					;
+			}
+			*count += 32;
+		}
 	}
 }
 
@@ -167,7 +192,7 @@ static double cpu(const struct rusage *u)
 static void measure(const Options *o)
 {
 	struct sockaddr_in at[FLOODS_MAX + 1], quiet = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int udp[FLOODS_MAX + 1];
+	int udp[FLOODS_MAX + 1], tcp[FLOODS_MAX + 1];
 	pid_t flooders[FLOODS_MAX];
 	unsigned lost = 0, *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int64_t *took = calloc(o->lookups, sizeof *took);
@@ -175,14 +200,16 @@ static void measure(const Options *o)
 	for (unsigned i = 0; i <= o->floods; i++) {
 		at[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 10 + i) };
 		udp[i] = bound(SOCK_DGRAM, &at[i]);
+		tcp[i] = bound(SOCK_STREAM, &at[i]);
 	}
-	const int silent = bound(SOCK_DGRAM, &quiet), tcp = bound(SOCK_STREAM, &at[0]);
+	const int silent = bound(SOCK_DGRAM, &quiet);
 	const pid_t server = fork();
 	if (server == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (server == 0) serve(o, udp, tcp, silent);
 	for (unsigned i = 0; i < o->floods; i++) {
 		flooders[i] = fork();
 		if (flooders[i] == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (flooders[i] == 0 && o->pipelines) flood_pipelines(&at[i + 1], count + 1 + i);
 		if (flooders[i] == 0) flood(&at[i + 1], count + 1 + i);
 	}
 	const int fd = connected(&at[0], o->tcp ? SOCK_STREAM : SOCK_DGRAM);
@@ -219,7 +246,7 @@ int main(int argc, char **argv)
 {
 	Options o = { .lookups = 400000, .window = 1, .members = 1000 };
 	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-	for (int c; (c = getopt(argc, argv, "n:w:m:f:t")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:w:m:f:pt")) != -1;) {
 		if (c == 'n')
 			o.lookups = number(optarg, 100000000);
 		else if (c == 'w')
@@ -228,6 +255,8 @@ int main(int argc, char **argv)
 			o.members = number(optarg, 16384);
 		else if (c == 'f')
 			o.floods = number(optarg, FLOODS_MAX);
+		else if (c == 'p')
+			o.pipelines = true;
 		else if (c == 't')
 			o.tcp = true;
 		else
