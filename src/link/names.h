@@ -7,7 +7,7 @@
  *    the names of others. The first network that knows the name answers alone;
  *  - a name that several members have on a network gives the addresses of all, beginning at another with each lookup (docker shuffles them);
  *  - a name that is there, but has no address of that family, is known and has none (NODATA);
- *  - an address gives "name.network", of the first name of its member there.
+ *  - an address gives "name.network", of the first name of its member there (in lower case; docker keeps it as it was given).
  *
  * Invariants
  *  - Ownership: the table owns its members; what names_add() is given is copied. The caller removes a member before he frees the table, or does not care.

@@ -2,6 +2,7 @@
 #include "link/resolver.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -145,6 +146,14 @@ static void tcp_ready(void *arg, uint32_t events)
 	connection_accept(arg);
 }
 
+/* There is no flag to accept4(2) as MSG_DONTWAIT is to others. */
+static int listen_nonblocking(ResolverClient *c)
+{
+	const int flags = fcntl(c->tcp, F_GETFL);
+	if (flags < 0 || fcntl(c->tcp, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+	return loop_fd_add(c->r->loop, &c->tcp_watch, c->tcp, EPOLLIN, tcp_ready, c);
+}
+
 /* ---- clients ---- */
 
 static int check_policy(const ResolverPolicy *policy, Err *e)
@@ -200,7 +209,7 @@ int resolver_add(Resolver *r, const ResolverPolicy *policy, int udp, int tcp, Re
 	r->clients_n++;
 	set_policy(c, policy);
 	failed = udp >= 0 ? loop_fd_add(r->loop, &c->udp_watch, udp, EPOLLIN, udp_ready, c) : 0;
-	if (failed == 0 && tcp >= 0) failed = loop_fd_add(r->loop, &c->tcp_watch, tcp, EPOLLIN, tcp_ready, c);
+	if (failed == 0 && tcp >= 0) failed = listen_nonblocking(c);
 	if (failed < 0) {
 		resolver_remove(c);
 		return err_sys(e, -failed, "serve names to container %s", names_id(policy->member));

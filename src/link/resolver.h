@@ -27,7 +27,7 @@
  *
  * Invariants
  *  - Ownership: sockets are borrowed, those of the upstream side its own. The caller removes a client before he closes its sockets or removes its member.
- *  - Never blocks, whatever the flags of the sockets; UDP and TCP are asked with MSG_DONTWAIT, accept4 wants O_NONBLOCK on the listener.
+ *  - Never blocks, whatever the flags of the sockets; all is done with MSG_DONTWAIT, and the listener gets O_NONBLOCK.
  *  - Descriptors: one for each query under way and each TCP connection, besides the clients': the caller sees to RLIMIT_NOFILE. Without a
  *    descriptor a query is answered SERVFAIL.
  *  - No globals, no logging.

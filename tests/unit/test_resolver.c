@@ -226,6 +226,7 @@ static int start(Scene *s, const ResolverLimits *limits)
 	for (size_t i = 0; i < SERVERS; i++)
 		NEED(server_start(s, i) == 0);
 	NEED((s->udp = bound(SOCK_DGRAM, &at)) >= 0 && (s->tcp = bound(SOCK_STREAM, &at)) >= 0);
+	NEED(fcntl(s->tcp, F_SETFL, 0) == 0); /* not to be relied upon */
 	s->at.v4 = at;
 	NEED_OK(resolver_add(s->r, &(ResolverPolicy){ .member = s->me, .servers = s->servers, .servers_n = SERVERS }, s->udp, s->tcp, &s->c,
 			     &e));
