@@ -46,10 +46,11 @@ static int find(int sock, const char *device, const char *network, int *ret, Err
 	if (r < 0) return r;
 	alias_of(network, alias);
 	if (!streq(l.kind, "bridge") || !l.alias || !streq(l.alias, alias))
-		return err_set(e, ERR_EXISTS, EEXIST,
-			       "bridge %s: a device of that name is there that is not this network's: remove it (ip link delete %s), or make the "
-			       "network with another name for its bridge (--opt com.docker.network.bridge.name=…)",
-			       device, device);
+		return err_set(
+			e, ERR_EXISTS, EEXIST,
+			"bridge %s: a device of that name is there that is not this network's: remove it (ip link delete %s), or make the "
+			"network with another name for its bridge (--opt com.docker.network.bridge.name=…)",
+			device, device);
 	*ret = index;
 	return 1;
 }

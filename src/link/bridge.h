@@ -10,11 +10,11 @@
 #include "sys/rtnl.h"
 
 typedef struct Bridge {
-	const char *device;     /* the bridge's name */
-	const char *network;    /* the id of its network, for the alias */
-	IpPrefix addresses[2];  /* its own, in the subnets: the gateways; family 0: none */
-	uint32_t mtu;           /* 0: as the kernel has it */
-	bool localnet;          /* 127.0.0.1 of the host reaches what is published (route_localnet) */
+	const char *device;    /* the bridge's name */
+	const char *network;   /* the id of its network, for the alias */
+	IpPrefix addresses[2]; /* its own, in the subnets: the gateways; family 0: none */
+	uint32_t mtu;          /* 0: as the kernel has it */
+	bool localnet;         /* 127.0.0.1 of the host reaches what is published (route_localnet) */
 } Bridge;
 
 /* bridge_make: makes it where it is not there. *ret: its index. -EEXIST: a device of that name is not this network's. bridge_remove: of this network; 0 also when
@@ -23,8 +23,8 @@ int bridge_make(int sock, const Bridge *b, int *ret, Err *e) MUST_USE;
 int bridge_remove(int sock, const char *device, const char *network, Err *e) MUST_USE;
 
 typedef struct BridgePort {
-	const char *name;      /* in the container: "eth0" */
-	int bridge;            /* index */
+	const char *name; /* in the container: "eth0" */
+	int bridge;       /* index */
 	uint8_t mac[RT_MAC_LEN];
 	uint32_t mtu;
 	IpPrefix addresses[2]; /* with the length of the subnet; family 0: none */

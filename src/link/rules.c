@@ -31,7 +31,8 @@ static void add_sets(NftBatch *b)
 {
 	nft_set_add(b, &table, &(NftSet){ .name = "bridges", .key = { NFT_TYPE_IFNAME }, .comment = "of networks" });
 	nft_set_add(b, &table, &(NftSet){ .name = "internal", .key = { NFT_TYPE_IFNAME }, .comment = "of internal networks" });
-	nft_set_add(b, &table, &(NftSet){ .name = "routed", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
+	nft_set_add(b, &table,
+		    &(NftSet){ .name = "routed", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
 	/* a packet that stays in a bridge does not come by here, but where bridges call ip tables (br_netfilter) and for hairpins */
 	nft_set_add(b, &table, &(NftSet){ .name = "pairs", .key = { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, .data = { NFT_TYPE_VERDICT } });
 	for (size_t i = 0; i < FAMILIES; i++) {
@@ -115,7 +116,10 @@ static void add_dnat(NftBatch *b)
 static void add_raw(NftBatch *b)
 {
 	nft_chain_add(b, &table,
-		      &(NftChain){ .name = "raw", .type = "filter", .hook = NFT_PREROUTING, .priority = PRIORITY_RAW,
+		      &(NftChain){ .name = "raw",
+				   .type = "filter",
+				   .hook = NFT_PREROUTING,
+				   .priority = PRIORITY_RAW,
 				   .comment = "who sends what where he must not" });
 	/* bridges have route_localnet, so that 127.0.0.1 of the host reaches published ports; containers do not get there by it */
 	rule(b, "raw", "the host's loopback addresses are not for containers");

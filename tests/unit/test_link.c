@@ -281,9 +281,9 @@ static int published_ports(void)
 		if (publish(&w, NFT_ADD, k ? "::" : "0.0.0.0", 8080, of[A1])) return 1;
 		if (passes(&w, OUTSIDE, of[HOST], 8080, A1, of[OUTSIDE])) return 1; /* who asks is seen */
 		if (passes(&w, HOST, of[HOST], 8080, A1, NULL)) return 1;
-		if (passes(&w, B1, of[HOST], 8080, A1, NULL)) return 1;         /* published for all, also for other networks */
-		if (passes(&w, A2, of[HOST], 8080, A1, NULL)) return 1;         /* for its own */
-		if (passes(&w, A1, of[HOST], 8080, A1, NULL)) return 1;         /* and for itself */
+		if (passes(&w, B1, of[HOST], 8080, A1, NULL)) return 1; /* published for all, also for other networks */
+		if (passes(&w, A2, of[HOST], 8080, A1, NULL)) return 1; /* for its own */
+		if (passes(&w, A1, of[HOST], 8080, A1, NULL)) return 1; /* and for itself */
 		if (is_dropped(&w, I1, of[HOST], 8080)) return 1;
 		if (is_dropped(&w, OUTSIDE, of[A1], PORT)) return 1;
 		if (publish(&w, NFT_DELETE, k ? "::" : "0.0.0.0", 8080, of[A1])) return 1;
@@ -387,9 +387,11 @@ TEST(tables_of_versions)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_within_and_between),         cmocka_unit_test(test_closed_networks),
-					    cmocka_unit_test(test_published_ports),            cmocka_unit_test(test_loopback_ports),
-					    cmocka_unit_test(test_hosts_loopback_is_kept),     cmocka_unit_test(test_bridges_belong_to_networks),
-					    cmocka_unit_test(test_tables_of_versions) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_within_and_between),     cmocka_unit_test(test_closed_networks),
+		cmocka_unit_test(test_published_ports),        cmocka_unit_test(test_loopback_ports),
+		cmocka_unit_test(test_hosts_loopback_is_kept), cmocka_unit_test(test_bridges_belong_to_networks),
+		cmocka_unit_test(test_tables_of_versions)
+	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
