@@ -8,7 +8,7 @@
 #include "sys/fd.h"
 #include "sys/sysctl.h"
 
-enum { ALIAS_ROOM = 128, LABEL_ROOM = 64, NAME_TRIES = 16, ARENA_MAX = 1 << 20 };
+enum { ALIAS_ROOM = 128, LABEL_ROOM = 64, NAME_TRIES = 16, LINK_LOCAL_LENGTH = 64, ARENA_MAX = 1 << 20 };
 
 static void alias_of(const char *network, char text[static ALIAS_ROOM])
 {
@@ -67,14 +67,19 @@ static int set_parameters(const Bridge *b, Err *e)
 	return 0;
 }
 
-/* Its addresses come last: who finds a bridge that has them all finds it whole. */
+/* Its addresses come last: who finds a bridge that has them all finds it whole. The kernel asks for neighbours by a link-local address: its own is looked at
+ * for duplicates first, and for one or two seconds nothing would reach a container by IPv6. So there is one that is not, docker's. */
 static int give_addresses(int sock, const Bridge *b, int index, Err *e)
 {
 	AUTO_RT_BATCH batch = RT_BATCH_INIT;
 	char label[LABEL_ROOM];
+	const RtAddress link_local = {
+		.index = index, .ip = { 16, { 0xfe, 0x80, [15] = 1 } }, .prefix = LINK_LOCAL_LENGTH, .scope = RT_LINK
+	};
 	snprintf(label, sizeof label, "address of bridge %s", b->device);
 	for (size_t i = 0; i < ARRAY_LEN(b->addresses); i++) {
 		RtAddress at = rt_address(index, &b->addresses[i]);
+		if (at.ip.n == 16 && b->addresses[i].address.family) rtnl_address_add(&batch, label, &link_local);
 		if (b->addresses[i].address.family) rtnl_address_add(&batch, label, &at);
 	}
 	int r = rtnl_send(sock, &batch, e);
