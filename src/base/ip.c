@@ -154,14 +154,15 @@ static uint8_t mask_byte(unsigned length, size_t i)
 {
 	unsigned from = (unsigned)i * 8;
 	if (length >= from + 8) return 0xff;
-	return length <= from ? 0 : (uint8_t)(0xff << (8 - (length - from)));
+	if (length <= from) return 0;
+	return (uint8_t)(0xff << (8 - (length - from)));
 }
 
 IpPrefix ip_prefix_mask(const IpPrefix *p)
 {
 	IpPrefix m = *p;
 	for (size_t i = 0; i < ip_size(&m.address); i++)
-		m.address.bytes[i] &= mask_byte(m.length, i);
+		m.address.bytes[i] = (uint8_t)(m.address.bytes[i] & mask_byte(m.length, i));
 	return m;
 }
 
@@ -174,7 +175,7 @@ IpAddress ip_prefix_last(const IpPrefix *p)
 {
 	IpAddress a = p->address;
 	for (size_t i = 0; i < ip_size(&a); i++)
-		a.bytes[i] |= (uint8_t)~mask_byte(p->length, i);
+		a.bytes[i] = (uint8_t)(a.bytes[i] | ~mask_byte(p->length, i));
 	return a;
 }
 

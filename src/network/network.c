@@ -15,7 +15,7 @@ enum { DOCUMENT_MAX = 1 << 20, ARENA_MAX = 4 << 20, NAME_MAX_BYTES = 255, MTU_MI
 	{ \
 		.name = (json_name), .kind = (k), .offset = offsetof(Network, field), ##__VA_ARGS__ \
 	}
-BIND_TABLE(network_table, "network", Network, N("EnableIPv4", BIND_BOOL, ipv4), N("EnableIPv6", BIND_BOOL, ipv6),
+BIND_TABLE(network_document_table, "network", Network, N("EnableIPv4", BIND_BOOL, ipv4), N("EnableIPv6", BIND_BOOL, ipv6),
 	   N("Internal", BIND_BOOL, internal), N("Attachable", BIND_BOOL, attachable), N("ConfigOnly", BIND_BOOL, config_only),
 	   N("ConfigFrom", BIND_STRING, config_from), N("IPAMOptions", BIND_MAP, ipam_options), N("Options", BIND_MAP, options),
 	   N("Labels", BIND_MAP, labels), N("IPAM", BIND_LIST, pools, .sub = &ipam_config_table));
@@ -27,7 +27,7 @@ static int read_row(const DbRows *rows, Arena *a, Network *ret, Err *e)
 {
 	Str text = db_row_str(rows, 4);
 	char *copy = arena_str(a, text);
-	int r = copy ? bind_parse(&network_table, copy, text.n, ret, "network", a, e) : err_sys(e, ENOMEM, "read a network");
+	int r = copy ? bind_parse(&network_document_table, copy, text.n, ret, "network", a, e) : err_sys(e, ENOMEM, "read a network");
 	if (r < 0) return r;
 	ret->created = db_row_int(rows, 3);
 	if (db_row_dup(rows, 0, a, &ret->id) < 0 || db_row_dup(rows, 1, a, &ret->name) < 0 || db_row_dup(rows, 2, a, &ret->driver) < 0)
@@ -40,7 +40,7 @@ static int insert(Db *db, const Network *n, Err *e)
 	AUTO_BUF b = BUF_INIT(DOCUMENT_MAX);
 	JsonWriter w = JSON_WRITER(&b);
 	w.brief = true;
-	bind_encode(&network_table, n, &w);
+	bind_encode(&network_document_table, n, &w);
 	if (buf_failed(&b)) return err_set(e, ERR_RESOURCE, EFBIG, "create network %.128s: too many labels or options", n->name);
 	return db_run(db, "INSERT INTO networks(" COLUMNS ") VALUES(?, ?, ?, ?, ?)",
 		      DB_ARGS(db_text(n->id), db_text(n->name), db_text(n->driver), db_int(n->created), db_text(buf_str(&b))), e);
@@ -356,7 +356,9 @@ static int find_by_prefix(Db *db, const char *prefix, Arena *a, Network *ret, Er
 	char end[NETWORK_ID_LENGTH + 2];
 	size_t n = strlen(prefix);
 	if (!n || n > NETWORK_ID_LENGTH || strspn(prefix, "0123456789abcdef") != n) return 0;
-	snprintf(end, sizeof end, "%sg", prefix); /* behind all that begin so */
+	memcpy(end, prefix, n + 1);
+	end[n] = 'g'; /* behind all that begin so */
+	end[n + 1] = 0;
 	int r = db_get(db, "SELECT " COLUMNS " FROM networks WHERE id >= ? AND id < ?", DB_ARGS(db_text(prefix), db_text(end)), &rows, e);
 	if (r <= 0 || (r = read_row(&rows, a, ret, e)) < 0) return r;
 	r = db_next(&rows, e);
