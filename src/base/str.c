@@ -117,6 +117,18 @@ int str_to_int(Str s, int *ret)
 	return 0;
 }
 
+int str_to_bool(const char *s, bool *ret)
+{
+	static const char *const words[][6] = { { "0", "f", "F", "FALSE", "false", "False" }, { "1", "t", "T", "TRUE", "true", "True" } };
+	for (size_t v = 0; v < ARRAY_LEN(words); v++)
+		for (size_t i = 0; i < ARRAY_LEN(words[v]); i++)
+			if (streq(s, words[v][i])) {
+				*ret = v;
+				return 0;
+			}
+	return -EINVAL;
+}
+
 bool starts_with(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;

@@ -41,6 +41,9 @@ int str_to_i64(Str s, int64_t *ret) MUST_USE;
 int str_to_u32(Str s, uint32_t *ret) MUST_USE;
 int str_to_int(Str s, int *ret) MUST_USE;
 
+/* str_to_bool: what Go's strconv.ParseBool takes, which docker's users write: 1, t, T, true, TRUE, True, and the like. -EINVAL. */
+int str_to_bool(const char *s, bool *ret) MUST_USE;
+
 /* starts_with, ends_with: for C strings. */
 bool starts_with(const char *s, const char *prefix);
 bool ends_with(const char *s, const char *suffix);

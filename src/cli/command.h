@@ -152,8 +152,6 @@ const Option *option_find_letter(const Option *options, char letter);
 int option_values_new(const Option *options, Arena *a, OptionValue **ret, Err *e) MUST_USE;
 /* option_set: takes one value as it was written. The message is the bare reason: "invalid size: 'x'". */
 int option_set(const Option *o, OptionValue *v, const char *text, Arena *a, Err *e) MUST_USE;
-/* option_bool: what Go's users may write for true and false. -EINVAL. */
-int option_bool(const char *text, bool *ret) MUST_USE;
 int argument_add(Invocation *in, const char *text, Err *e) MUST_USE;
 /* invocation_name: the name to show from argv[0]. */
 const char *invocation_name(int argc, char **argv, const char *otherwise);

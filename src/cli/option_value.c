@@ -13,23 +13,10 @@ static int bad_number(const char *fn, const char *text, const char *why, Err *e)
 	return err_set(e, ERR_USAGE, EINVAL, "strconv.%s: parsing \"%.*s\": %s", fn, SHOWN, text, why);
 }
 
-int option_bool(const char *text, bool *ret)
-{
-	static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" }, *const no[] = {
-		"false", "0", "f", "F", "FALSE", "False"
-	};
-	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-		if (!streq(text, yes[i]) && !streq(text, no[i])) continue;
-		*ret = streq(text, yes[i]);
-		return 0;
-	}
-	return -EINVAL;
-}
-
 static int set_switch(OptionValue *v, const char *text, Err *e)
 {
 	bool on;
-	if (option_bool(text, &on) < 0) return bad_number("ParseBool", text, "invalid syntax", e);
+	if (str_to_bool(text, &on) < 0) return bad_number("ParseBool", text, "invalid syntax", e);
 	v->number = on;
 	return 0;
 }

@@ -6,19 +6,6 @@ static int invalid(Err *e, int which, const char *option)
 	return err_set(e, ERR_CONFIG, EINVAL, "invalid --security-opt %d: \"%.200s\"", which, option);
 }
 
-/* As Go's strconv.ParseBool. */
-static int parse_bool(const char *s, bool *ret)
-{
-	static const char *const words[][6] = { { "0", "f", "F", "FALSE", "false", "False" }, { "1", "t", "T", "TRUE", "true", "True" } };
-	for (size_t v = 0; v < 2; v++)
-		for (size_t i = 0; i < ARRAY_LEN(words[v]); i++)
-			if (streq(s, words[v][i])) {
-				*ret = v;
-				return 0;
-			}
-	return -EINVAL;
-}
-
 static int add_label(Security *s, const char *value, Arena *a, Err *e)
 {
 	static const char *const keys[] = { "user", "role", "type", "level", "filetype" };
@@ -48,9 +35,9 @@ static int apply(Security *s, Str key, const char *value, const char *option, Ar
 	} else if (str_eq(key, "label")) {
 		return add_label(s, value, a, e);
 	} else if (str_eq(key, "no-new-privileges")) {
-		if (parse_bool(value, &s->no_new_privileges) < 0) return invalid(e, 2, option);
+		if (str_to_bool(value, &s->no_new_privileges) < 0) return invalid(e, 2, option);
 	} else if (str_eq(key, "writable-cgroups")) {
-		if (parse_bool(value, &s->writable_cgroups) < 0) return invalid(e, 2, option);
+		if (str_to_bool(value, &s->writable_cgroups) < 0) return invalid(e, 2, option);
 	} else if (str_eq(key, "systempaths") && streq(value, "unconfined")) {
 		s->open_paths = true;
 	} else {

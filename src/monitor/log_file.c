@@ -17,20 +17,6 @@ extern char **environ;
 
 /* ---- options ---- */
 
-/* What Go takes for a bool. */
-static int parse_bool(const char *s, bool *ret)
-{
-	static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True" }, *const no[] = {
-		"0", "f", "F", "FALSE", "false", "False"
-	};
-	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-		if (!streq(s, yes[i]) && !streq(s, no[i])) continue;
-		*ret = streq(s, yes[i]);
-		return 0;
-	}
-	return -EINVAL;
-}
-
 void log_file_init(LogFile *f, const LogKind *kind)
 {
 	*f = (LogFile){
@@ -55,7 +41,7 @@ int log_file_options(LogFile *f, const StrMap *options, Err *e)
 		err_set(e, ERR_CONFIG, EINVAL, "max-file cannot be less than 1");
 		return log_option_failure(e);
 	}
-	if (compress && parse_bool(compress, &f->compress) < 0) {
+	if (compress && str_to_bool(compress, &f->compress) < 0) {
 		err_set(e, ERR_CONFIG, EINVAL, "strconv.ParseBool: parsing \"%.64s\": invalid syntax", compress);
 		return log_option_failure(e);
 	}

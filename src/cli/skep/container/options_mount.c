@@ -45,7 +45,7 @@ static int set_small(const MountParse *m, const char **to, const char *value)
 
 static int set_bool(const MountParse *m, const MountField *f, bool *to)
 {
-	return option_bool(f->value, to) < 0 ? bad_value(m, f) : 0;
+	return str_to_bool(f->value, to) < 0 ? bad_value(m, f) : 0;
 }
 
 static int set_pair(const MountParse *m, StrMap *to, const char *text)
