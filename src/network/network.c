@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "base/time.h"
+#include "sys/netlink.h"
 
 enum { DOCUMENT_MAX = 1 << 20, ARENA_MAX = 4 << 20, NAME_MAX_BYTES = 255, MTU_MIN = 68, MTU_MAX = 65535 };
 
@@ -118,18 +119,6 @@ static int check_driver(const Network *w, Err *e)
 	return err_set(e, ERR_NOT_FOUND, ENOTSUP, "plugin \"%.128s\" not found", w->driver);
 }
 
-static bool parse_bool(const char *text, bool *ret)
-{
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = {
-		"0", "f", "F", "false", "FALSE", "False"
-	};
-	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-		*ret = streq(text, yes[i]);
-		if (*ret || streq(text, no[i])) return true;
-	}
-	return false;
-}
-
 static bool is_gateway_mode(const char *text)
 {
 	static const char *const modes[] = { "nat", "nat-unprotected", "routed", "isolated", "" };
@@ -138,10 +127,10 @@ static bool is_gateway_mode(const char *text)
 	return false;
 }
 
+/* The kernel would choose a number in place of "%d". */
 static bool device_ok(const char *name)
 {
-	size_t n = strlen(name);
-	return n > 0 && n < NETWORK_DEVICE_MAX && !strpbrk(name, "/: \t\n%") && !streq(name, ".") && !streq(name, "..");
+	return netdev_name_ok(name) && !strchr(name, '%');
 }
 
 static int bad_option(const StrPair *o, const char *why, Err *e)
@@ -156,7 +145,7 @@ static int check_option(const StrPair *o, Err *e)
 	int mtu;
 	IpAddress address;
 	const bool is_switch = streq(o->key, NETWORK_ICC) || streq(o->key, NETWORK_MASQUERADE) || streq(o->key, NETWORK_INHIBIT4);
-	if (is_switch && !parse_bool(o->value, &yes)) return bad_option(o, "true or false is wanted", e);
+	if (is_switch && str_to_bool(o->value, &yes) < 0) return bad_option(o, "true or false is wanted", e);
 	if (streq(o->key, NETWORK_MTU) && (str_to_int(str_of(o->value), &mtu) < 0 || (mtu && (mtu < MTU_MIN || mtu > MTU_MAX))))
 		return bad_option(o, "a number from 68 to 65535 is wanted", e);
 	if ((streq(o->key, NETWORK_GATEWAY_MODE4) || streq(o->key, NETWORK_GATEWAY_MODE6)) && !is_gateway_mode(o->value))
@@ -450,7 +439,7 @@ bool network_option_bool(const Network *n, const char *key, bool fallback)
 {
 	bool value;
 	const char *text = str_map_get(&n->options, key);
-	return text && parse_bool(text, &value) ? value : fallback;
+	return text && str_to_bool(text, &value) >= 0 ? value : fallback;
 }
 
 int network_option_int(const Network *n, const char *key, int fallback)

@@ -9,6 +9,7 @@
 
 #include "base/time.h"
 #include "sys/fd.h"
+#include "sys/netlink_message.h"
 
 /* An acknowledgement is 36 bytes and some words: small buffers, for each is cleared at each use. */
 enum { DEFAULT_SEND = 64 << 10, KEY_SHOWN = 24, ACK_MAX = 2048 };
@@ -156,20 +157,9 @@ static int refuse(const NftBatch *b, const NftMessage *m, int error, Err *e)
 
 /* ---- sending ---- */
 
-static int nft_socket(void)
-{
-	static const int on = 1;
-	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
-	AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa) < 0) return -errno;
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on) < 0) return -errno; /* texts with errors */
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on) < 0) return -errno; /* and not the whole request */
-	return take_fd(fd);
-}
-
 int nft_open(Err *e)
 {
-	int fd = nft_socket();
+	int fd = nl_open(NETLINK_NETFILTER);
 	return fd < 0 ? err_sys(e, fd, "netlink socket for nf_tables") : fd;
 }
 
