@@ -181,7 +181,7 @@ IpAddress ip_prefix_last(const IpPrefix *p)
 
 bool ip_prefix_contains(const IpPrefix *p, const IpAddress *a)
 {
-	if (a->family != p->address.family) return false;
+	if (!a->family || a->family != p->address.family) return false;
 	for (size_t i = 0; i < ip_size(a); i++)
 		if ((a->bytes[i] ^ p->address.bytes[i]) & mask_byte(p->length, i)) return false;
 	return true;

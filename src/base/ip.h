@@ -56,7 +56,7 @@ bool ip_add(const IpAddress *a, uint64_t n, IpAddress *ret) MUST_USE;
 /* ip_distance: b - a, at most UINT64_MAX; 0 when b is not larger or of another family. */
 uint64_t ip_distance(const IpAddress *a, const IpAddress *b);
 
-/* ip_prefix_mask: without its host part. ip_prefix_first, ip_prefix_last: the smallest and the largest address of it. */
+/* Of none nothing is a part. ip_prefix_mask: without its host part. ip_prefix_first, ip_prefix_last: the smallest and the largest address of it. */
 IpPrefix ip_prefix_mask(const IpPrefix *p);
 IpAddress ip_prefix_first(const IpPrefix *p);
 IpAddress ip_prefix_last(const IpPrefix *p);

@@ -15,18 +15,10 @@ static void alias_of(const char *network, char text[static ALIAS_ROOM])
 	snprintf(text, ALIAS_ROOM, "skep network %.64s", network);
 }
 
-static RtIp rt_ip(const IpAddress *a)
-{
-	RtIp ip = { .n = (uint8_t)ip_size(a) };
-	memcpy(ip.p, a->bytes, ip_size(a));
-	return ip;
-}
-
 static RtAddress rt_address(int index, const IpPrefix *p)
 {
-	RtAddress a = { .index = index, .ip = rt_ip(&p->address), .prefix = p->length };
-	IpAddress last = ip_prefix_last(p);
-	if (p->address.family == 4 && p->length < 31) a.broadcast = rt_ip(&last);
+	RtAddress a = { .index = index, .ip = p->address, .prefix = p->length };
+	if (p->address.family == 4 && p->length < 31) a.broadcast = ip_prefix_last(p);
 	return a;
 }
 
@@ -74,13 +66,13 @@ static int give_addresses(int sock, const Bridge *b, int index, Err *e)
 	AUTO_RT_BATCH batch = RT_BATCH_INIT;
 	char label[LABEL_ROOM];
 	const RtAddress link_local = {
-		.index = index, .ip = { 16, { 0xfe, 0x80, [15] = 1 } }, .prefix = LINK_LOCAL_LENGTH, .scope = RT_LINK
+		.index = index, .ip = { 6, { 0xfe, 0x80, [15] = 1 } }, .prefix = LINK_LOCAL_LENGTH, .scope = RT_LINK
 	};
 	snprintf(label, sizeof label, "address of bridge %s", b->device);
 	for (size_t i = 0; i < ARRAY_LEN(b->addresses); i++) {
 		RtAddress at = rt_address(index, &b->addresses[i]);
-		if (at.ip.n == 16 && b->addresses[i].address.family) rtnl_address_add(&batch, label, &link_local);
-		if (b->addresses[i].address.family) rtnl_address_add(&batch, label, &at);
+		if (at.ip.family == 6) rtnl_address_add(&batch, label, &link_local);
+		if (at.ip.family) rtnl_address_add(&batch, label, &at);
 	}
 	int r = rtnl_send(sock, &batch, e);
 	return r == -EEXIST ? 0 : r;
@@ -150,7 +142,7 @@ static void add_routes(RtBatch *batch, const char *label, int index, const Bridg
 	for (size_t i = 0; i < ARRAY_LEN(p->gateways); i++) {
 		const IpAddress *gateway = &p->gateways[i];
 		if (!gateway->family) continue;
-		RtRoute r = { .to = { .n = (uint8_t)ip_size(gateway) }, .via = rt_ip(gateway), .index = index };
+		RtRoute r = { .to = { .family = gateway->family }, .via = *gateway, .index = index };
 		rtnl_route_add(batch, label, &r);
 	}
 }

@@ -15,6 +15,7 @@
 #include "base/bind.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/ip.h"
 
 /* rtnl_open: a socket for this namespace, *ret close-on-exec. rtnl_open_in: for that of the descriptor netns, entered meanwhile: single-threaded
  * callers only. rtnl_index: the index (> 0) of a device in the socket's namespace, by one ioctl; -ENODEV. */
@@ -115,27 +116,16 @@ void rtnl_group_delete(RtBatch *b, const char *label, uint32_t group);
 
 /* ---- addresses and routes ---- */
 
-typedef struct RtIp {
-	uint8_t n; /* 4, 16, or 0: none */
-	uint8_t p[16];
-} RtIp;
-/* rtnl_ip_parse: "10.0.0.1", "fd00::1"; -EINVAL. rtnl_ip_text: the reverse; "" for none. */
-enum { RT_IP_TEXT_MAX = 46 };
-int rtnl_ip_parse(const char *s, RtIp *ret) MUST_USE;
-const char *rtnl_ip_text(const RtIp *ip, char text[static RT_IP_TEXT_MAX]);
-/* rtnl_ip_overlap: do two subnets have an address in common? Not of two families. */
-bool rtnl_ip_overlap(const RtIp *a, unsigned a_prefix, const RtIp *b, unsigned b_prefix);
-
 typedef enum { RT_GLOBAL = 0, RT_SITE = 200, RT_LINK = 253, RT_HOST = 254 } RtScope;
 typedef struct RtAddress {
 	int index; /* of the device */
-	RtIp ip;
+	IpAddress ip;
 	uint8_t prefix;
 	RtScope scope;
-	RtIp broadcast; /* of IPv4; none: none */
-	RtIp peer;      /* when read: the other end's, where it is not ip */
-	bool detect;    /* an IPv6 address is not used before duplicates were looked for (a second); without, at once */
-	uint32_t flags; /* when read: IFA_F_… */
+	IpAddress broadcast; /* of IPv4; none: none */
+	IpAddress peer;      /* when read: the other end's, where it is not ip */
+	bool detect;         /* an IPv6 address is not used before duplicates were looked for (a second); without, at once */
+	uint32_t flags;      /* when read: IFA_F_… */
 } RtAddress;
 /* rtnl_address_add: -EEXIST. rtnl_address_delete: by ip, prefix and device; -EADDRNOTAVAIL. */
 void rtnl_address_add(RtBatch *b, const char *label, const RtAddress *a);
@@ -144,11 +134,11 @@ void rtnl_address_delete(RtBatch *b, const char *label, const RtAddress *a);
 typedef enum { RT_UNICAST = 1, RT_BLACKHOLE = 6, RT_UNREACHABLE = 7, RT_PROHIBIT = 8, RT_THROW = 9 } RtRouteType;
 typedef struct RtRoute {
 	RtRouteType type; /* 0 in a request: RT_UNICAST */
-	RtIp to;          /* n says the family, also of a default route, whose prefix is 0 */
+	IpAddress to;     /* with the family also of a default route, whose prefix is 0 */
 	uint8_t prefix;
-	RtIp via;    /* the gateway; none: on the link */
-	RtIp source; /* address that is preferred; none: the kernel picks */
-	int index;   /* of the device; 0: the kernel finds it by the gateway. When read, that of the first of several ways */
+	IpAddress via;    /* the gateway; none: on the link */
+	IpAddress source; /* address that is preferred; none: the kernel picks */
+	int index;        /* of the device; 0: the kernel finds it by the gateway. When read, that of the first of several ways */
 	uint32_t metric, mtu, table; /* table 0 in a request: the main one */
 	bool onlink;                 /* the gateway is on the link, whatever the addresses say */
 } RtRoute;
@@ -195,6 +185,6 @@ int rtnl_link(int sock, int index, Arena *a, RtLink *ret, Err *e) MUST_USE;
 int rtnl_addresses(int sock, int index, Arena *a, RtAddresses *ret, Err *e) MUST_USE;
 /* rtnl_routes: of both families and all tables, but for the local one and those of multicast: where a packet may go from here. */
 int rtnl_routes(int sock, Arena *a, RtRoutes *ret, Err *e) MUST_USE;
-/* rtnl_default_route: of the main table, with the lowest metric; bytes: 4 or 16, the family. ret->mtu is that of the route or else of its device.
+/* rtnl_default_route: of the main table, with the lowest metric. ret->mtu is that of the route or else of its device.
  * -ENETUNREACH: there is none. */
-int rtnl_default_route(int sock, unsigned bytes, RtRoute *ret, Err *e) MUST_USE;
+int rtnl_default_route(int sock, uint8_t family, RtRoute *ret, Err *e) MUST_USE;

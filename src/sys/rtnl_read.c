@@ -19,20 +19,24 @@ static void take_name(const void *attrs, size_t n, uint16_t type, char *to, size
 	to[len] = 0;
 }
 
-static RtIp take_ip(const void *attrs, size_t n, uint16_t type, uint8_t bytes)
+/* 4, 6; 0: neither. */
+static uint8_t family_of(uint8_t af)
 {
-	size_t k = 0;
-	RtIp ip = { 0 };
-	const void *p = nl_find(attrs, n, type, &k);
-	if (!p || k != bytes) return ip;
-	ip.n = bytes;
-	memcpy(ip.p, p, bytes);
-	return ip;
+	return af == AF_INET ? 4 : af == AF_INET6 ? 6 : 0;
 }
 
-static uint8_t bytes_of(uint8_t family)
+static unsigned bits_of(uint8_t family)
 {
-	return family == AF_INET ? 4 : family == AF_INET6 ? 16 : 0;
+	return ip_bits(&(IpAddress){ .family = family });
+}
+
+/* One of another family is none. */
+static IpAddress take_ip(const void *attrs, size_t n, uint16_t type, uint8_t family)
+{
+	size_t k = 0;
+	const void *p = nl_find(attrs, n, type, &k);
+	IpAddress ip = p ? ip_from_bytes((Str){ p, k }) : (IpAddress){ 0 };
+	return ip.family == family ? ip : (IpAddress){ 0 };
 }
 
 static int take_alias(const void *attrs, size_t n, Arena *a, RtLink *ret)
@@ -78,30 +82,30 @@ int rtnl_parse_address(const struct nlmsghdr *h, RtAddress *ret)
 	size_t n, k = 0;
 	if (h->nlmsg_type != RTM_NEWADDR || h->nlmsg_len < NLMSG_LENGTH(sizeof m)) return 0;
 	memcpy(&m, NLMSG_DATA(h), sizeof m);
-	uint8_t bytes = bytes_of(m.ifa_family);
-	if (!bytes || m.ifa_prefixlen > bytes * 8 || !m.ifa_index || m.ifa_index > INT32_MAX) return 0;
+	uint8_t family = family_of(m.ifa_family);
+	if (!family || m.ifa_prefixlen > bits_of(family) || !m.ifa_index || m.ifa_index > INT32_MAX) return 0;
 	const void *attrs = nl_attrs(h, sizeof m, &n);
 	RtAddress a = { .index = (int)m.ifa_index, .prefix = m.ifa_prefixlen, .scope = (RtScope)m.ifa_scope, .flags = m.ifa_flags };
 	if (nl_find(attrs, n, IFA_FLAGS, &k)) a.flags = nl_u32(attrs, n, IFA_FLAGS);
-	a.detect = bytes == 16 && !(a.flags & IFA_F_NODAD);
-	RtIp local = take_ip(attrs, n, IFA_LOCAL, bytes), address = take_ip(attrs, n, IFA_ADDRESS, bytes);
-	a.ip = local.n ? local : address; /* IPv6 tells a local one only beside a peer */
-	if (local.n && address.n && memcmp(local.p, address.p, bytes) != 0) a.peer = address;
-	a.broadcast = take_ip(attrs, n, IFA_BROADCAST, bytes);
-	if (!a.ip.n) return 0;
+	a.detect = family == 6 && !(a.flags & IFA_F_NODAD);
+	IpAddress local = take_ip(attrs, n, IFA_LOCAL, family), address = take_ip(attrs, n, IFA_ADDRESS, family);
+	a.ip = local.family ? local : address; /* IPv6 tells a local one only beside a peer */
+	if (local.family && address.family && !ip_equal(&local, &address)) a.peer = address;
+	a.broadcast = take_ip(attrs, n, IFA_BROADCAST, family);
+	if (!a.ip.family) return 0;
 	*ret = a;
 	return 1;
 }
 
 /* The first of several ways: its device, its gateway. */
-static void take_nexthop(const void *p, size_t n, uint8_t bytes, RtRoute *r)
+static void take_nexthop(const void *p, size_t n, uint8_t family, RtRoute *r)
 {
 	struct rtnexthop first;
 	if (n < sizeof first) return;
 	memcpy(&first, p, sizeof first);
 	if (first.rtnh_len < sizeof first || first.rtnh_len > n) return;
 	if (first.rtnh_ifindex > 0) r->index = first.rtnh_ifindex;
-	r->via = take_ip((const char *)p + sizeof first, first.rtnh_len - sizeof first, RTA_GATEWAY, bytes);
+	r->via = take_ip((const char *)p + sizeof first, first.rtnh_len - sizeof first, RTA_GATEWAY, family);
 	r->onlink = first.rtnh_flags & RTNH_F_ONLINK;
 }
 
@@ -118,20 +122,20 @@ int rtnl_parse_route(const struct nlmsghdr *h, RtRoute *ret)
 	if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof m)) return 0;
 	memcpy(&m, NLMSG_DATA(h), sizeof m);
 	const void *attrs = nl_attrs(h, sizeof m, &n);
-	uint8_t bytes = bytes_of(m.rtm_family);
+	uint8_t family = family_of(m.rtm_family);
 	uint32_t table = nl_find(attrs, n, RTA_TABLE, &k) ? nl_u32(attrs, n, RTA_TABLE) : m.rtm_table;
-	if (!bytes || m.rtm_dst_len > bytes * 8 || !leads_from_here(&m, table)) return 0;
+	if (!family || m.rtm_dst_len > bits_of(family) || !leads_from_here(&m, table)) return 0;
 	RtRoute r = { .type = (RtRouteType)m.rtm_type, .prefix = m.rtm_dst_len, .table = table, .onlink = m.rtm_flags & RTNH_F_ONLINK };
-	r.to = take_ip(attrs, n, RTA_DST, bytes);
-	if (!r.to.n && r.prefix) return 0;
-	r.to.n = bytes;
-	r.via = take_ip(attrs, n, RTA_GATEWAY, bytes);
-	r.source = take_ip(attrs, n, RTA_PREFSRC, bytes);
+	r.to = take_ip(attrs, n, RTA_DST, family);
+	if (!r.to.family && r.prefix) return 0;
+	r.to.family = family;
+	r.via = take_ip(attrs, n, RTA_GATEWAY, family);
+	r.source = take_ip(attrs, n, RTA_PREFSRC, family);
 	r.metric = nl_u32(attrs, n, RTA_PRIORITY);
 	uint32_t index = nl_u32(attrs, n, RTA_OIF);
 	r.index = index > INT32_MAX ? 0 : (int)index;
 	const void *ways = nl_find(attrs, n, RTA_MULTIPATH, &k);
-	if (ways) take_nexthop(ways, k, bytes, &r);
+	if (ways) take_nexthop(ways, k, family, &r);
 	const void *metrics = nl_find(attrs, n, RTA_METRICS, &k);
 	if (metrics) r.mtu = nl_u32(metrics, k, RTAX_MTU);
 	*ret = r;
@@ -275,7 +279,7 @@ int rtnl_link(int sock, int index, Arena *a, RtLink *ret, Err *e)
 }
 
 typedef struct Best {
-	unsigned bytes;
+	uint8_t family;
 	RtRoute route; /* type 0: none yet */
 } Best;
 
@@ -285,7 +289,7 @@ static int take_default(const struct nlmsghdr *h, void *data)
 	RtRoute r;
 	int x = rtnl_parse_route(h, &r);
 	if (x <= 0) return x;
-	if (r.prefix || r.to.n != best->bytes || r.type != RT_UNICAST || r.table != RT_TABLE_MAIN || !r.index) return 0;
+	if (r.prefix || r.to.family != best->family || r.type != RT_UNICAST || r.table != RT_TABLE_MAIN || !r.index) return 0;
 	if (!best->route.type || r.metric < best->route.metric) best->route = r;
 	return 0;
 }
@@ -293,7 +297,7 @@ static int take_default(const struct nlmsghdr *h, void *data)
 /* Like a list, but of a length that nobody needs to bound. */
 static int find_default(int sock, Best *best, Err *e)
 {
-	const struct rtmsg head = { .rtm_family = best->bytes == 16 ? AF_INET6 : AF_INET };
+	const struct rtmsg head = { .rtm_family = best->family == 6 ? AF_INET6 : AF_INET };
 	int r = NL_INTERRUPTED;
 	for (int i = 0; i < RT_TRIES && r == NL_INTERRUPTED; i++) {
 		AUTO_BUF q = BUF_INIT(256);
@@ -305,9 +309,9 @@ static int find_default(int sock, Best *best, Err *e)
 				   : r;
 }
 
-int rtnl_default_route(int sock, unsigned bytes, RtRoute *ret, Err *e)
+int rtnl_default_route(int sock, uint8_t family, RtRoute *ret, Err *e)
 {
-	Best best = { .bytes = bytes };
+	Best best = { .family = family };
 	RtLink link;
 	int r = find_default(sock, &best, e);
 	if (r < 0) return r;

@@ -1,42 +1,23 @@
-/* rtnl_route.c: requests for addresses and routes, and the addresses themselves; see rtnl.h. */
-#include <arpa/inet.h>
+/* rtnl_route.c: requests for addresses and routes; see rtnl.h. */
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include "sys/rtnl_impl.h"
 
-int rtnl_ip_parse(const char *s, RtIp *ret)
+static uint8_t family_of(const IpAddress *ip)
 {
-	RtIp ip = { .n = strchr(s, ':') ? 16 : 4 };
-	if (inet_pton(ip.n == 16 ? AF_INET6 : AF_INET, s, ip.p) != 1) return -EINVAL;
-	*ret = ip;
-	return 0;
+	return ip->family == 6 ? AF_INET6 : AF_INET;
 }
 
-const char *rtnl_ip_text(const RtIp *ip, char text[static RT_IP_TEXT_MAX])
+static bool ip_ok(const IpAddress *ip)
 {
-	text[0] = 0;
-	if (ip->n) inet_ntop(ip->n == 16 ? AF_INET6 : AF_INET, ip->p, text, RT_IP_TEXT_MAX);
-	return text;
+	return ip->family == 4 || ip->family == 6;
 }
 
-bool rtnl_ip_overlap(const RtIp *a, unsigned a_prefix, const RtIp *b, unsigned b_prefix)
+static void put_ip(Buf *b, uint16_t type, const IpAddress *ip)
 {
-	unsigned bits = a_prefix < b_prefix ? a_prefix : b_prefix, bytes = bits / 8, rest = bits % 8;
-	if (a->n != b->n || !a->n || bits > a->n * 8U) return false;
-	if (memcmp(a->p, b->p, bytes) != 0) return false;
-	return !rest || (a->p[bytes] ^ b->p[bytes]) >> (8 - rest) == 0;
-}
-
-static uint8_t family_of(const RtIp *ip)
-{
-	return ip->n == 16 ? AF_INET6 : AF_INET;
-}
-
-static bool ip_ok(const RtIp *ip)
-{
-	return ip->n == 4 || ip->n == 16;
+	nl_put(b, type, ip->bytes, ip_size(ip));
 }
 
 /* ---- addresses ---- */
@@ -45,8 +26,8 @@ static const char *address_fault(const RtAddress *a)
 {
 	if (a->index <= 0) return "not an index of a network device";
 	if (!ip_ok(&a->ip)) return "no address";
-	if (a->prefix > a->ip.n * 8) return "the length of the prefix is more than the address has bits";
-	if (a->broadcast.n && (a->broadcast.n != 4 || a->ip.n != 4)) return "only IPv4 has broadcast addresses";
+	if (a->prefix > ip_bits(&a->ip)) return "the length of the prefix is more than the address has bits";
+	if (a->broadcast.family && (a->broadcast.family != 4 || a->ip.family != 4)) return "only IPv4 has broadcast addresses";
 	return NULL;
 }
 
@@ -57,7 +38,7 @@ static void put_address(RtBatch *b, const char *label, uint16_t type, uint16_t f
 		rtnl_bad(b, label, fault);
 		return;
 	}
-	bool v6 = a->ip.n == 16;
+	bool v6 = a->ip.family == 6;
 	const struct ifaddrmsg head = {
 		.ifa_family = family_of(&a->ip),
 		.ifa_prefixlen = a->prefix,
@@ -66,9 +47,9 @@ static void put_address(RtBatch *b, const char *label, uint16_t type, uint16_t f
 		.ifa_index = (uint32_t)a->index,
 	};
 	size_t request = rtnl_begin(&b->first, label, NULL, type, flags, &head, sizeof head);
-	nl_put(&b->first.out, IFA_LOCAL, a->ip.p, a->ip.n);
-	nl_put(&b->first.out, IFA_ADDRESS, a->ip.p, a->ip.n);
-	if (a->broadcast.n) nl_put(&b->first.out, IFA_BROADCAST, a->broadcast.p, a->broadcast.n);
+	put_ip(&b->first.out, IFA_LOCAL, &a->ip);
+	put_ip(&b->first.out, IFA_ADDRESS, &a->ip);
+	if (a->broadcast.family) put_ip(&b->first.out, IFA_BROADCAST, &a->broadcast);
 	rtnl_end(&b->first, request);
 }
 
@@ -88,12 +69,12 @@ static const char *route_fault(const RtRoute *r)
 {
 	bool leads = !r->type || r->type == RT_UNICAST;
 	if (!ip_ok(&r->to)) return "no destination";
-	if (r->prefix > r->to.n * 8) return "the length of the prefix is more than the destination has bits";
-	if (r->via.n && r->via.n != r->to.n) return "the gateway and the destination are not of one family";
-	if (r->source.n && r->source.n != r->to.n) return "the source and the destination are not of one family";
+	if (r->prefix > ip_bits(&r->to)) return "the length of the prefix is more than the destination has bits";
+	if (r->via.family && r->via.family != r->to.family) return "the gateway and the destination are not of one family";
+	if (r->source.family && r->source.family != r->to.family) return "the source and the destination are not of one family";
 	if (r->index < 0) return "not an index of a network device";
-	if (leads && !r->via.n && !r->index) return "a route needs a gateway or a device";
-	if (!leads && r->via.n) return "a route that leads nowhere has no gateway";
+	if (leads && !r->via.family && !r->index) return "a route needs a gateway or a device";
+	if (!leads && r->via.family) return "a route that leads nowhere has no gateway";
 	return NULL;
 }
 
@@ -101,7 +82,7 @@ static const char *route_fault(const RtRoute *r)
 static uint8_t scope_of(const RtRoute *r, uint16_t type)
 {
 	if (type == RTM_DELROUTE) return RT_SCOPE_NOWHERE;
-	bool link = r->to.n == 4 && !r->via.n && (!r->type || r->type == RT_UNICAST);
+	bool link = r->to.family == 4 && !r->via.family && (!r->type || r->type == RT_UNICAST);
 	return link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
 }
 
@@ -133,9 +114,9 @@ static void put_route(RtBatch *b, const char *label, uint16_t type, uint16_t fla
 	};
 	Buf *m = &b->first.out;
 	size_t request = rtnl_begin(&b->first, label, NULL, type, flags, &head, sizeof head);
-	if (r->prefix) nl_put(m, RTA_DST, r->to.p, r->to.n);
-	if (r->via.n) nl_put(m, RTA_GATEWAY, r->via.p, r->via.n);
-	if (r->source.n) nl_put(m, RTA_PREFSRC, r->source.p, r->source.n);
+	if (r->prefix) put_ip(m, RTA_DST, &r->to);
+	if (r->via.family) put_ip(m, RTA_GATEWAY, &r->via);
+	if (r->source.family) put_ip(m, RTA_PREFSRC, &r->source);
 	if (r->index) nl_put_u32(m, RTA_OIF, (uint32_t)r->index);
 	if (r->metric) nl_put_u32(m, RTA_PRIORITY, r->metric);
 	if (table >= 256) nl_put_u32(m, RTA_TABLE, table);

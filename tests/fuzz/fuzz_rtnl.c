@@ -7,11 +7,11 @@ typedef struct Walk {
 	RtBatch *b;
 } Walk;
 
-static void check_ip(const RtIp *ip, uint8_t bytes)
+static void check_ip(const IpAddress *ip, uint8_t family)
 {
-	char text[RT_IP_TEXT_MAX];
-	assert(ip->n == 0 || ip->n == bytes);
-	assert(strlen(rtnl_ip_text(ip, text)) < RT_IP_TEXT_MAX);
+	char text[IP_TEXT_MAX];
+	assert(ip->family == 0 || ip->family == family);
+	assert(strlen(ip_format(ip, text)) < IP_TEXT_MAX);
 }
 
 static void check_link(const RtLink *l)
@@ -22,18 +22,19 @@ static void check_link(const RtLink *l)
 
 static void check_address(const RtAddress *a, RtBatch *b)
 {
-	assert(a->index > 0 && (a->ip.n == 4 || a->ip.n == 16) && a->prefix <= a->ip.n * 8);
-	check_ip(&a->peer, a->ip.n);
-	check_ip(&a->broadcast, a->ip.n);
+	assert(a->index > 0 && (a->ip.family == 4 || a->ip.family == 6) && a->prefix <= ip_bits(&a->ip));
+	check_ip(&a->peer, a->ip.family);
+	check_ip(&a->broadcast, a->ip.family);
 	rtnl_address_delete(b, "address", a);
 }
 
 static void check_route(const RtRoute *r, RtBatch *b)
 {
-	assert((r->to.n == 4 || r->to.n == 16) && r->prefix <= r->to.n * 8 && r->index >= 0 && r->type);
-	check_ip(&r->via, r->to.n);
-	check_ip(&r->source, r->to.n);
-	assert(rtnl_ip_overlap(&r->to, r->prefix, &r->to, r->prefix));
+	assert((r->to.family == 4 || r->to.family == 6) && r->prefix <= ip_bits(&r->to) && r->index >= 0 && r->type);
+	check_ip(&r->via, r->to.family);
+	check_ip(&r->source, r->to.family);
+	const IpPrefix to = { r->to, r->prefix };
+	assert(ip_prefix_overlaps(&to, &to));
 	rtnl_route_add(b, "route", r);
 }
 

@@ -35,8 +35,10 @@ static void test_text(void **state)
 		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" },
 		{ "::ffff:10.1.2.3", "10.1.2.3" },
 	};
-	static const char *const bad[] = { "",         "1",    "1.2.3",         "1.2.3.4.5", "01.2.3.4", "256.1.1.1", " 1.2.3.4",
-					   "1.2.3.4 ", ":::1", "1:2:3:4:5:6:7", "fe80::1%1", "g::",      "1.2.3.4/8", "::1::2" };
+	static const char *const bad[] = { "",          "1",         "1.2.3", "1.2.3.4.5",     "01.2.3.4",
+					   "256.1.1.1", ":",         "host",  "10.0.0.1/24",   "fd00::1%eth0",
+					   " 1.2.3.4",  "1.2.3.4 ",  ":::1",  "1:2:3:4:5:6:7", "fe80::1%1",
+					   "g::",       "1.2.3.4/8", "::1::2" };
 	char text[IP_TEXT_MAX];
 	IpAddress a;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -86,6 +88,28 @@ static void test_reckoning(void **state)
 	assert_true(ip_compare(&(IpAddress){ .family = 4 }, &(IpAddress){ .family = 6 }) < 0);
 }
 
+static void test_overlaps(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool overlap;
+	} cases[] = {
+		{ "10.0.0.0/8", "10.255.0.0/16", true },     { "10.0.0.0/16", "10.1.0.0/16", false },
+		{ "10.0.0.0/15", "10.1.0.0/16", true },      { "0.0.0.0/0", "192.168.1.1/32", true },
+		{ "10.0.0.1/32", "10.0.0.1/32", true },      { "10.0.0.1/32", "10.0.0.0/32", false },
+		{ "fd00::/64", "fd00::1/128", true },        { "fd00:0:0:1::/64", "fd00::/64", false },
+		{ "fd00::/8", "10.0.0.0/8", false },         { "172.17.0.0/16", "172.16.0.0/12", true },
+		{ "172.32.0.0/16", "172.16.0.0/12", false },
+	};
+	const IpPrefix none = { 0 };
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		IpPrefix a = prefix(cases[i].a), b = prefix(cases[i].b);
+		assert_int_equal(ip_prefix_overlaps(&a, &b), cases[i].overlap);
+		assert_int_equal(ip_prefix_overlaps(&b, &a), cases[i].overlap);
+	}
+	assert_false(ip_prefix_overlaps(&none, &none));
+}
+
 static void test_prefixes(void **state)
 {
 	char text[IP_TEXT_MAX];
@@ -107,6 +131,7 @@ static void test_prefixes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_text), cmocka_unit_test(test_prefix_text),
-					    cmocka_unit_test(test_reckoning), cmocka_unit_test(test_prefixes) };
+					    cmocka_unit_test(test_reckoning), cmocka_unit_test(test_overlaps),
+					    cmocka_unit_test(test_prefixes) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

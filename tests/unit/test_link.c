@@ -127,8 +127,10 @@ static int make_outside(World *w)
 		RtAddress own = { .index = rtnl_index(w->sock, "out"), .prefix = k ? 64 : 24 },
 			  other = { .index = rtnl_index(inside, "eth0"), .prefix = own.prefix };
 		RtRoute route = { .prefix = own.prefix, .index = other.index };
-		NEED(rtnl_ip_parse(of[HOST], &own.ip) == 0 && rtnl_ip_parse(of[OUTSIDE], &other.ip) == 0);
-		NEED(rtnl_ip_parse(subnets[k][0], &route.to) == 0 && rtnl_ip_parse(subnets[k][1], &route.via) == 0);
+		own.ip = ip(of[HOST]);
+		other.ip = ip(of[OUTSIDE]);
+		route.to = ip(subnets[k][0]);
+		route.via = ip(subnets[k][1]);
 		rtnl_address_add(&here, "address", &own);
 		rtnl_address_add(&there, "address", &other);
 		if (!k) rtnl_link_set(&there, "eth0", other.index, &(RtChange){ .up = RT_UP });
@@ -316,13 +318,14 @@ static int hosts_loopback_is_kept(void)
 	if (make_world(&w)) return 1;
 	NEED_OK(rtnl_open_in(w.places[A1], &inside, &e));
 	route.index = rtnl_index(inside, "eth0");
-	NEED(rtnl_ip_parse("127.0.0.9", &route.to) == 0 && rtnl_ip_parse("10.1.0.1", &route.via) == 0);
+	route.to = ip("127.0.0.9");
+	route.via = ip("10.1.0.1");
 	StrPair open[] = { { "net/ipv4/conf/eth0/route_localnet", "1" }, { "net/ipv4/conf/all/route_localnet", "1" } };
 	AUTO_FD int proc = sysctl_open_proc(&e);
 	NEED_OK(proc);
 	NEED_OK(sysctl_write_in(w.places[A1], proc, &(StrMap){ open, ARRAY_LEN(open) }, &e));
 	RtAddress own = { .index = 1, .prefix = 8 };
-	NEED(rtnl_ip_parse("127.0.0.1", &own.ip) == 0);
+	own.ip = ip("127.0.0.1");
 	rtnl_address_delete(&b, "loopback", &own); /* so that 127.0.0.0/8 is nothing local there */
 	rtnl_route_add(&b, "route", &route);
 	NEED_OK(rtnl_send(inside, &b, &e));

@@ -16,10 +16,10 @@
 
 enum { IP_OUTPUT_MAX = 1 << 18, PORT = 4321 };
 
-static RtIp ip(const char *s)
+static IpAddress ip(const char *s)
 {
-	RtIp r = { 0 };
-	int x = rtnl_ip_parse(s, &r);
+	IpAddress r = { 0 };
+	int x = ip_parse(str_of(s), &r);
 	(void)x; /* seen by the test that goes on with none */
 	return r;
 }
@@ -71,12 +71,12 @@ static bool have_ip(void)
 
 static int udp_at(int netns, const char *address)
 {
-	RtIp a = ip(address);
+	IpAddress a = ip(address);
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
-	memcpy(&v4.sin_addr, a.p, 4);
-	memcpy(&v6.sin6_addr, a.p, 16);
-	bool six = a.n == 16;
+	memcpy(&v4.sin_addr, a.bytes, 4);
+	memcpy(&v6.sin6_addr, a.bytes, 16);
+	bool six = a.family == 6;
 	int home = -1, size = 4 << 20;
 	if (netns >= 0 && netns_enter(netns, &home) < 0) return -1;
 	int fd = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -88,12 +88,12 @@ static int udp_at(int netns, const char *address)
 
 static int send_to(int fd, const char *address, const void *p, size_t n)
 {
-	RtIp a = ip(address);
+	IpAddress a = ip(address);
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(PORT) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
-	memcpy(&v4.sin_addr, a.p, 4);
-	memcpy(&v6.sin6_addr, a.p, 16);
-	return (int)sendto(fd, p, n, MSG_DONTWAIT, a.n == 16 ? (void *)&v6 : (void *)&v4, a.n == 16 ? sizeof v6 : sizeof v4);
+	memcpy(&v4.sin_addr, a.bytes, 4);
+	memcpy(&v6.sin6_addr, a.bytes, 16);
+	return (int)sendto(fd, p, n, MSG_DONTWAIT, a.family == 6 ? (void *)&v6 : (void *)&v4, a.family == 6 ? sizeof v6 : sizeof v4);
 }
 
 /* A datagram from the one to the other, and back; tried again for tries * 20 ms: a link opens a moment after it is up. */
@@ -137,8 +137,8 @@ static int furnish(int netns, const char *four, const char *six, Err *e)
 	rtnl_link_set(&b, "eth0", index, &(RtChange){ .up = RT_UP });
 	rtnl_address_add(&b, "address", &(RtAddress){ .index = index, .ip = ip(four), .prefix = 24, .broadcast = ip("10.88.0.255") });
 	rtnl_address_add(&b, "address", &(RtAddress){ .index = index, .ip = ip(six), .prefix = 64 });
-	rtnl_route_add(&b, "default route", &(RtRoute){ .to = { .n = 4 }, .via = ip("10.88.0.1"), .index = index, .metric = 7 });
-	rtnl_route_add(&b, "default route", &(RtRoute){ .to = { .n = 16 }, .via = ip("fd88::1"), .index = index });
+	rtnl_route_add(&b, "default route", &(RtRoute){ .to = { .family = 4 }, .via = ip("10.88.0.1"), .index = index, .metric = 7 });
+	rtnl_route_add(&b, "default route", &(RtRoute){ .to = { .family = 6 }, .via = ip("fd88::1"), .index = index });
 	return rtnl_send(sock, &b, e);
 }
 
@@ -259,9 +259,9 @@ static int links_are_listed(void)
 static const RtAddress *address_of(const RtAddresses *l, const char *text)
 {
 	static const RtAddress none;
-	char have[RT_IP_TEXT_MAX];
+	char have[IP_TEXT_MAX];
 	for (size_t i = 0; i < l->n; i++)
-		if (streq(rtnl_ip_text(&l->items[i].ip, have), text)) return &l->items[i];
+		if (streq(ip_format(&l->items[i].ip, have), text)) return &l->items[i];
 	return &none;
 }
 
@@ -271,14 +271,14 @@ static int addresses_are_listed(void)
 	Net n;
 	AUTO_ARENA a = ARENA_INIT(1 << 20);
 	RtAddresses l;
-	char text[RT_IP_TEXT_MAX];
+	char text[IP_TEXT_MAX];
 	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
 	NEED_OK(make_net(&n, false, &e));
 	NEED_OK(netdev_lo_up_by(n.sock, &e));
 	NEED_OK(rtnl_addresses(n.sock, n.bridge, &a, &l, &e));
 	const RtAddress *x = address_of(&l, "10.88.0.1");
-	NEED(x->index == n.bridge && !x->peer.n && x->prefix == 24 && x->scope == RT_GLOBAL);
-	NEED(streq(rtnl_ip_text(&x->broadcast, text), "10.88.0.255"));
+	NEED(x->index == n.bridge && !x->peer.family && x->prefix == 24 && x->scope == RT_GLOBAL);
+	NEED(streq(ip_format(&x->broadcast, text), "10.88.0.255"));
 	x = address_of(&l, "fd88::1");
 	NEED(x->index == n.bridge && x->prefix == 64 && !x->detect);
 	NEED(!address_of(&l, "127.0.0.1")->index);
@@ -294,10 +294,10 @@ static int give_routes(const Net *n, Err *e)
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("172.30.0.0"), .prefix = 16, .index = n->bridge });
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("172.31.0.0"), .prefix = 16, .type = RT_BLACKHOLE });
 	rtnl_route_add(&b, "r", &(RtRoute){ .to = ip("fd99::"), .prefix = 48, .type = RT_UNREACHABLE, .metric = 9, .table = 1000 });
-	rtnl_route_add(&b, "r", &(RtRoute){ .to = { .n = 4 }, .via = ip("10.88.0.2"), .metric = 20 });
+	rtnl_route_add(&b, "r", &(RtRoute){ .to = { .family = 4 }, .via = ip("10.88.0.2"), .metric = 20 });
 	rtnl_route_add(
 		&b, "r",
-		&(RtRoute){ .to = { .n = 4 }, .via = ip("10.99.0.2"), .index = n->bridge, .onlink = true, .metric = 10, .mtu = 1280 });
+		&(RtRoute){ .to = { .family = 4 }, .via = ip("10.99.0.2"), .index = n->bridge, .onlink = true, .metric = 10, .mtu = 1280 });
 	return rtnl_send(n->sock, &b, e);
 }
 
@@ -307,37 +307,37 @@ static int default_routes(void)
 	Net n;
 	AUTO_RT_BATCH b = RT_BATCH_INIT;
 	RtRoute best;
-	char text[RT_IP_TEXT_MAX];
+	char text[IP_TEXT_MAX];
 	if (unshare(CLONE_NEWNET) < 0) return CHILD_SKIP;
 	NEED_OK(make_net(&n, false, &e));
 	NEED(rtnl_default_route(n.sock, 4, &best, &e) == -ENETUNREACH);
 	NEED_OK(give_routes(&n, &e));
 	NEED_OK(rtnl_default_route(n.sock, 4, &best, &e));
-	NEED(streq(rtnl_ip_text(&best.via, text), "10.99.0.2") && best.index == n.bridge && best.mtu == 1280 && best.metric == 10 &&
+	NEED(streq(ip_format(&best.via, text), "10.99.0.2") && best.index == n.bridge && best.mtu == 1280 && best.metric == 10 &&
 	     best.onlink);
 	rtnl_route_delete(&b, "r", &best);
 	NEED_OK(rtnl_send(n.sock, &b, &e));
 	NEED_OK(rtnl_default_route(n.sock, 4, &best, &e));
-	NEED(streq(rtnl_ip_text(&best.via, text), "10.88.0.2") && best.mtu == 1400); /* the device's */
-	NEED(rtnl_default_route(n.sock, 16, &best, &e) == -ENETUNREACH);
+	NEED(streq(ip_format(&best.via, text), "10.88.0.2") && best.mtu == 1400); /* the device's */
+	NEED(rtnl_default_route(n.sock, 6, &best, &e) == -ENETUNREACH);
 	return 0;
 }
 
 static const RtRoute *route_to(const RtRoutes *l, const char *text)
 {
 	static const RtRoute none;
-	char have[RT_IP_TEXT_MAX];
+	char have[IP_TEXT_MAX];
 	for (size_t i = 0; i < l->n; i++)
-		if (l->items[i].prefix && streq(rtnl_ip_text(&l->items[i].to, have), text)) return &l->items[i];
+		if (l->items[i].prefix && streq(ip_format(&l->items[i].to, have), text)) return &l->items[i];
 	return &none;
 }
 
-static size_t overlaps(const RtRoutes *l, const char *subnet, unsigned prefix)
+static size_t overlaps(const RtRoutes *l, const char *subnet, uint8_t prefix)
 {
-	RtIp wanted = ip(subnet);
+	const IpPrefix wanted = { ip(subnet), prefix };
 	size_t n = 0;
 	for (size_t i = 0; i < l->n; i++)
-		n += l->items[i].prefix && rtnl_ip_overlap(&wanted, prefix, &l->items[i].to, l->items[i].prefix);
+		n += l->items[i].prefix && ip_prefix_overlaps(&wanted, &(IpPrefix){ l->items[i].to, l->items[i].prefix });
 	return n;
 }
 
@@ -354,7 +354,7 @@ static int routes_are_listed(void)
 	NEED_OK(rtnl_routes(n.sock, &a, &l, &e));
 	NEED(overlaps(&l, "172.31.128.0", 20) == 1 && overlaps(&l, "172.29.0.0", 16) == 0 && overlaps(&l, "172.28.0.0", 14) == 2);
 	const RtRoute *r = route_to(&l, "10.88.0.0");
-	NEED(r->prefix == 24 && r->index == n.bridge && !r->via.n && r->table == 254);
+	NEED(r->prefix == 24 && r->index == n.bridge && !r->via.family && r->table == 254);
 	NEED(route_to(&l, "172.31.0.0")->type == RT_BLACKHOLE);
 	r = route_to(&l, "fd99::");
 	NEED(r->type == RT_UNREACHABLE && r->table == 1000 && r->metric == 9 && r->prefix == 48);
@@ -506,7 +506,7 @@ static int failures(void)
 	NEED_OK(rtnl_link(sock, bridge, &a, &l, &e));
 	NEED(streq(l.alias, "network web"));
 	/* the kernel's own words */
-	rtnl_route_add(&b, "route of web", &(RtRoute){ .to = { .n = 4 }, .via = ip("192.168.77.1") });
+	rtnl_route_add(&b, "route of web", &(RtRoute){ .to = { .family = 4 }, .via = ip("192.168.77.1") });
 	NEED(rtnl_send(sock, &b, &e) == -ENETUNREACH && streq(e.msg, "route of web: network is unreachable (Nexthop has invalid gateway)"));
 	/* nothing of a batch with a wrong request is sent; the batch is empty again */
 	rtnl_bridge_add(&b, "bridge three", &(RtDevice){ .name = "three" });

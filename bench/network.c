@@ -1,6 +1,6 @@
-/* attach_tool.c: how long a container's network takes, by steps: what `./dev bench network` runs.
+/* network.c: how long a container's network takes, by steps: what `./dev bench network` runs.
  *
- * attach_tool [RUNS]: all of it in a network namespace of its own, with a bridge in it. RUNS networks are attached one after the other and stay, as on
+ * network [RUNS]: all of it in a network namespace of its own, with a bridge in it. RUNS networks are attached one after the other and stay, as on
  * a machine where containers start; then all are dropped, and then a few one by one: a namespace made while the kernel takes another one away waits
  * for it. Prints, tab separated: step, median, minimum, 90th percentile (microseconds).
  */
@@ -38,9 +38,9 @@ typedef struct Bench {
 static int make_bridge(Bench *b, Err *e)
 {
 	AUTO_RT_BATCH q = RT_BATCH_INIT;
-	RtIp gateway;
-	int r = rtnl_ip_parse("10.88.0.1", &gateway);
-	if (r < 0 || (r = rtnl_open(&b->sock, e)) < 0) return r;
+	const IpAddress gateway = { 4, { 10, 88, 0, 1 } };
+	int r;
+	if ((r = rtnl_open(&b->sock, e)) < 0) return r;
 	rtnl_bridge_add(&q, "bridge", &(RtDevice){ .name = "skep0", .up = true });
 	if ((r = rtnl_send(b->sock, &q, e)) < 0) return r;
 	b->bridge = rtnl_index(b->sock, "skep0");
@@ -78,10 +78,10 @@ static int set_alias(Bench *b, size_t i, Err *e)
 static int furnish(int sock, int index, Err *e)
 {
 	AUTO_RT_BATCH q = RT_BATCH_INIT;
-	const RtIp own = { 4, { 10, 88, 0, 2 } }, gateway = { 4, { 10, 88, 0, 1 } };
+	const IpAddress own = { 4, { 10, 88, 0, 2 } }, gateway = { 4, { 10, 88, 0, 1 } };
 	rtnl_link_set(&q, "eth0", index, &(RtChange){ .up = RT_UP });
 	rtnl_address_add(&q, "address", &(RtAddress){ .index = index, .ip = own, .prefix = 16 });
-	rtnl_route_add(&q, "default route", &(RtRoute){ .to = { .n = 4 }, .via = gateway, .index = index });
+	rtnl_route_add(&q, "default route", &(RtRoute){ .to = { .family = 4 }, .via = gateway, .index = index });
 	return rtnl_send(sock, &q, e);
 }
 
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 		b.took[s] = all + s * runs;
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	int r = bench(&b, &e);
-	if (r < 0) fprintf(stderr, "attach_tool: %s\n", e.msg);
+	if (r < 0) fprintf(stderr, "network: %s\n", e.msg);
 	fd_close(b.sock);
 	free(all);
 	free(b.netns);
