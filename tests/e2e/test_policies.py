@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engines import Engine, eventually, kill
+from engines import Engine, eventually, is_dead, kill
 from images import SKEP
 
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -131,7 +131,8 @@ def after_a_boot(engine, name):
     path = os.path.join(engine.directory(identity), "state.json")
     with open(path, encoding="utf-8") as f:
         state = json.load(f)
-    assert engine.status(name) == "exited" and not os.path.exists(f"/proc/{pid}")
+    assert engine.status(name) == "exited"
+    eventually(lambda: is_dead(pid))
     with open(path, "w", encoding="utf-8") as f:
         json.dump({**state, "boot": "of another time"}, f)
 
