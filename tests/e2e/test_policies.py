@@ -35,7 +35,7 @@ def told(engine, name):
 
 # ---- health ----
 
-OFTEN = ["--health-interval", "20ms", "--health-timeout", "2s"]
+OFTEN = ["--health-interval", "20ms", "--health-timeout", "20s"]
 
 
 def health(engine, name):
@@ -58,27 +58,28 @@ def test_an_end_of_the_start_period(engine):
     engine.run("--name", "late", *OFTEN, "--health-retries", "1", "--health-start-period", "300ms", "--health-start-interval", "20ms",
                "--health-cmd", "false", "busybox", "sleep", "1000")
     eventually(lambda: health(engine, "late")["Status"] == "unhealthy")
-    events = told(engine, "late")
-    took = next(x[2] for x in events if x[0] == "health_status: unhealthy") - next(x[2] for x in events if x[0] == "start")
-    assert 0.3 <= took and health(engine, "late")["FailingStreak"] >= 1
+    assert health(engine, "late")["FailingStreak"] >= 1
+    with open(os.path.join(engine.directory(engine.inspect("late")["Id"]), "state.json"), encoding="utf-8") as f:
+        started = json.load(f)["startedAt"] / 1e9  # the event of the start may be written later
+    assert [x[2] - started >= 0.3 for x in told(engine, "late") if x[0].startswith("health")] == [True]
 
 
 @pytest.mark.parametrize("action, left", [("none", "running"), ("kill", "exited"), ("stop", "exited")])
 def test_what_is_done_about_it(engine, action, left):
-    engine.run("--name", "ill", *OFTEN, "--health-retries", "1", "--health-on-failure", action, "--health-cmd", "false", "--stop-timeout", "1",
-               "--restart", "no", "busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do sleep 0.01; done")
+    engine.run("--name", "ill", *OFTEN, "--health-retries", "1", "--health-on-failure", action, "--health-cmd", "test ! -e /listens", "--stop-timeout", "20",
+               "--restart", "no", "busybox", "sh", "-c", "trap 'exit 5' TERM; touch /listens; while :; do sleep 0.01; done")
     eventually(lambda: engine.state("ill")["Status"] == left and health(engine, "ill")["Status"] == "unhealthy")
     assert engine.state("ill")["ExitCode"] == {"none": 0, "kill": 137, "stop": 5}[action]
 
 
 def test_the_frozen_are_not_ill(engine):
-    engine.run("--name", "cold", "--health-interval", "20ms", "--health-timeout", "100ms", "--health-retries", "1", "--health-cmd", "true",
+    engine.run("--name", "cold", "--health-interval", "20ms", "--health-timeout", "2s", "--health-retries", "1", "--health-cmd", "true",
                "busybox", "sleep", "1000")
     eventually(lambda: health(engine, "cold")["Status"] == "healthy")
     engine.ok("pause", "cold")
     before = len(engine.events())
     frozen = time.monotonic()
-    eventually(lambda: time.monotonic() - frozen > 0.5)  # five times as long as a check may take
+    eventually(lambda: time.monotonic() - frozen > 3)  # longer than a check may take
     assert len(engine.events()) == before and health(engine, "cold")["Status"] == "healthy"
     engine.ok("unpause", "cold")
     last = health(engine, "cold")["Log"][-1]["Start"]
@@ -95,7 +96,7 @@ def test_it_waits_twice_as_long_each_time(engine):
     events = told(engine, "again")
     deaths, starts = ([x[2] for x in events if x[0] == action] for action in ("die", "start"))
     waits = [start - death for death, start in zip(deaths, starts[1:])]
-    assert all(0.1 * 2 ** i <= wait < 0.1 * 2 ** i + 2 for i, wait in enumerate(waits[:4])), waits
+    assert all(0.1 * 2 ** i <= wait < 0.1 * 2 ** i + 10 for i, wait in enumerate(waits[:4])), waits
 
 
 @pytest.mark.parametrize("policy, command, count", [("on-failure", "true", 0), ("on-failure:1", "false", 1), ("on-failure:3", "false", 3), ("no", "false", 0)])

@@ -406,12 +406,12 @@ def test_what_cannot_be_is_refused(engine, options, status, message):
 
 @flags("health-cmd", "health-interval", "health-retries", "health-timeout", "health-on-failure")
 def test_health(engine):
-    engine.run("--name", "ill", "--health-cmd", "echo bad; exit 3", "--health-interval", "20ms", "--health-retries", "2", "--health-timeout", "2s",
+    engine.run("--name", "ill", "--health-cmd", "echo bad; exit 3", "--health-interval", "20ms", "--health-retries", "2", "--health-timeout", "20s",
                "--health-on-failure", "kill", "busybox", "sleep", "1000")
     eventually(lambda: engine.status("ill") == "exited")
     health = engine.state("ill")["Health"]
     assert (health["Status"], health["Log"][0]["Output"], health["Log"][0]["ExitCode"]) == ("unhealthy", "bad\n", 3) and health["FailingStreak"] >= 2
-    assert engine.inspect("ill")["Config"]["Healthcheck"] == {"Test": ["CMD-SHELL", "echo bad; exit 3"], "Interval": 20000000, "Timeout": 2000000000,
+    assert engine.inspect("ill")["Config"]["Healthcheck"] == {"Test": ["CMD-SHELL", "echo bad; exit 3"], "Interval": 20000000, "Timeout": 20000000000,
                                                               "Retries": 2}
 
 
