@@ -76,12 +76,12 @@ class Engine:
         where = os.path.join(self.root, "events")
         for name in sorted(os.listdir(where)):
             with open(os.path.join(where, name), encoding="utf-8") as f:
-                found += [json.loads(line) for line in f]
+                found += [json.loads(line) for line in f if line.endswith("\n")]  # the last may be about to be written
         return found
 
     def remains(self):
         """What is left outside the containers' own directories, once those have ended who tidy up behind a command."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + DEADLINE
         while True:
             left = {kind: os.listdir(os.path.join(self.run_root, kind)) for kind in ("runtime", "monitors")}
             aside = os.listdir(os.path.join(self.root, "ingest")) + self.offered_layers()
@@ -125,6 +125,20 @@ def is_dead(pid):
             return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
     except OSError:
         return True
+
+
+def is_watching(pid):
+    """Whether it has been told by inotify what to look at, and sleeps until there is something."""
+    where = f"/proc/{pid}/fdinfo"
+    found = False
+    for name in os.listdir(where):
+        try:
+            with open(os.path.join(where, name), encoding="ascii") as f:
+                found = found or "inotify wd" in f.read()
+        except OSError:
+            pass  # closed between the list and the look
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+        return found and f.read().rsplit(")", 1)[1].split()[0] == "S"
 
 
 def kill(pid, number=signal.SIGKILL):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from engines import Engine, eventually, kill
+from engines import Engine, eventually, is_watching, kill
 from images import SKEP
 
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -135,22 +135,11 @@ def test_following_ends_with_the_container(engine, driver):
     assert client.communicate(timeout=30) == (b"bye\n", b"") and client.returncode == 0
 
 
-def fdinfo(where):
-    """What descriptors are; one may be closed between the list and the look."""
-    for name in os.listdir(where):
-        try:
-            with open(os.path.join(where, name), encoding="ascii") as f:
-                yield f.read()
-        except FileNotFoundError:
-            pass
-
-
 def test_following_from_the_end(engine):
     engine.run("--name", "l1", "busybox", "sh", "-c", "echo old; cat /proc/self/mounts >/dev/null; while ! test -e /go; do sleep 0.01; done; echo new")
     eventually(lambda: engine.ok("logs", "l1") == "old\n")
     client = engine.start("logs", "-f", "--tail", "0", "l1")
-    watching = f"/proc/{client.pid}/fdinfo"
-    eventually(lambda: any("inotify wd" in text for text in fdinfo(watching)))
+    eventually(lambda: is_watching(client.pid))
     engine.ok("exec", "l1", "touch", "/go")
     assert client.communicate(timeout=30)[0] == b"new\n"
 
