@@ -94,7 +94,7 @@ def test_what_runs_can_be_ended_and_removed(engine, disk):
 
 def test_commit(engine, disk):
     engine.run("--name", "big", "busybox", "sh", "-c", "head -c 4000000 /dev/urandom >/big; exec sleep 1000")
-    eventually(lambda: engine.ok("exec", "big", "stat", "-c", "%s", "/big") == "4000000\n")
+    eventually(lambda: engine.call("exec", "big", "stat", "-c", "%s", "/big").stdout == b"4000000\n")
     disk.fill(leave=1 << 20)
     before = engine.ok("images", "-q")
     refused(engine.call("commit", "big", "committed:1"))
@@ -108,6 +108,7 @@ def test_commit(engine, disk):
 
 def test_cp(engine, disk, tmp_path):
     engine.run("--name", "copied", "busybox", "sh", "-c", "echo before >/there; exec sleep 1000")
+    eventually(lambda: engine.call("exec", "copied", "cat", "/there").stdout == b"before\n")
     source = tmp_path / "source"
     source.write_bytes(os.urandom(3000000))
     disk.fill(leave=1 << 20)

@@ -445,6 +445,7 @@ def test_health_without_a_command(engine):
 def test_the_log(engine):
     record = engine.inspect(engine.run("--log-driver", "json-file", "--log-opt", "max-size=1m", "--log-opt", "tag=mine", "busybox", "echo", "said"))
     assert record["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m", "tag": "mine"}}
+    eventually(lambda: os.path.exists(record["LogPath"]))
     eventually(lambda: '"attrs":{"tag":"mine"}' in open(record["LogPath"], encoding="utf-8").read())
     silent = engine.run("--log-driver", "none", "busybox", "echo", "said")
     assert "configured logging driver does not support reading" in engine.fails(1, "logs", silent)
