@@ -12,7 +12,7 @@ pytestmark = built
 
 PATIENCE = 15  # seconds that a refusal may take on a busy machine
 TUNED = [x for pair in ("attempts=2", "backoff-ms=1", "stall-ms=5000", "connect-ms=2000") for x in ("--tuning", pair)]
-IMPATIENT = [x for pair in ("attempts=1", "backoff-ms=1", "stall-ms=300", "connect-ms=2000") for x in ("--tuning", pair)]
+IMPATIENT = [x for pair in ("attempts=1", "backoff-ms=1", "stall-ms=1000", "connect-ms=2000") for x in ("--tuning", pair)]
 DATA = tar(member("f", bytes(range(256)) * 40))
 IMAGE = Image(DATA)
 BLOB = IMAGE.blobs[0]

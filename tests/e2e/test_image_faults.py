@@ -17,7 +17,7 @@ from transferring import eventually
 pytestmark = pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}")
 
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1 << 30)
-TUNED = [x for pair in ("attempts=2", "backoff-ms=1", "stall-ms=400", "connect-ms=2000") for x in ("--tuning", pair)]
+TUNED, IMPATIENT = [[x for pair in ("attempts=2", "backoff-ms=1", stall, "connect-ms=20000") for x in ("--tuning", pair)] for stall in ("stall-ms=20000", "stall-ms=1000")]
 IMAGE = Made({"one": noise(1, 50000)}, {"two": noise(2, 200000)})
 BLOB = IMAGE.layers[1]
 PATH = f"/blobs/{digest_of(BLOB)}"
@@ -115,7 +115,7 @@ def away(h):
 ], ids=lambda x: x.__name__ if callable(x) else "")
 def test_a_layer_that_is_not_one(skep, double, fault, says):
     double.on(f"GET .*{PATH}", *[fault] * 200)
-    text = skep.fails("pull", "-q", *TUNED, double.name)
+    text = skep.fails("pull", "-q", *(IMPATIENT if fault == drips else TUNED), double.name)
     assert text.startswith(f"pull {double.name}: layer {digest_of(BLOB)[:19]}: ") and says in text, text
     nothing_but_parts(skep)
     double.faults.clear()
