@@ -9,7 +9,7 @@ import pytest
 import cgroups
 
 MEMORY = 64 << 20  # the address space that the runtime gets; it needs far less
-SECONDS = 5
+SECONDS, PATIENCE = 5, 15  # of the processor, for one command; and on a busy machine
 
 
 def bounded(box):
@@ -38,7 +38,7 @@ def test_huge_files_of_the_image(box, name, by, content):
         assert box.output.line() == "up"
         box.process["user"] = {"uid": 1, "gid": 1}
         assert box.exec("sh", "-c", "echo up", flags=["--user", "1"]).ok().out == "up\n"
-    assert time.monotonic() - before < SECONDS
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_a_huge_configuration_is_bounded(box):
@@ -55,13 +55,13 @@ def test_a_background_child_does_not_hold_exec(running):
     """CVE-2022-31030, -2026-53495: who comes back is the process, not the last of its children."""
     before = time.monotonic()
     assert running.exec("sh", "-c", "sleep 20 & echo started").ok().out == "started\n"
-    assert time.monotonic() - before < SECONDS
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_a_background_child_does_not_hold_exec_with_a_terminal(running):
     before = time.monotonic()
     running.exec("sh", "-c", "trap '' HUP; sleep 20 & echo started", flags=["--tty"]).ok()
-    assert time.monotonic() - before < SECONDS
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_endless_output_is_not_kept(running):
