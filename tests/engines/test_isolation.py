@@ -1,10 +1,11 @@
 """What a container may see and do."""
 import os
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from daemons import IMAGE
-from engine import DEADLINE
+from engine import DEADLINE, wait_until
 
 QUIET = ("--network", "none")
 
@@ -168,10 +169,18 @@ def test_networks(engine):
     assert engine.run(IMAGE, "ls", "/sys/class/net").ok().lines == ["eth0", "lo"]
     name = engine.start(IMAGE, "httpd", "-f", "-p", "80", "-h", "/etc")
     address = engine.inspect(name, "{{.NetworkSettings.IPAddress}}")
-    with urlopen(f"http://{address}/passwd", timeout=DEADLINE) as answer:
-        assert b"bee" in answer.read()
+
+
+    def answers():
+        try:
+            with urlopen(f"http://{address}/passwd", timeout=DEADLINE) as answer:
+                return b"bee" in answer.read()
+        except URLError:
+            return False # it does not listen yet
+
+    wait_until(answers, "an answer")
 
 
 def test_no_descriptor_of_ours_is_inside(engine):
     name = engine.start("--network", "none", IMAGE, "sleep", "1000")
-    assert sorted(os.listdir(f"/proc/{engine.pid(name)}/fd")) == ["0", "1", "2"]
+    wait_until(lambda: sorted(os.listdir(f"/proc/{engine.pid(name)}/fd")) == ["0", "1", "2"], "the program has been executed")

@@ -2,7 +2,7 @@
 import os
 
 from daemons import IMAGE
-from engine import command
+from engine import command, wait_until
 from world import cgroup_path, hierarchies
 
 
@@ -19,7 +19,7 @@ def test_a_pod_shares_namespaces(podman):
     try:
         first = podman.start("--pod", "meadow", IMAGE, "httpd", "-f", "-p", "8080", "-h", "/etc")
         second = podman.start("--pod", "meadow", IMAGE, "sleep", "1000")
-        assert "bee" in podman("exec", second, "wget", "-q", "-O", "-", "http://127.0.0.1:8080/passwd").ok().out
+        wait_until(lambda: "bee" in podman("exec", second, "wget", "-q", "-O", "-", "http://127.0.0.1:8080/passwd").out, "an answer of the first")
         assert podman("exec", first, "hostname").ok().text == "meadow"
         podman("pod", "pause", "meadow").ok()
         podman("pod", "unpause", "meadow").ok()

@@ -35,7 +35,7 @@ def test_exec_and_stop(rootless):
 
 def test_a_terminal(rootless):
     terminal = rootless.terminal("run", "--rm", "-it", *QUIET, IMAGE, "sh", rows=33, columns=77)
-    terminal.expect("# ").type("tty; stty size; exit 5\n").expect("/dev/pts/0\r\n33 77\r\n")
+    terminal.expect("# ").type("until [ \"$(stty size)\" = '33 77' ]; do sleep 0.05; done; tty; exit 5\n").expect("/dev/pts/0\r\n")
     assert terminal.end() == 5
 
 
