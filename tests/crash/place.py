@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
 import cgroups  # noqa: E402
 from engines import Engine  # noqa: E402
 
-PATIENCE = 10  # seconds for what follows a kill by itself
+PATIENCE = 30  # seconds for what follows a kill by itself
 
 
 def adopt_orphans():
