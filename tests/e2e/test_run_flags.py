@@ -317,9 +317,10 @@ def test_what_no_kernel_has_any_more(engine):
 
 @flags("oom-score-adj", "ulimit", "cgroup-parent")
 def test_limits_of_processes(engine):
-    said = sh(engine, "--oom-score-adj", "500", "--ulimit", "nofile=100:200", "--ulimit", "fsize=1024", "--cgroup-parent", "/skep-flags",
-              "cat /proc/self/oom_score_adj; ulimit -n; ulimit -Hn; ulimit -f; grep -c /skep-flags/ /proc/self/cgroup").split()
-    cgroups.remove("/skep-flags")
+    parent = f"/skep-flags-{os.getpid()}"
+    said = sh(engine, "--oom-score-adj", "500", "--ulimit", "nofile=100:200", "--ulimit", "fsize=1024", "--cgroup-parent", parent,
+              f"cat /proc/self/oom_score_adj; ulimit -n; ulimit -Hn; ulimit -f; grep -c {parent}/ /proc/self/cgroup").split()
+    cgroups.remove(parent)
     assert said[:4] == ["500", "100", "200", "2"] and int(said[4]) > 0
 
 
