@@ -500,6 +500,7 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 		       .listen = -1,
 		       .oom = OOM_WATCH_INIT };
 	(void)!prctl(PR_SET_NAME, "skep-monitor");
+	signal(SIGPIPE, SIG_IGN);
 	(void)!prctl(PR_SET_CHILD_SUBREAPER, 1);
 	int r = loop_init(&m.loop);
 	if (r < 0) return err_sys(e, -r, "start the loop");

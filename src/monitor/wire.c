@@ -13,6 +13,7 @@ int wire_receive(int sock, WireHead *ret, char *data, size_t *ret_n, int fds[sta
 {
 	const struct iovec parts[2] = { { ret, sizeof *ret }, { data, WIRE_DATA_MAX } };
 	ssize_t n = fd_recv_parts(sock, parts, 2, fds, WIRE_FDS_MAX, ret_fds);
+	if (n == -ECONNRESET) n = fd_recv_parts(sock, parts, 2, fds, WIRE_FDS_MAX, ret_fds);
 	if (n <= 0) return n == -ECONNRESET ? 0 : (int)n;
 	if ((size_t)n < sizeof *ret) {
 		while (*ret_fds > 0)

@@ -145,6 +145,15 @@ def test_detach_keys(engine):
 
 # ---- exec ----
 
+def test_input_that_nobody_reads(engine):
+    """The pipe to the program breaks; its output and its status are there all the same."""
+    done = engine.call("run", "-i", "--rm", "busybox", "sh", "-c", "echo hello; exit 3", stdin=bytes(5_000_000))
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"hello\n", b"")
+    name = engine.run("busybox", "sleep", "1000")
+    done = engine.call("exec", "-i", name, "sh", "-c", "echo hello; exit 3", stdin=bytes(5_000_000))
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"hello\n", b"")
+
+
 def test_exec(engine):
     engine.run("--name", "x1", "-e", "A=1", "-w", "/tmp", "busybox", "sleep", "1000")
     assert engine.ok("exec", "x1", "sh", "-c", "echo $A $B $(pwd)") == "1 /tmp\n"
