@@ -91,6 +91,13 @@ static void output_ready(void *arg, uint32_t events)
 
 /* ---- input ---- */
 
+/* Those who had to wait with their input. */
+static void hear_clients(const Monitor *m)
+{
+	for (Client *c = m->clients; c; c = c->next)
+		if (!c->gone) (void)!loop_fd_events(&c->watch, EPOLLIN | (c->out.n ? EPOLLOUT : 0));
+}
+
 static void close_input(Input *in)
 {
 	Monitor *m = in->m;
@@ -98,6 +105,7 @@ static void close_input(Input *in)
 	if (m->process.pty < 0) fd_close(in->fd);
 	in->fd = -1;
 	buf_done(&in->pending);
+	hear_clients(m); /* what they have to say besides */
 }
 
 static void write_input(Input *in)
@@ -116,8 +124,7 @@ static void write_input(Input *in)
 		return;
 	}
 	loop_fd_remove(&in->watch);
-	for (Client *c = in->m->clients; c; c = c->next) /* those who had to wait with their input */
-		if (!c->gone) (void)!loop_fd_events(&c->watch, EPOLLIN | (c->out.n ? EPOLLOUT : 0));
+	hear_clients(in->m);
 }
 
 static void input_ready(void *arg, uint32_t events)
