@@ -114,10 +114,7 @@ static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList
 	    str_list_add(warnings, "Published ports are discarded: the container has no network of its own", a) < 0)
 		return err_sys(e, ENOMEM, "create");
 	if (streq(mode, "none") || streq(mode, "host") || starts_with(mode, "container:") || starts_with(mode, "ns:")) return 0;
-	if (streq(mode, "bridge"))
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
-			       "network bridge: networks come with a later version; there are none, host, container:NAME and ns:PATH");
-	return err_set(e, ERR_NOT_FOUND, ENOENT, "failed to set up container networking: network %s not found", mode);
+	return 0; /* whether there is such a network is seen when it is started */
 }
 
 /* What is understood, and not done yet: nobody shall think that it holds. */

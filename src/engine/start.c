@@ -16,6 +16,7 @@
 #include "engine/monitor_spawn.h"
 #include "engine/mount_source.h"
 #include "engine/mounts.h"
+#include "engine/networking.h"
 #include "engine/owner_ids.h"
 #include "engine/root.h"
 #include "engine/spec.h"
@@ -39,6 +40,7 @@ typedef struct Start {
 	MonitorSeed monitor;
 	IdMaps maps; /* of its user namespace; empty: it has none */
 	int userns;  /* with these; -1: none */
+	Networking network;
 } Start;
 
 static void start_done(Start *s)
@@ -53,6 +55,7 @@ static void start_done(Start *s)
 	fd_close(s->layers);
 	monitor_seed_close(&s->monitor);
 	fd_close(s->userns);
+	fd_close(s->network.netns);
 }
 
 /* ---- what is prepared ---- */
@@ -97,9 +100,14 @@ static int share_names(Start *s, SpecInput *in, ContainerConfig *config, Err *e)
 
 static int write_names(Start *s, Machine *machine, Err *e)
 {
-	const EtcFiles f = { .host = &s->c->host,
-			     .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a),
-			     .ipv6 = etc_ipv6(&s->c->host, machine) };
+	EtcAddress own[2];
+	EtcFiles f = { .host = &s->c->host,
+		       .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a),
+		       .ipv6 = etc_ipv6(&s->c->host, machine) };
+	f.addresses.items = own;
+	if (s->network.address4) own[f.addresses.n++] = (EtcAddress){ s->network.address4, f.hostname };
+	if (s->network.address6) own[f.addresses.n++] = (EtcAddress){ s->network.address6, f.hostname };
+	f.gateways = (StrList){ &s->network.gateway, s->network.gateway ? 1 : 0 };
 	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
 }
 
@@ -281,6 +289,7 @@ static int write_monitor(Start *s, Err *e)
 			    .stop_timeout = c->stop_timeout.set ? (int32_t)c->stop_timeout.v : STOP_TIMEOUT,
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
+	m.ended = s->network.ended;
 	if (s->layers >= 0) m.layers = root_layers(s->g, s->c, s->a);
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = owner_of_root(&s->maps, &m.uid, &m.gid);
@@ -301,7 +310,13 @@ static int write_monitor(Start *s, Err *e)
 static int hand_over(Start *s, Err *e)
 {
 	const size_t n = s->c->mounts.n;
-	MonitorBegin b = { .dir = s->path, .root = s->root, .lock = s->lock, .config = s->config, .spec = s->spec, .layers = s->layers };
+	MonitorBegin b = { .dir = s->path,
+			   .root = s->root,
+			   .lock = s->lock,
+			   .config = s->config,
+			   .spec = s->spec,
+			   .layers = s->layers,
+			   .netns = s->network.netns };
 	b.sources = arena_array(s->a, n + 1, sizeof *b.sources);
 	if (!b.sources) return err_sys(e, ENOMEM, "start a monitor");
 	for (size_t i = 0; i < n; i++)
@@ -391,6 +406,7 @@ static int prepare(Start *s, Err *e)
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	if (state.status == RUN_CREATED) link_mtab(s);
+	if ((r = networking_start(s->g, s->c, s->a, &s->network, e)) < 0) return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
 	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)
@@ -424,7 +440,8 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 		    .config = -1,
 		    .spec = -1,
 		    .monitor = MONITOR_SEED_NONE,
-		    .userns = -1 };
+		    .userns = -1,
+		    .network = NETWORKING_NONE };
 	if (o->monitor) {
 		s.monitor = *o->monitor;
 		*o->monitor = MONITOR_SEED_NONE;

@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/time.h"
 #include "engine/mount_source.h"
+#include "engine/networking.h"
 #include "engine/root.h"
 #include "engine/start.h"
 #include "monitor/shared_layers.h"
@@ -66,6 +67,7 @@ int engine_recover(Engine *g, const Record *c, int dir, Arena *a, RunState *ret,
 	if (lost) ret->error = why_lost(ret); /* others who see the lock taken shall not think that a monitor has it */
 	if (lost && (r = run_state_write(dir, ret, false, e)) < 0) return r;
 	volumes_release(g, c);
+	networking_release(g, c->id);
 	if ((r = engine_end_remains(g, c->id, e)) < 0) return err_wrap(e, "container %s lost its monitor", c->name);
 	const char *layers = root_layers(g, c, a);
 	if (layers) shared_layers_sweep(layers);

@@ -15,6 +15,7 @@ typedef struct MonitorBegin {
 	int config;      /* a MonitorConfig (monitor/config.h) */
 	int spec;        /* the container's config.json */
 	int layers;      /* what the root has from its image, a mount of its own; -1: none that others could have, too */
+	int netns;       /* the network namespace, with all that it has; -1: made with the container, or what the configuration says */
 	int *sources;    /* of the mounts that the configuration names */
 	size_t n_sources;
 } MonitorBegin;

@@ -31,12 +31,14 @@ typedef struct MonitorConfig {
 	const Healthcheck *health;
 	const char *health_on_failure;
 	const char *layers; /* the directory where others look for its layers (shared_layers.h); NULL: nowhere */
-	StrList sources;    /* destinations of mounts whose sources are descriptors (begin.h), in their order */
-	StrList volumes;    /* that are mounted while it runs (volume_hold.h) */
-	StrMap attributes;  /* of the container's events */
-	StrList unmounts;   /* volumes of any kind, whose unmounting is told */
-	StrList again;      /* the command that starts the container again; executed in place of the monitor */
-	StrList remove;     /* the command that removes it (--rm), when no client has promised to; empty: it stays */
+	const char *
+		ended; /* the directory where it leaves a file with its id when it has ended: what it has in the database is free; NULL: nothing */
+	StrList sources;   /* destinations of mounts whose sources are descriptors (begin.h), in their order */
+	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */
+	StrMap attributes; /* of the container's events */
+	StrList unmounts;  /* volumes of any kind, whose unmounting is told */
+	StrList again;     /* the command that starts the container again; executed in place of the monitor */
+	StrList remove;    /* the command that removes it (--rm), when no client has promised to; empty: it stays */
 } MonitorConfig;
 
 extern const BindTable monitor_config_table;

@@ -222,6 +222,15 @@ static void withdraw_layers(Monitor *m)
 	m->layers = fd_close(m->layers);
 }
 
+/* Its addresses and ports are free: there is a file that says so to who reserves next. */
+static void tell_ended(const Monitor *m)
+{
+	AUTO_FD int dir = open(m->config.ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) return;
+	AUTO_FD int mark = openat(dir, m->config.id, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	(void)mark;
+}
+
 /* What the run has left in the kernel and in the runtime's directory. */
 static void clean_up(Monitor *m)
 {
@@ -237,6 +246,7 @@ static void clean_up(Monitor *m)
 		container_done(&c);
 	}
 	m->root = fd_close(m->root);
+	if (m->config.ended) tell_ended(m);
 	withdraw_layers(m);
 	release_volumes(m);
 }
@@ -323,10 +333,12 @@ static int launch(Monitor *m, Client *starter, Err *e)
 					  .root_mount = m->root,
 					  .sources = sources,
 					  .n_sources = m->config.sources.n,
-					  .stdio = m->config.tty ? NULL : child };
+					  .stdio = m->config.tty ? NULL : child,
+					  .netns = m->netns < 0 ? 0 : m->netns };
 		r = container_spawn(&m->rt, &o, &m->process, e);
 	}
 	m->spec = fd_close(m->spec);
+	m->netns = fd_close(m->netns);
 	for (size_t i = 0; i < m->config.sources.n; i++) /* the container has them now */
 		fd_close(sources[i].fd);
 	for (size_t i = 0; i < ARRAY_LEN(child); i++)
@@ -492,6 +504,7 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 		       .root = -1,
 		       .spec = -1,
 		       .layers = -1,
+		       .netns = -1,
 		       .root_dir = -1,
 		       .log = { .fd = -1, .level = LOG_WARN },
 		       .process = { .pidfd = -1, .pty = -1 },
@@ -511,6 +524,7 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 	m.root = begin.root;
 	m.spec = begin.spec;
 	m.layers = begin.layers;
+	m.netns = begin.netns;
 	m.sources = begin.sources;
 	m.n_sources = begin.n_sources;
 	m.dir = openat(AT_FDCWD, begin.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

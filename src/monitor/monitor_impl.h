@@ -60,6 +60,7 @@ struct Monitor {
 	MonitorConfig config;
 	int dir, lock, root, spec, root_dir; /* of the container; of the engine's state */
 	int layers;                          /* of its image; -1: none that are offered */
+	int netns;                           /* its network namespace, until the container has it; -1: made with the container */
 	char offered[SHARED_LAYERS_NAME];    /* as this */
 	const int *sources;                  /* of its mounts, until it has them */
 	size_t n_sources;

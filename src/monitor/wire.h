@@ -36,7 +36,7 @@ typedef enum {
 } WireKind;
 
 enum { WIRE_IN = 1, WIRE_OUT = 2, WIRE_ERR = 4, WIRE_TTY = 8, WIRE_PROMISE_REMOVE = 16 };
-enum { WIRE_DEFAULT = -2, WIRE_DATA_MAX = 32768, WIRE_FDS_MAX = 5, WIRE_EXEC_FDS = 4 };
+enum { WIRE_DEFAULT = -2, WIRE_DATA_MAX = 32768, WIRE_FDS_MAX = 6, WIRE_EXEC_FDS = 4 };
 
 typedef struct WireHead {
 	uint32_t kind;

@@ -96,6 +96,7 @@ typedef struct CreateOptions {
 	const MountSource *sources;
 	size_t n_sources;
 	const int *stdio; /* three descriptors for the program's standard streams, borrowed; NULL: our own */
+	int netns; /* the network namespace of a container that is to have a new one, borrowed, its loopback device up; 0: it is made */
 } CreateOptions;
 
 /* container_create: makes it and leaves its init waiting for container_start. */
