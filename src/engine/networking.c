@@ -94,12 +94,9 @@ static int release_ended(Engine *g, Err *e)
 	return r;
 }
 
-static int reserve(Engine *g, const Networks *all, const Record *c, Endpoint *p, Err *e)
+static int reserve_addresses(const Networks *all, const Record *c, Endpoint *p, Err *e)
 {
-	AUTO_DB_TX tx = { 0 };
-	int r = db_begin(all->db, DB_WRITE, &tx, e);
-	if (r >= 0) r = release_ended(g, e);
-	if (r >= 0) r = ipam_release(all, c->id, e); /* of its last run, which nobody told the end of */
+	int r = 0;
 	for (size_t i = 0; r >= 0 && i < 2; i++) {
 		const IpAddress any = { 0 };
 		const Pool *pool = NULL;
@@ -109,6 +106,17 @@ static int reserve(Engine *g, const Networks *all, const Record *c, Endpoint *p,
 		p->addresses[i].length = pool->subnet.length;
 		p->gateways[i] = pool_gateway(pool);
 	}
+	return r;
+}
+
+static int reserve(Engine *g, const Networks *all, const Record *c, Endpoint *p, Arena *a, Publishing *ports, Err *e)
+{
+	AUTO_DB_TX tx = { 0 };
+	int r = db_begin(all->db, DB_WRITE, &tx, e);
+	if (r >= 0) r = release_ended(g, e);
+	if (r >= 0) r = ipam_release(all, c->id, e); /* of its last run, which nobody told the end of */
+	if (r >= 0) r = reserve_addresses(all, c, p, e);
+	if (r >= 0) r = publish_reserve(all, c, p->network.ipv4, p->network.ipv6, a, ports, e);
 	return r < 0 ? r : db_commit(&tx, e);
 }
 
@@ -133,7 +141,7 @@ static void describe(const Endpoint *p, const char *device, Bridge *bridge, Rule
 }
 
 /* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
-static int add_rules(const RulesNetwork *n, Arena *a, Err *e)
+static int add_rules(const RulesNetwork *n, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
 	AUTO_FD int sock = nft_open(e);
 	int r = sock < 0 ? sock : -ERESTART;
@@ -145,6 +153,7 @@ static int add_rules(const RulesNetwork *n, Arena *a, Err *e)
 		if (!r) nft_expect(&b, generation);
 		if (!r) rules_make(&b);
 		rules_network(&b, NFT_ADD, n);
+		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
 		r = nft_commit(&b, sock, e);
 	}
 	return r < 0 ? err_wrap(e, "network rules") : 0;
@@ -182,21 +191,36 @@ static const char *text_of(const IpAddress *at, Arena *a)
 	return at->family ? arena_strdup(a, ip_format(at, text)) : NULL;
 }
 
+static RulesPort *rules_of(const Endpoint *p, const Publishing *l, Arena *a)
+{
+	RulesPort *ports = arena_array(a, l->n + 1, sizeof *ports);
+	for (size_t i = 0; ports && i < l->n; i++)
+		ports[i] = (RulesPort){ .host = l->ports[i].host,
+					.to = p->addresses[l->ports[i].host.family == 6].address,
+					.host_port = l->ports[i].host_port,
+					.port = l->ports[i].port,
+					.protocol = l->ports[i].protocol };
+	return ports;
+}
+
 static int make(const Endpoint *p, Arena *a, Networking *ret, Err *e)
 {
+	const RulesPort *ports = rules_of(p, &ret->ports, a);
 	char device[NETWORK_DEVICE_MAX];
 	AUTO_FD int sock = -1, netns = -1;
 	Bridge bridge;
 	RulesNetwork rules;
 	int index, r = rtnl_open(&sock, e);
+	if (!ports) return err_sys(e, ENOMEM, "publish ports");
 	describe(p, network_device(&p->network, device), &bridge, &rules);
 	if (r < 0 || (r = bridge_make(sock, &bridge, &index, e)) < 0) return r;
-	if ((r = add_rules(&rules, a, e)) < 0 || (r = forward(p->network.ipv6, e)) < 0) return r;
 	if ((r = netns_new(&netns, e)) < 0 || (r = connect_container(sock, netns, index, p, e)) < 0) return r;
-	*ret = (Networking){ .netns = take_fd(netns),
-			     .address4 = text_of(&p->addresses[0].address, a),
-			     .address6 = text_of(&p->addresses[1].address, a),
-			     .gateway = text_of(&p->gateways[0], a) };
+	if ((r = add_rules(&rules, ports, ret->ports.n, a, e)) < 0 || (r = forward(p->network.ipv6, e)) < 0) return r;
+	ret->netns = take_fd(netns);
+	ret->rules = ports;
+	ret->address4 = text_of(&p->addresses[0].address, a);
+	ret->address6 = text_of(&p->addresses[1].address, a);
+	ret->gateway = text_of(&p->gateways[0], a);
 	return 0;
 }
 
@@ -205,6 +229,12 @@ static int make_ended(const Engine *g, Arena *a, const char **ret, Err *e)
 	*ret = arena_printf(a, "%s/" ENDED, g->run_root);
 	if (!*ret) return err_sys(e, ENOMEM, "start a container");
 	return mkdir(*ret, 0700) < 0 && errno != EEXIST ? err_sys(e, errno, "make %s", *ret) : 0;
+}
+
+void networking_done(Networking *n)
+{
+	n->netns = fd_close(n->netns);
+	publishing_done(&n->ports);
 }
 
 void networking_release(Engine *g, const char *container)
@@ -226,7 +256,7 @@ int networking_start(Engine *g, const Record *c, Arena *a, Networking *ret, Err 
 			    p.network.name, p.network.driver);
 	if (r >= 0) r = pools_parse(&p.network.pools, a, &p.pools, e);
 	if (r >= 0) r = make_ended(g, a, &ended, e);
-	if (r >= 0) r = reserve(g, &all, c, &p, e);
+	if (r >= 0) r = reserve(g, &all, c, &p, a, &ret->ports, e);
 	if (r >= 0) r = make(&p, a, ret, e);
 	ret->ended = ended;
 	return r < 0 ? err_wrap(e, "failed to set up container networking") : 0;

@@ -55,7 +55,7 @@ static void start_done(Start *s)
 	fd_close(s->layers);
 	monitor_seed_close(&s->monitor);
 	fd_close(s->userns);
-	fd_close(s->network.netns);
+	networking_done(&s->network);
 }
 
 /* ---- what is prepared ---- */
