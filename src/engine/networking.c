@@ -35,7 +35,7 @@ static int routes(void *arg, Arena *a, IpPrefixList *ret, Err *e)
 	if (!ret->items) return err_sys(e, ENOMEM, "list routes");
 	for (size_t i = 0; i < l.n; i++)
 		ret->items[ret->n++] =
-			(IpPrefix){ ip_from_bytes((Str){ (const char *)l.items[i].to.p, l.items[i].to.n }), l.items[i].prefix };
+			(IpPrefix){ l.items[i].to, l.items[i].prefix };
 	return 0;
 }
 
