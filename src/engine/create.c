@@ -28,18 +28,14 @@ static void set_defaults(Record *c)
 	HostConfig *h = &c->host;
 	if (!h->log_config.type || !*h->log_config.type) h->log_config.type = "json-file";
 	str_map_sort(&h->log_config.options);
-	if (!h->network_mode || !*h->network_mode || streq(h->network_mode, "default")) h->network_mode = "none";
+	if (!h->network_mode || !*h->network_mode || streq(h->network_mode, "default"))
+		h->network_mode = geteuid() == 0 ? "bridge" : "none"; /* devices take privileges */
 	if (!h->restart_policy.name || !*h->restart_policy.name) h->restart_policy.name = "no";
 	if (!h->ipc_mode || !*h->ipc_mode) h->ipc_mode = "private";
 	if (!h->runtime || !*h->runtime) h->runtime = "skep-runtime";
 	if (!h->shm_size) h->shm_size = INT64_C(64) << 20;
 	if (!h->console_size.n) h->console_size = (U32List){ no_console, ARRAY_LEN(no_console) };
 	c->config.image = or_empty(c->config.image);
-}
-
-static bool is_default_network(const HostConfig *h)
-{
-	return !h->network_mode || !*h->network_mode || streq(h->network_mode, "default");
 }
 
 /* "container:NAME" becomes "container:ID", so that renaming does not matter. */
@@ -59,6 +55,23 @@ static int take_peers(Engine *g, HostConfig *h, Arena *a, Err *e)
 	if (r >= 0) r = take_peer(g, &h->pid_mode, NULL, a, e);
 	if (r >= 0) r = take_peer(g, &h->userns_mode, "looking up container to share user namespace with", a, e);
 	return r < 0 ? r : take_peer(g, &h->ipc_mode, NULL, a, e);
+}
+
+/* --link of the default network, "container[:alias]": the name as it is, with its alias. */
+static int take_links(Engine *g, HostConfig *h, Arena *a, Err *e)
+{
+	for (size_t i = 0; i < h->links.n; i++) {
+		Str name, alias;
+		Record other;
+		bool named = str_cut(str_of(h->links.items[i]), ':', &name, &alias);
+		char *text = arena_str(a, name);
+		if (!text) return err_sys(e, ENOMEM, "create");
+		int r = record_find(g, text, a, &other, e);
+		if (r < 0) return err_wrap(e, "could not get container for %s", text);
+		h->links.items[i] = arena_printf(a, "%s:%.*s", other.name, (int)(named ? alias.n : name.n), named ? alias.p : name.p);
+		if (!h->links.items[i]) return err_sys(e, ENOMEM, "create");
+	}
+	return 0;
 }
 
 /* ---- the user namespace ---- */
@@ -102,21 +115,6 @@ static int plan_userns(Engine *g, const CreateRequest *q, Record *c, Arena *a, U
 	return r;
 }
 
-/* What there is until there are networks. */
-static int check_network(const HostConfig *h, bool by_default, Arena *a, StrList *warnings, Err *e)
-{
-	const char *mode = h->network_mode;
-	bool ports = h->publish_all_ports || (h->port_bindings && h->port_bindings->n);
-	if (ports && by_default)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
-			       "ports cannot be published yet: networks come with a later version; --network host shares the host's");
-	if (ports && !streq(mode, "host") &&
-	    str_list_add(warnings, "Published ports are discarded: the container has no network of its own", a) < 0)
-		return err_sys(e, ENOMEM, "create");
-	if (streq(mode, "none") || streq(mode, "host") || starts_with(mode, "container:") || starts_with(mode, "ns:")) return 0;
-	return 0; /* whether there is such a network is seen when it is started */
-}
-
 /* What is understood, and not done yet: nobody shall think that it holds. */
 static int check_missing(const HostConfig *h, Err *e)
 {
@@ -125,9 +123,9 @@ static int check_missing(const HostConfig *h, Err *e)
 			e, ERR_UNSUPPORTED, ENOTSUP,
 			"could not select device driver \"%s\": device requests (--gpus) are not supported: give the devices by --device",
 			h->device_requests.items[0].driver ? h->device_requests.items[0].driver : "");
-	if (h->links.n)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "--link %s: links come with the networks, which are not there yet",
-			       h->links.items[0]);
+	if (h->links.n && !streq(h->network_mode, "bridge"))
+		return err_set(e, ERR_CONFIG, EINVAL, "--link %s: links of the default bridge network do not go with --network %s", h->links.items[0],
+			       h->network_mode);
 	return 0;
 }
 
@@ -194,9 +192,8 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	if (q->name) c.name = q->name[0] == '/' ? q->name + 1 : q->name;
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = log_config_check(&c, a, e)) < 0) return r;
-	if ((r = check_network(&c.host, is_default_network(&q->host), a, ret_warnings, e)) < 0 || (r = check_runtime(&c.host, e)) < 0 ||
-	    (r = check_missing(&c.host, e)) < 0)
-		return r;
+	if ((r = check_runtime(&c.host, e)) < 0 || (r = check_missing(&c.host, e)) < 0) return r;
+	if ((r = endpoints_plan(c.host.network_mode, &q->networks, a, &c.networks, e)) < 0 || (r = take_links(g, &c.host, a, e)) < 0) return r;
 	if ((r = take_peers(g, &c.host, a, e)) < 0 || (r = plan_userns(g, q, &c, a, &ids, e)) < 0) return r;
 	if ((!c.config.hostname || !*c.config.hostname) && !(c.config.hostname = spec_hostname(c.id, &c.config, &c.host, a)))
 		return err_sys(e, ENOMEM, "create a container");

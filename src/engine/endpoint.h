@@ -1,4 +1,4 @@
-/* endpoint.h: what a container asks of one of its networks: docker's EndpointSettings, of ContainerCreate's NetworkingConfig. */
+/* endpoint.h: what a container asks of its networks: docker's EndpointSettings, of ContainerCreate's NetworkingConfig. */
 #pragma once
 
 #include "base/bind.h"
@@ -19,7 +19,12 @@ typedef struct EndpointRequest {
 } EndpointRequest;
 typedef LIST_OF(EndpointRequest) EndpointRequestList;
 
-extern const BindTable endpoint_request_table;
+extern const BindTable endpoint_request_table; /* as in a map of docker's, where the network's name is the key */
+extern const BindTable endpoint_row_table;     /* as in a container's record: with the name */
 
-/* endpoints_check: until there are networks, nothing can be asked of them. */
-int endpoints_check(const EndpointRequestList *l, Err *e) MUST_USE;
+/* endpoints_plan: all networks that a container of that mode is to be connected to, checked: what was asked for, or the one that the mode names. The strings are borrowed. -EINVAL with docker's words. */
+int endpoints_plan(const char *mode, const EndpointRequestList *asked, Arena *a, EndpointRequestList *ret, Err *e) MUST_USE;
+/* endpoint_check: one of them, by what can be said without the network's row. */
+int endpoint_check(const EndpointRequest *q, Err *e) MUST_USE;
+/* endpoint_mac: the hardware address that was asked for, into mac; 0: none was; 1. -EINVAL. */
+int endpoint_mac(const EndpointRequest *q, uint8_t mac[static 6], Err *e) MUST_USE;

@@ -6,15 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/network_rules.h"
 #include "engine/start.h"
-#include "link/bridge.h"
-#include "link/rules.h"
+#include "link/redirect.h"
 #include "sys/netns.h"
 #include "sys/sysctl.h"
 
 #define ENDED "ended" /* directory: files named by the containers that have ended */
 
-enum { BATCH_MAX = 1 << 20, TRIES = 16, STATE_ARENA = 1 << 20 };
+enum { STATE_ARENA = 1 << 20, FAMILIES = 2 };
 
 bool networking_is_own(const char *mode)
 {
@@ -63,14 +63,7 @@ Networks networking_networks(Engine *g)
 	return (Networks){ .db = g->db, .routes = routes, .runs = runs, .arg = g };
 }
 
-/* ---- addresses ---- */
-
-typedef struct Endpoint {
-	Network network;
-	PoolList pools;
-	IpPrefix addresses[2]; /* of IPv4 and IPv6; family 0: none */
-	IpAddress gateways[2];
-} Endpoint;
+/* ---- what is reserved ---- */
 
 static void closedirp(DIR **d)
 {
@@ -94,133 +87,111 @@ static int release_ended(Engine *g, Err *e)
 	return r;
 }
 
-static int reserve_addresses(const Networks *all, const Record *c, Endpoint *p, Err *e)
+static PublishWay way_of(const AttachmentList *l)
 {
-	int r = 0;
-	for (size_t i = 0; r >= 0 && i < 2; i++) {
-		const IpAddress any = { 0 };
-		const Pool *pool = NULL;
-		if (!(i ? p->network.ipv6 : p->network.ipv4)) continue;
-		r = ipam_reserve(all, &p->network, &p->pools, i ? 6 : 4, c->id, &any, &p->addresses[i].address, &pool, e);
-		if (r < 0) break;
-		p->addresses[i].length = pool->subnet.length;
-		p->gateways[i] = pool_gateway(pool);
+	PublishWay w = { 0 };
+	for (size_t i = 0; i < l->n; i++) {
+		const Attachment *p = &l->items[i];
+		w.ipv6 |= p->is_default[1];
+		if (!p->is_default[0]) continue;
+		const char *host = str_map_get(&p->network.options, NETWORK_HOST_BINDING);
+		w.ipv4 = true;
+		if (host) (void)!ip_parse(str_of(host), &w.host);
 	}
-	return r;
+	return w;
 }
 
-static int reserve(Engine *g, const Networks *all, const Record *c, Endpoint *p, Arena *a, Publishing *ports, Err *e)
+static int reserve(Engine *g, const Networks *all, const Record *c, AttachmentList *l, Arena *a, Publishing *ports, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	int r = db_begin(all->db, DB_WRITE, &tx, e);
 	if (r >= 0) r = release_ended(g, e);
 	if (r >= 0) r = ipam_release(all, c->id, e); /* of its last run, which nobody told the end of */
-	if (r >= 0) r = reserve_addresses(all, c, p, e);
-	if (r >= 0) r = publish_reserve(all, c, p->network.ipv4, p->network.ipv6, a, ports, e);
+	for (size_t i = 0; r >= 0 && i < l->n; i++)
+		r = attachment_reserve(all, c->id, &l->items[i], e);
+	if (r < 0) return r;
+	attachments_route(l);
+	const PublishWay way = way_of(l);
+	r = publish_reserve(all, c, &way, a, ports, e);
 	return r < 0 ? r : db_commit(&tx, e);
 }
 
-/* ---- the host's part ---- */
+/* ---- what is made ---- */
 
-static void describe(const Endpoint *p, const char *device, Bridge *bridge, RulesNetwork *rules)
+static int forward(const AttachmentList *l, Err *e)
 {
-	const bool masquerade = network_option_bool(&p->network, NETWORK_MASQUERADE, true);
-	*bridge = (Bridge){ .device = device,
-			    .network = p->network.id,
-			    .mtu = (uint32_t)network_option_int(&p->network, NETWORK_MTU, 0),
-			    .localnet = !p->network.internal };
-	*rules = (RulesNetwork){ .device = device,
-				 .internal = p->network.internal,
-				 .closed = !network_option_bool(&p->network, NETWORK_ICC, true) };
-	for (size_t i = 0; i < 2; i++) {
-		if (!p->addresses[i].address.family) continue;
-		bridge->addresses[i] = (IpPrefix){ p->gateways[i], p->addresses[i].length };
-		rules->subnets[i] = ip_prefix_mask(&p->addresses[i]);
-		rules->masquerade[i] = masquerade && !p->network.internal;
-	}
-}
-
-/* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
-static int add_rules(const RulesNetwork *n, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
-{
-	AUTO_FD int sock = nft_open(e);
-	int r = sock < 0 ? sock : -ERESTART;
-	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
-		AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
-		uint32_t generation;
-		*e = (Err)ERR_INIT;
-		if ((r = nft_generation(sock, &generation, e)) < 0 || (r = rules_stand(sock, a, e)) < 0) return r;
-		if (!r) nft_expect(&b, generation);
-		if (!r) rules_make(&b);
-		rules_network(&b, NFT_ADD, n);
-		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
-		r = nft_commit(&b, sock, e);
-	}
-	return r < 0 ? err_wrap(e, "network rules") : 0;
-}
-
-static int forward(bool ipv6, Err *e)
-{
+	bool ipv6 = false;
 	AUTO_FD int proc = sysctl_open_proc(e);
 	if (proc < 0) return proc;
+	for (size_t i = 0; i < l->n; i++)
+		ipv6 |= l->items[i].network.ipv6;
 	int r = sysctl_write(proc, "net/ipv4/ip_forward", "1", e);
 	if (r >= 0 && ipv6) r = sysctl_write(proc, "net/ipv6/conf/all/forwarding", "1", e);
 	return r;
 }
 
-/* ---- the container's part ---- */
-
-static int connect_container(int sock, int netns, int bridge, const Endpoint *p, Err *e)
+/* The container's end of one: the bridge is made where it is not there. */
+static int join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
 {
-	BridgePort port = { .name = "eth0",
-			    .bridge = bridge,
-			    .mtu = (uint32_t)network_option_int(&p->network, NETWORK_MTU, 0),
-			    .hairpin = true,
-			    .isolated = !network_option_bool(&p->network, NETWORK_ICC, true) };
-	for (size_t i = 0; i < 2; i++) {
-		port.addresses[i] = p->addresses[i];
-		if (!p->network.internal && p->addresses[i].address.family) port.gateways[i] = p->gateways[i];
-	}
-	bridge_mac(&port.addresses[port.addresses[0].address.family ? 0 : 1].address, port.mac);
-	return bridge_connect(sock, netns, &port, e);
+	char device[NETWORK_DEVICE_MAX];
+	Bridge bridge;
+	BridgePort port;
+	StrMap parameters;
+	int index;
+	attachment_bridge(p, network_device(&p->network, device), &bridge);
+	int r = bridge_make(sock, &bridge, &index, e);
+	if (r < 0 || (r = attachment_sysctls(p, a, &parameters, e)) < 0) return r;
+	attachment_port(p, index, &port);
+	if ((r = bridge_connect(sock, netns, &port, e)) < 0 || !parameters.n) return r;
+	AUTO_FD int proc = sysctl_open_proc(e);
+	return proc < 0 ? proc : sysctl_write_in(netns, proc, &parameters, e);
 }
+
+static bool wants_names(const AttachmentList *l)
+{
+	bool any = false;
+	for (size_t i = 0; i < l->n; i++)
+		any |= network_is_user(&l->items[i].network);
+	return any;
+}
+
+static int make(const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
+{
+	AUTO_FD int sock = -1;
+	int r = rtnl_open(&sock, e);
+	if (r < 0) return r;
+	if ((r = userns < 0 ? netns_new(&n->netns, e) : netns_new_in(userns, &n->netns, e)) < 0) return r;
+	for (size_t i = 0; r >= 0 && i < l->n; i++)
+		r = join(sock, n->netns, &l->items[i], a, e);
+	if (r >= 0 && wants_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
+	if (r < 0 || (r = network_rules_ports(l, &n->ports, a, &n->rules, e)) < 0) return r;
+	n->has_rules = true;
+	if ((r = network_rules_add(l, n->rules, n->ports.n, a, e)) < 0) return r;
+	return forward(l, e);
+}
+
+/* ---- what others write down of it ---- */
 
 static const char *text_of(const IpAddress *at, Arena *a)
 {
 	char text[IP_TEXT_MAX];
-	return at->family ? arena_strdup(a, ip_format(at, text)) : NULL;
+	return arena_strdup(a, ip_format(at, text));
 }
 
-static RulesPort *rules_of(const Endpoint *p, const Publishing *l, Arena *a)
+static int describe(const AttachmentList *l, Arena *a, Networking *n, Err *e)
 {
-	RulesPort *ports = arena_array(a, l->n + 1, sizeof *ports);
-	for (size_t i = 0; ports && i < l->n; i++)
-		ports[i] = (RulesPort){ .host = l->ports[i].host,
-					.to = p->addresses[l->ports[i].host.family == 6].address,
-					.host_port = l->ports[i].host_port,
-					.port = l->ports[i].port,
-					.protocol = l->ports[i].protocol };
-	return ports;
-}
-
-static int make(const Endpoint *p, Arena *a, Networking *ret, Err *e)
-{
-	const RulesPort *ports = rules_of(p, &ret->ports, a);
-	char device[NETWORK_DEVICE_MAX];
-	AUTO_FD int sock = -1, netns = -1;
-	Bridge bridge;
-	RulesNetwork rules;
-	int index, r = rtnl_open(&sock, e);
-	if (!ports) return err_sys(e, ENOMEM, "publish ports");
-	describe(p, network_device(&p->network, device), &bridge, &rules);
-	if (r < 0 || (r = bridge_make(sock, &bridge, &index, e)) < 0) return r;
-	if ((r = netns_new(&netns, e)) < 0 || (r = connect_container(sock, netns, index, p, e)) < 0) return r;
-	if ((r = add_rules(&rules, ports, ret->ports.n, a, e)) < 0 || (r = forward(p->network.ipv6, e)) < 0) return r;
-	ret->netns = take_fd(netns);
-	ret->rules = ports;
-	ret->address4 = text_of(&p->addresses[0].address, a);
-	ret->address6 = text_of(&p->addresses[1].address, a);
-	ret->gateway = text_of(&p->gateways[0], a);
+	const char **gateways = arena_array(a, FAMILIES + 1, sizeof *gateways);
+	n->addresses.items = arena_array(a, FAMILIES * l->n + 1, sizeof *n->addresses.items);
+	if (!gateways || !n->addresses.items) return err_sys(e, ENOMEM, "networks of a container");
+	for (size_t i = 0; i < l->n; i++)
+		for (size_t k = 0; k < FAMILIES; k++) {
+			const Attachment *p = &l->items[i];
+			if (p->addresses[k].address.family && !(n->addresses.items[n->addresses.n++] = text_of(&p->addresses[k].address, a)))
+				return err_sys(e, ENOMEM, "networks of a container");
+			if (p->is_default[k] && !(gateways[n->gateways.n++] = text_of(&p->gateways[k], a)))
+				return err_sys(e, ENOMEM, "networks of a container");
+		}
+	n->gateways.items = gateways;
 	return 0;
 }
 
@@ -231,33 +202,50 @@ static int make_ended(const Engine *g, Arena *a, const char **ret, Err *e)
 	return mkdir(*ret, 0700) < 0 && errno != EEXIST ? err_sys(e, errno, "make %s", *ret) : 0;
 }
 
+/* ---- start and end ---- */
+
 void networking_done(Networking *n)
 {
 	n->netns = fd_close(n->netns);
+	n->names[0] = fd_close(n->names[0]);
+	n->names[1] = fd_close(n->names[1]);
 	publishing_done(&n->ports);
+}
+
+static void forget_rules(Engine *g, const char *container)
+{
+	AUTO_ARENA a = ARENA_INIT(STATE_ARENA);
+	Err ignored = ERR_INIT;
+	const Networks all = { .db = g->db };
+	OwnedPortList ports;
+	if (ports_of(&all, container, &a, &ports, &ignored) < 0 || !ports.n) return;
+	AUTO_FD int sock = nft_open(&ignored);
+	for (size_t i = 0; sock >= 0 && i < ports.n; i++) {
+		const PublishedPort *p = &ports.items[i].port;
+		rules_forget(sock, &(RulesPort){ .host = p->host, .to = p->host, .host_port = p->host_port, .port = p->port, .protocol = p->protocol });
+	}
 }
 
 void networking_release(Engine *g, const char *container)
 {
 	Err ignored = ERR_INIT;
+	forget_rules(g, container);
 	(void)!ipam_release(&(Networks){ .db = g->db }, container, &ignored); /* who wants one of them looks whether it still runs */
 }
 
-int networking_start(Engine *g, const Record *c, Arena *a, Networking *ret, Err *e)
+int networking_start(Engine *g, const Record *c, int userns, Arena *a, Networking *ret, Err *e)
 {
 	const Networks all = networking_networks(g);
-	Endpoint p = { 0 };
-	const char *ended = NULL;
+	AttachmentList l;
 	*ret = NETWORKING_NONE;
 	if (!networking_is_own(c->host.network_mode)) return 0;
-	int r = network_find(&all, c->host.network_mode, a, &p.network, e);
-	if (r >= 0 && !streq(p.network.driver, "bridge"))
-		r = err_set(e, ERR_UNSUPPORTED, ENOTSUP, "network %s: containers cannot be connected to networks of driver %s yet",
-			    p.network.name, p.network.driver);
-	if (r >= 0) r = pools_parse(&p.network.pools, a, &p.pools, e);
-	if (r >= 0) r = make_ended(g, a, &ended, e);
-	if (r >= 0) r = reserve(g, &all, c, &p, a, &ret->ports, e);
-	if (r >= 0) r = make(&p, a, ret, e);
-	ret->ended = ended;
+	int r = attachments_find(&all, &c->networks, a, &l, e);
+	if (r >= 0) r = make_ended(g, a, &ret->ended, e);
+	if (r >= 0) r = reserve(g, &all, c, &l, a, &ret->ports, e);
+	if (r >= 0) {
+		ret->held = true;
+		r = make(&l, userns, a, ret, e);
+	}
+	if (r >= 0) r = describe(&l, a, ret, e);
 	return r < 0 ? err_wrap(e, "failed to set up container networking") : 0;
 }

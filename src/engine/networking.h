@@ -1,30 +1,33 @@
 /* networking.h: what a container has of networks while it runs.
  *
- * A start reserves addresses (network/ipam.h), makes what of the network is not there, and the container's namespace with its device in it: that is handed to the
- * monitor, which gives it to the container. At its end nothing is to be removed but the rows: the devices go with the namespace.
+ * A start reserves addresses and ports (network/ipam.h, publish.h), makes what of the networks is not there, and the container's namespace with its devices in it: that is handed
+ * to the monitor, which gives it to the container. At its end nothing is to be removed but rows and elements of ports: the devices go with the namespace.
  */
 #pragma once
 
-#include "engine/etc_files.h"
-#include "engine/record.h"
 #include "engine/publish.h"
+#include "engine/record.h"
 
 typedef struct Networking {
-	int netns;                       /* -1: the container makes its own, or has another's */
-	const char *address4, *address6; /* as text; NULL: none */
-	const char *gateway;
+	int netns;          /* -1: the container makes its own, or has another's */
+	int names[2];       /* sockets in it, UDP and TCP, that are asked for names; -1: none */
+	StrList addresses;  /* of the container, as text */
+	StrList gateways;   /* those of its default routes */
 	Publishing ports;
-	const struct RulesPort *rules; /* of the ports */
-	const char *ended; /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
+	struct RulesPort *rules; /* of the ports */
+	const char *ended;  /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
+	bool held;          /* rows, until they are the monitor's to give back */
+	bool has_rules;
 } Networking;
-#define NETWORKING_NONE ((Networking){ .netns = -1 })
+#define NETWORKING_NONE ((Networking){ .netns = -1, .names = { -1, -1 } })
 
 /* networking_is_own: does that mode name a network, with addresses: not none, host, container:… or ns:…? */
 bool networking_is_own(const char *mode);
-/* networking_start: -ENOENT "failed to set up container networking: network x not found", and what making it gave. The caller calls networking_done. Single-threaded callers only. */
-int networking_start(Engine *g, const Record *c, Arena *a, Networking *ret, Err *e) MUST_USE;
+/* networking_start: userns: the user namespace of the container, which owns what it gets; -1: none. -ENOENT "failed to set up container networking: network x not found", and what making it
+ * gave. The caller calls networking_done, and while .held is true networking_release. Single-threaded callers only. */
+int networking_start(Engine *g, const Record *c, int userns, Arena *a, Networking *ret, Err *e) MUST_USE;
 void networking_done(Networking *n);
-/* networking_release: of a container that has lost its monitor: what it had is free. */
+/* networking_release: of a container that runs no more without having told it (it has lost its monitor, or was not started): what it had is free. */
 void networking_release(Engine *g, const char *container);
 /* networking_networks: for calls of network/; the engine is borrowed. */
 Networks networking_networks(Engine *g);

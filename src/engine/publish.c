@@ -12,6 +12,7 @@ typedef struct PublishRun {
 	const Networks *all;
 	const Record *c;
 	bool families[FAMILIES];
+	IpAddress host;
 	Arena *a;
 	Publishing *to;
 } PublishRun;
@@ -132,9 +133,9 @@ static int publish_binding(PublishRun *x, uint16_t port, uint8_t protocol, const
 			return err_set(e, ERR_CONFIG, EINVAL, "cannot publish on %.64s: the container's network has no IPv%d", ip, p.host.family);
 		return publish_one(x, p, host_port, e);
 	}
-	for (int i = 0; i < FAMILIES; i++) {
+	for (uint8_t i = 0; i < FAMILIES; i++) {
 		if (!x->families[i]) continue;
-		p.host = (IpAddress){ .family = i ? 6 : 4 };
+		p.host = x->host.family == (i ? 6 : 4) ? x->host : (IpAddress){ .family = i ? 6 : 4 };
 		int r = publish_one(x, p, host_port, e);
 		if (r < 0) return r;
 		snprintf(number, sizeof number, "%u", x->to->ports[x->to->n - 1].host_port);
@@ -208,12 +209,12 @@ static size_t count(const Record *c)
 	return n * FAMILIES;
 }
 
-int publish_reserve(const Networks *all, const Record *c, bool ipv4, bool ipv6, Arena *a, Publishing *ret, Err *e)
+int publish_reserve(const Networks *all, const Record *c, const PublishWay *way, Arena *a, Publishing *ret, Err *e)
 {
-	PublishRun x = { .all = all, .c = c, .families = { ipv4, ipv6 }, .a = a, .to = ret };
+	PublishRun x = { .all = all, .c = c, .families = { way->ipv4, way->ipv6 }, .host = way->host, .a = a, .to = ret };
 	size_t n = count(c);
 	*ret = (Publishing){ 0 };
-	if (!n) return 0;
+	if (!n || (!way->ipv4 && !way->ipv6)) return 0; /* as with docker, where nothing leads to the container */
 	if (n > PORTS_MAX) return err_set(e, ERR_CONFIG, E2BIG, "more than %d published ports", PORTS_MAX);
 	ret->ports = arena_array(a, n, sizeof *ret->ports);
 	ret->sockets = arena_array(a, n, sizeof *ret->sockets);

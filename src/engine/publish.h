@@ -14,7 +14,13 @@ typedef struct Publishing {
 	size_t n;
 } Publishing;
 
-/* publish_reserve: in the caller's transaction, for a container that has addresses of these families. -EADDRINUSE with docker's words. The sockets are the caller's, also after an
+/* PublishWay: what the published ports of a container can lead to: addresses of which families; the host's address for those that name none (family 0: all). */
+typedef struct PublishWay {
+	bool ipv4, ipv6;
+	IpAddress host;
+} PublishWay;
+
+/* publish_reserve: in the caller's transaction. -EADDRINUSE with docker's words. The sockets are the caller's, also after an
  * error: publishing_done closes them. */
-int publish_reserve(const Networks *all, const Record *c, bool ipv4, bool ipv6, Arena *a, Publishing *ret, Err *e) MUST_USE;
+int publish_reserve(const Networks *all, const Record *c, const PublishWay *way, Arena *a, Publishing *ret, Err *e) MUST_USE;
 void publishing_done(Publishing *p);

@@ -9,7 +9,7 @@
 
 enum { DOCUMENT_MAX = 4 << 20, NAME_TRIES = 64 };
 
-#define COLUMNS "id, name, manifest, image_id, created, config, host, mounts"
+#define COLUMNS "id, name, manifest, image_id, created, config, host, mounts, networks"
 
 /* ---- names ---- */
 
@@ -96,6 +96,14 @@ static const BindRow mounts_rows[] = {
 };
 static const BindTable mounts_table = { .type = "mounts", .size = sizeof(MountsDocument), .rows = mounts_rows, .n = 1 };
 
+typedef struct NetworksDocument {
+	EndpointRequestList networks;
+} NetworksDocument;
+static const BindRow networks_rows[] = {
+	{ .name = "networks", .kind = BIND_LIST, .offset = offsetof(NetworksDocument, networks), .sub = &endpoint_row_table },
+};
+static const BindTable networks_table = { .type = "networks", .size = sizeof(NetworksDocument), .rows = networks_rows, .n = 1 };
+
 static int row_digest(const DbRows *rows, int column, Digest *ret, Err *e)
 {
 	*ret = (Digest){ 0 };
@@ -107,6 +115,7 @@ static int row_digest(const DbRows *rows, int column, Digest *ret, Err *e)
 static int read_row(const DbRows *rows, bool brief, Arena *a, Record *ret, Err *e)
 {
 	MountsDocument m;
+	NetworksDocument n;
 	int r;
 	*ret = (Record){ .created = db_row_int(rows, 4), .brief = brief };
 	if (db_row_dup(rows, 0, a, &ret->id) < 0 || db_row_dup(rows, 1, a, &ret->name) < 0) return err_sys(e, ENOMEM, "read a container");
@@ -115,6 +124,8 @@ static int read_row(const DbRows *rows, bool brief, Arena *a, Record *ret, Err *
 	if ((r = decode(&host_config_table, rows, 6, &ret->host, "container", a, e)) < 0) return r;
 	if ((r = decode(&mounts_table, rows, 7, &m, "container", a, e)) < 0) return r;
 	ret->mounts = m.mounts;
+	if ((r = decode(&networks_table, rows, 8, &n, "container", a, e)) < 0) return r;
+	ret->networks = n.networks;
 	return 0;
 }
 
@@ -201,14 +212,25 @@ static int name_in_use(Engine *g, const char *name, Err *e)
 		name, r > 0 ? db_row_text(&rows, 0) : "?");
 }
 
-static int insert_row(Engine *g, const Record *c, const Buf *config, const Buf *host, const Buf *mounts, Err *e)
+typedef struct Documents {
+	Buf config, host, mounts, networks;
+} Documents;
+
+static void documents_done(Documents *d)
+{
+	Buf *all[] = { &d->config, &d->host, &d->mounts, &d->networks };
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		buf_done(all[i]);
+}
+
+static int insert_row(Engine *g, const Record *c, Documents *d, Err *e)
 {
 	char manifest[DIGEST_TEXT_MAX], image[DIGEST_TEXT_MAX];
 	bool has = c->manifest.algorithm;
-	int r = db_run(g->db, "INSERT INTO containers(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+	int r = db_run(g->db, "INSERT INTO containers(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		       DB_ARGS(db_text(c->id), db_text(c->name), has ? db_text(digest_format(&c->manifest, manifest)) : db_null(),
-			       has ? db_text(digest_format(&c->image_id, image)) : db_null(), db_int(c->created), db_text(buf_str(config)),
-			       db_text(buf_str(host)), db_text(buf_str(mounts))),
+			       has ? db_text(digest_format(&c->image_id, image)) : db_null(), db_int(c->created), db_text(buf_str(&d->config)),
+			       db_text(buf_str(&d->host)), db_text(buf_str(&d->mounts)), db_text(buf_str(&d->networks))),
 		       e);
 	if (r == -EBUSY) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s: it was removed meanwhile", c->config.image);
 	return r;
@@ -250,13 +272,16 @@ static int encode_host(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Buf *hos
 
 int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e)
 {
-	AUTO_BUF config = BUF_INIT(DOCUMENT_MAX), host = BUF_INIT(DOCUMENT_MAX), mounts = BUF_INIT(DOCUMENT_MAX);
+	AUTO(documents_done)
+	Documents d = { BUF_INIT(DOCUMENT_MAX), BUF_INIT(DOCUMENT_MAX), BUF_INIT(DOCUMENT_MAX), BUF_INIT(DOCUMENT_MAX) };
 	AUTO_DB_TX tx = { 0 };
 	const MountsDocument m = { .mounts = c->mounts };
-	int r = encode(&container_config_table, &c->config, &config, e);
-	if (r < 0 || (r = encode(&mounts_table, &m, &mounts, e)) < 0 || (r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
-	if ((r = encode_host(g, c, ids, a, &host, e)) < 0 || (!c->name && (r = new_name(g, a, &c->name, e)) < 0)) return r;
-	r = insert_row(g, c, &config, &host, &mounts, e);
+	const NetworksDocument n = { .networks = c->networks };
+	int r = encode(&container_config_table, &c->config, &d.config, e);
+	if (r < 0 || (r = encode(&mounts_table, &m, &d.mounts, e)) < 0 || (r = encode(&networks_table, &n, &d.networks, e)) < 0) return r;
+	if ((r = db_begin(g->db, DB_WRITE, &tx, e)) < 0) return r;
+	if ((r = encode_host(g, c, ids, a, &d.host, e)) < 0 || (!c->name && (r = new_name(g, a, &c->name, e)) < 0)) return r;
+	r = insert_row(g, c, &d, e);
 	if (r == -EEXIST) return name_in_use(g, c->name, e);
 	if (r < 0 || (r = insert_volumes(g, c, e)) < 0 || (r = insert_images(g, c, e)) < 0) return r;
 	if (ids->kind == USERNS_MAPS) r = id_ranges_insert(g->db, c->id, &ids->maps, e);
@@ -289,6 +314,15 @@ int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e)
 	int r = encode(&host_config_table, host, &b, e);
 	if (r >= 0) r = db_run(g->db, "UPDATE containers SET host = ? WHERE id = ?", DB_ARGS(db_text(buf_str(&b)), db_text(id)), e);
 	return r == 0 ? err_set(e, ERR_NOT_FOUND, ENOENT, "No such container: %s", id) : r < 0 ? r : 0;
+}
+
+int record_set_networks(Engine *g, const char *id, const EndpointRequestList *networks, Err *e)
+{
+	AUTO_BUF b = BUF_INIT(DOCUMENT_MAX);
+	const NetworksDocument n = { .networks = *networks };
+	int r = encode(&networks_table, &n, &b, e);
+	if (r >= 0) r = db_run(g->db, "UPDATE containers SET networks = ? WHERE id = ?", DB_ARGS(db_text(buf_str(&b)), db_text(id)), e);
+	return r == 0 ? record_no_such(id, e) : r < 0 ? r : 0;
 }
 
 /* ---- directory and events ---- */

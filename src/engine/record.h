@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/config.h"
+#include "engine/endpoint.h"
 #include "engine/engine.h"
 #include "engine/id_ranges.h"
 #include "engine/mount_point.h"
@@ -15,7 +16,8 @@ typedef struct Record {
 	ContainerConfig config;
 	HostConfig host;
 	MountPointList mounts;
-	bool brief; /* host and mounts were not read */
+	EndpointRequestList networks; /* that it is connected to while it runs, in the order of their devices */
+	bool brief;                   /* host, mounts and networks were not read */
 } Record;
 typedef LIST_OF(Record) RecordList;
 
@@ -38,8 +40,9 @@ int record_insert(Engine *g, Record *c, UsernsPlan *ids, Arena *a, Err *e) MUST_
 /* record_delete: the row; its directory, when it has files, becomes doomed. -ENOENT. */
 int record_delete(Engine *g, const char *id, bool has_files, Err *e) MUST_USE;
 int record_rename(Engine *g, const char *id, const char *name, Err *e) MUST_USE;
-/* record_set_host, record_set_mounts: replace the document. */
+/* record_set_host, record_set_networks: replace the document. */
 int record_set_host(Engine *g, const char *id, const HostConfig *host, Err *e) MUST_USE;
+int record_set_networks(Engine *g, const char *id, const EndpointRequestList *networks, Err *e) MUST_USE;
 
 /* record_is_there: false only when it is known that there is none. record_no_such: says so. */
 bool record_is_there(const Engine *g, const char *id) MUST_USE;

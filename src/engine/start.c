@@ -16,10 +16,12 @@
 #include "engine/monitor_spawn.h"
 #include "engine/mount_source.h"
 #include "engine/mounts.h"
+#include "engine/network_rules.h"
 #include "engine/networking.h"
 #include "engine/owner_ids.h"
 #include "engine/root.h"
 #include "engine/spec.h"
+#include "link/redirect.h"
 #include "monitor/begin.h"
 #include "monitor/config.h"
 #include "sys/own_program.h"
@@ -47,6 +49,7 @@ static void start_done(Start *s)
 {
 	mount_sources_done(&s->sources);
 	if (s->holds) volumes_release(s->g, s->c);
+	if (s->network.held) networking_release(s->g, s->c->id);
 	fd_close(s->dir);
 	fd_close(s->lock);
 	fd_close(s->config);
@@ -98,17 +101,48 @@ static int share_names(Start *s, SpecInput *in, ContainerConfig *config, Err *e)
 	return config->hostname && in->dir ? 0 : err_sys(e, ENOMEM, "start a container");
 }
 
+/* --link of the default network: the other's address under the alias, its own name and hostname. */
+static int add_links(Start *s, EtcFiles *f, Err *e)
+{
+	const Networks all = networking_networks(s->g);
+	for (size_t i = 0; i < s->c->host.links.n; i++) {
+		Str name, alias;
+		Record other;
+		Network bridge;
+		IpAddress at4, at6;
+		char text[IP_TEXT_MAX];
+		str_cut(str_of(s->c->host.links.items[i]), ':', &name, &alias);
+		const char *who = arena_str(s->a, name);
+		if (!who) return err_sys(e, ENOMEM, "start a container");
+		int r = record_find(s->g, who, s->a, &other, e);
+		if (r < 0 || (r = all.runs(all.arg, other.id, e)) < 0) return r;
+		if (r >= 0 && (r = network_find(&all, "bridge", s->a, &bridge, e)) >= 0) r = ipam_of(&all, bridge.id, other.id, &at4, &at6, e);
+		if (r < 0) return r;
+		if (!at4.family)
+			return err_set(e, ERR_STATE, EINVAL, "Cannot link to a non running container: /%s AS /%s/%.*s", who, s->c->name, (int)alias.n, alias.p);
+		EtcAddress *to = &f->addresses.items[f->addresses.n++];
+		to->address = arena_strdup(s->a, ip_format(&at4, text));
+		to->names = arena_printf(s->a, "%.*s %s%s%s", (int)alias.n, alias.p, spec_hostname(other.id, &other.config, &other.host, s->a),
+					 str_eq(alias, who) ? "" : " ", str_eq(alias, who) ? "" : who);
+		if (!to->address || !to->names) return err_sys(e, ENOMEM, "start a container");
+	}
+	return 0;
+}
+
 static int write_names(Start *s, Machine *machine, Err *e)
 {
-	EtcAddress own[2];
+	const Networking *n = &s->network;
 	EtcFiles f = { .host = &s->c->host,
 		       .hostname = spec_hostname(s->c->id, &s->c->config, &s->c->host, s->a),
-		       .ipv6 = etc_ipv6(&s->c->host, machine) };
-	f.addresses.items = own;
-	if (s->network.address4) own[f.addresses.n++] = (EtcAddress){ s->network.address4, f.hostname };
-	if (s->network.address6) own[f.addresses.n++] = (EtcAddress){ s->network.address6, f.hostname };
-	f.gateways = (StrList){ &s->network.gateway, s->network.gateway ? 1 : 0 };
-	return f.hostname ? etc_files_write(s->dir, &f, e) : err_sys(e, ENOMEM, "start a container");
+		       .ipv6 = etc_ipv6(&s->c->host, machine),
+		       .gateways = n->gateways,
+		       .resolver = n->names[0] < 0 ? NULL : REDIRECT_ADDRESS };
+	f.addresses.items = arena_array(s->a, n->addresses.n + s->c->host.links.n + 1, sizeof *f.addresses.items);
+	if (!f.hostname || !f.addresses.items) return err_sys(e, ENOMEM, "start a container");
+	for (size_t i = 0; i < n->addresses.n; i++)
+		f.addresses.items[f.addresses.n++] = (EtcAddress){ n->addresses.items[i], f.hostname };
+	int r = add_links(s, &f, e);
+	return r < 0 ? r : etc_files_write(s->dir, &f, e);
 }
 
 /* What a container must be to share its namespace of that kind. */
@@ -235,26 +269,45 @@ static int describe_log(Start *s, MonitorLog *ret, Err *e)
 	return pack_command(s, &ret->packer, e);
 }
 
-/* "skep --root R --run-root N container COMMAND ID", for the monitor to become. */
-static int own_command(Start *s, const char *command, const char *option, StrList *ret, Err *e)
+/* "skep --root R --run-root N WORDS…", for the monitor to become, or to start. */
+static int own_words(Start *s, const char *const *words, size_t n, StrList *ret, Err *e)
 {
 	char self[OWN_PATH_MAX];
 	int r = own_path(self, e);
 	if (r < 0) return r;
-	const char **items = arena_array(s->a, 10, sizeof *items);
-	if (!items) return err_sys(e, ENOMEM, "start a container");
-	size_t n = 0;
-	items[n++] = arena_strdup(s->a, self);
-	items[n++] = "--root";
-	items[n++] = s->g->root;
-	items[n++] = "--run-root";
-	items[n++] = s->g->run_root;
-	items[n++] = "container";
-	items[n++] = command;
-	items[n++] = option;
-	items[n++] = s->c->id;
-	if (!items[0]) return err_sys(e, ENOMEM, "start a container");
-	*ret = (StrList){ items, n };
+	const char *first[] = { arena_strdup(s->a, self), "--root", s->g->root, "--run-root", s->g->run_root };
+	const char **items = arena_array(s->a, ARRAY_LEN(first) + n + 1, sizeof *items);
+	if (!items || !first[0]) return err_sys(e, ENOMEM, "start a container");
+	memcpy(items, first, sizeof first);
+	memcpy(items + ARRAY_LEN(first), words, n * sizeof *words);
+	*ret = (StrList){ items, ARRAY_LEN(first) + n };
+	return 0;
+}
+
+/* "… container COMMAND OPTION ID" */
+static int own_command(Start *s, const char *command, const char *option, StrList *ret, Err *e)
+{
+	const char *words[] = { "container", command, option, s->c->id };
+	return own_words(s, words, ARRAY_LEN(words), ret, e);
+}
+
+static int describe_ports(Start *s, MonitorConfig *m, Err *e)
+{
+	const Publishing *l = &s->network.ports;
+	m->ports.items = arena_array(s->a, l->n + 1, sizeof *m->ports.items);
+	if (!m->ports.items) return err_sys(e, ENOMEM, "start a container");
+	for (size_t i = 0; i < l->n; i++) {
+		const RulesPort *p = &s->network.rules[i];
+		char host[IP_TEXT_MAX], to[IP_TEXT_MAX];
+		MonitorPort *at = &m->ports.items[m->ports.n++];
+		*at = (MonitorPort){ .host = arena_strdup(s->a, ip_format(&p->host, host)),
+				     .to = arena_strdup(s->a, ip_format(&p->to, to)),
+				     .host_port = p->host_port,
+				     .port = p->port,
+				     .protocol = p->protocol,
+				     .direct = p->direct };
+		if (!at->host || !at->to) return err_sys(e, ENOMEM, "start a container");
+	}
 	return 0;
 }
 
@@ -290,12 +343,14 @@ static int write_monitor(Start *s, Err *e)
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
 	m.ended = s->network.ended;
+	if (s->network.ended && own_words(s, (const char *[]){ "network", "attend" }, 2, &m.attendant, e) < 0) return err_sys(e, ENOMEM, "start a container");
 	if (s->layers >= 0) m.layers = root_layers(s->g, s->c, s->a);
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = owner_of_root(&s->maps, &m.uid, &m.gid);
 	if (r < 0) return err_sys(e, r, "start a container");
 	r = record_attributes(s->c, s->a, &m.attributes, e);
 	if (r >= 0) r = describe_mounts(s, &m, e);
+	if (r >= 0) r = describe_ports(s, &m, e);
 	if (r >= 0) r = describe_log(s, &m.log, e);
 	if (r >= 0) r = own_command(s, "start", "--again", &m.again, e);
 	if (r >= 0 && h->auto_remove) r = own_command(s, "rm", "--volumes", &m.remove, e);
@@ -316,7 +371,11 @@ static int hand_over(Start *s, Err *e)
 			   .config = s->config,
 			   .spec = s->spec,
 			   .layers = s->layers,
-			   .netns = s->network.netns };
+			   .netns = s->network.netns,
+			   .userns = s->network.netns < 0 ? -1 : s->userns,
+			   .names = { s->network.names[0], s->network.names[1] },
+			   .ports = s->network.ports.sockets,
+			   .n_ports = s->network.ports.n };
 	b.sources = arena_array(s->a, n + 1, sizeof *b.sources);
 	if (!b.sources) return err_sys(e, ENOMEM, "start a monitor");
 	for (size_t i = 0; i < n; i++)
@@ -328,7 +387,7 @@ static int hand_over(Start *s, Err *e)
 	s->layers = fd_close(s->layers);
 	s->monitor.begin = fd_close(s->monitor.begin);
 	mount_sources_done(&s->sources);
-	s->holds = false;
+	s->holds = s->network.held = false;
 	return 0;
 }
 
@@ -406,7 +465,7 @@ static int prepare(Start *s, Err *e)
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	if (state.status == RUN_CREATED) link_mtab(s);
-	if ((r = networking_start(s->g, s->c, s->a, &s->network, e)) < 0) return r;
+	if ((r = networking_start(s->g, s->c, s->userns, s->a, &s->network, e)) < 0) return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
 	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)

@@ -87,10 +87,7 @@ int bridge_make(int sock, const Bridge *b, int *ret, Err *e)
 	if (r != 0) return r < 0 ? r : 0;
 	alias_of(b->network, alias);
 	snprintf(label, sizeof label, "bridge %s", b->device);
-	/* its own, or it would be that of one of its ports, and change with them */
-	uint8_t mac[RT_MAC_LEN];
-	bridge_mac(&b->addresses[b->addresses[0].address.family ? 0 : 1].address, mac);
-	rtnl_bridge_add(&batch, label, &(RtDevice){ .name = b->device, .alias = alias, .mac = mac, .mtu = b->mtu, .up = true });
+	rtnl_bridge_add(&batch, label, &(RtDevice){ .name = b->device, .alias = alias, .mac = b->mac, .mtu = b->mtu, .up = true });
 	r = rtnl_send(sock, &batch, &why);
 	if (r < 0 && r != -EEXIST) {
 		*e = why;

@@ -4,7 +4,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 /* With every change of the rules below: a table of another version is made anew. */
-#define VERSION_COMMENT "networks of containers (rules 1)"
+#define VERSION_COMMENT "networks of containers (rules 2)"
 
 static const NftTable table = { NFT_INET, RULES_TABLE };
 static const uint8_t v4_loopback[4] = { 127 }, v4_loopback_mask[4] = { 255 };
@@ -16,13 +16,13 @@ typedef struct Family {
 	uint8_t size;
 	NftType address;
 	NftField source, destination;
-	/* sets and maps: subnets that nobody outside reaches by themselves; those that are masqueraded; ports on every address, ports on one */
-	const char *hidden, *masqueraded, *ports, *ports_at;
+	/* sets and maps: subnets that nobody outside reaches by themselves; those that are masqueraded; ports on every address, ports on one; ports of containers that are reached by their own address */
+	const char *hidden, *masqueraded, *ports, *ports_at, *direct;
 } Family;
 
 static const Family families[FAMILIES] = {
-	{ NFT_IP, 4, NFT_TYPE_IPV4, NFT_FIELD_IP_SADDR, NFT_FIELD_IP_DADDR, "hidden4", "masqueraded4", "ports4", "ports_at4" },
-	{ NFT_IP6, 16, NFT_TYPE_IPV6, NFT_FIELD_IP6_SADDR, NFT_FIELD_IP6_DADDR, "hidden6", "masqueraded6", "ports6", "ports_at6" },
+	{ NFT_IP, 4, NFT_TYPE_IPV4, NFT_FIELD_IP_SADDR, NFT_FIELD_IP_DADDR, "hidden4", "masqueraded4", "ports4", "ports_at4", "direct4" },
+	{ NFT_IP6, 16, NFT_TYPE_IPV6, NFT_FIELD_IP6_SADDR, NFT_FIELD_IP6_DADDR, "hidden6", "masqueraded6", "ports6", "ports_at6", "direct6" },
 };
 
 /* ---- sets ---- */
@@ -32,7 +32,7 @@ static void add_sets(NftBatch *b)
 	nft_set_add(b, &table, &(NftSet){ .name = "bridges", .key = { NFT_TYPE_IFNAME }, .comment = "of networks" });
 	nft_set_add(b, &table, &(NftSet){ .name = "internal", .key = { NFT_TYPE_IFNAME }, .comment = "of internal networks" });
 	nft_set_add(b, &table,
-		    &(NftSet){ .name = "routed", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
+		    &(NftSet){ .name = "open", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
 	/* a packet that stays in a bridge does not come by here, but where bridges call ip tables (br_netfilter) and for hairpins */
 	nft_set_add(b, &table, &(NftSet){ .name = "pairs", .key = { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, .data = { NFT_TYPE_VERDICT } });
 	for (size_t i = 0; i < FAMILIES; i++) {
@@ -45,6 +45,7 @@ static void add_sets(NftBatch *b)
 			    &(NftSet){ .name = f->ports_at,
 				       .key = { f->address, NFT_TYPE_PROTO, NFT_TYPE_PORT },
 				       .data = { f->address, NFT_TYPE_PORT } });
+		nft_set_add(b, &table, &(NftSet){ .name = f->direct, .key = { f->address, NFT_TYPE_PROTO, NFT_TYPE_PORT } });
 	}
 }
 
@@ -168,8 +169,16 @@ static void add_forward(NftBatch *b)
 	rule(b, "forward", "networks whose addresses are reached from outside");
 	nft_meta(b, NFT_META_OIFNAME, NFT_R(0));
 	nft_meta(b, NFT_META_NFPROTO, NFT_R(4));
-	nft_lookup(b, NFT_R(0), "routed", false);
+	nft_lookup(b, NFT_R(0), "open", false);
 	decide(b, NFT_ACCEPT);
+	for (size_t i = 0; i < FAMILIES; i++) {
+		const Family *f = &families[i];
+		rule(b, "forward", "ports that are reached by the container's own address");
+		nft_is_family(b, NFT_R(0), f->nf);
+		load_port(b, nft_field(b, f->destination, NFT_R(0)));
+		nft_lookup(b, NFT_R(0), f->direct, false);
+		decide(b, NFT_ACCEPT);
+	}
 	rule(b, "forward", "nothing else comes to a container");
 	decide(b, NFT_DROP);
 }
@@ -245,36 +254,50 @@ static void put_subnet(NftBatch *b, NftVerb verb, const char *set, const IpPrefi
 	nft_interval(b, &(NftElement){ .key = &first, .last = &last });
 }
 
-static void put_routed(NftBatch *b, NftVerb verb, const char *device, uint8_t family)
+static void put_open(NftBatch *b, NftVerb verb, const char *device, uint8_t family)
 {
 	NftValue key = { 0 };
 	nft_value_add_ifname(&key, device);
 	nft_value_add_proto(&key, family);
-	nft_elements(b, verb, &table, "routed");
+	nft_elements(b, verb, &table, "open");
 	nft_element(b, &(NftElement){ .key = &key });
 }
 
-void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n)
+static void put_pair(NftBatch *b, NftVerb verb, const RulesNetwork *n)
 {
 	NftValue pair = { 0 };
 	const NftVerdict verdict = { .code = n->closed ? NFT_DROP : NFT_ACCEPT };
-	nft_label(b, "rules of network device %s", n->device);
-	put_device(b, verb, "bridges", n->device);
-	if (n->internal) put_device(b, verb, "internal", n->device);
 	nft_value_add_ifname(&pair, n->device);
 	nft_value_add_ifname(&pair, n->device);
 	nft_elements(b, verb, &table, "pairs");
 	nft_element(b, &(NftElement){ .key = &pair, .verdict = &verdict });
+}
+
+void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n)
+{
+	nft_label(b, "rules of network device %s", n->device);
+	put_device(b, verb, "bridges", n->device);
+	if (n->internal) put_device(b, verb, "internal", n->device);
+	put_pair(b, verb, n);
 	for (size_t i = 0; i < ARRAY_LEN(n->subnets); i++) {
 		const IpPrefix *p = &n->subnets[i];
 		if (!p->address.family) continue;
 		const Family *f = &families[p->address.family == 6];
 		if (n->masquerade[i]) put_subnet(b, verb, f->masqueraded, p);
-		if (n->routed[i])
-			put_routed(b, verb, n->device, f->nf);
-		else
-			put_subnet(b, verb, f->hidden, p);
+		if (n->reach[i] == RULES_OPEN) put_open(b, verb, n->device, f->nf);
+		if (n->reach[i] == RULES_HIDDEN) put_subnet(b, verb, f->hidden, p);
 	}
+}
+
+static void put_direct(NftBatch *b, NftVerb verb, const RulesPort *p)
+{
+	const Family *f = &families[p->to.family == 6];
+	NftValue key = { 0 };
+	nft_value_add(&key, p->to.bytes, f->size);
+	nft_value_add_proto(&key, p->protocol);
+	nft_value_add_port(&key, p->port);
+	nft_elements(b, verb, &table, f->direct);
+	nft_element(b, &(NftElement){ .key = &key });
 }
 
 static void put_port(NftBatch *b, NftVerb verb, const RulesPort *p)
@@ -282,6 +305,10 @@ static void put_port(NftBatch *b, NftVerb verb, const RulesPort *p)
 	const Family *f = &families[p->to.family == 6];
 	const bool any = ip_is_unspecified(&p->host);
 	NftValue key = { 0 }, to = { 0 };
+	if (p->direct) {
+		put_direct(b, verb, p);
+		return;
+	}
 	if (!any) nft_value_add(&key, p->host.bytes, f->size);
 	nft_value_add_proto(&key, p->protocol);
 	nft_value_add_port(&key, p->host_port);
@@ -296,4 +323,55 @@ void rules_ports(NftBatch *b, NftVerb verb, const RulesPort *ports, size_t n)
 	nft_label(b, "published ports");
 	for (size_t i = 0; i < n; i++)
 		put_port(b, verb, &ports[i]);
+}
+
+/* ---- what goes ---- */
+
+enum { SMALL_BATCH = 1 << 16 };
+
+static void commit(NftBatch *b, int sock)
+{
+	Err ignored = ERR_INIT;
+	(void)!nft_commit(b, sock, &ignored);
+	nft_batch_done(b);
+}
+
+void rules_forget(int sock, const RulesPort *p)
+{
+	NftBatch b = NFT_BATCH_INIT(SMALL_BATCH);
+	rules_ports(&b, NFT_DELETE, p, 1);
+	commit(&b, sock);
+}
+
+static void forget_subnet(int sock, const char *set, const IpPrefix *p)
+{
+	NftBatch b = NFT_BATCH_INIT(SMALL_BATCH);
+	put_subnet(&b, NFT_DELETE, set, p);
+	commit(&b, sock);
+}
+
+static void forget_device(int sock, const char *set, const char *device)
+{
+	NftBatch b = NFT_BATCH_INIT(SMALL_BATCH);
+	put_device(&b, NFT_DELETE, set, device);
+	commit(&b, sock);
+}
+
+void rules_forget_network(int sock, const RulesNetwork *n)
+{
+	NftBatch b = NFT_BATCH_INIT(SMALL_BATCH);
+	put_pair(&b, NFT_DELETE, n);
+	commit(&b, sock);
+	for (size_t i = 0; i < ARRAY_LEN(n->subnets); i++) {
+		const IpPrefix *p = &n->subnets[i];
+		if (!p->address.family) continue;
+		const Family *f = &families[p->address.family == 6];
+		forget_subnet(sock, f->masqueraded, p);
+		forget_subnet(sock, f->hidden, p);
+		NftBatch open = NFT_BATCH_INIT(SMALL_BATCH);
+		put_open(&open, NFT_DELETE, n->device, f->nf);
+		commit(&open, sock);
+	}
+	forget_device(sock, "internal", n->device);
+	forget_device(sock, "bridges", n->device);
 }

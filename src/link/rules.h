@@ -7,7 +7,7 @@
  *
  * What passes (docs/networks.md, "Rules")
  *  - within a network: unless its icc is off; between networks: nothing but published ports; from a network to elsewhere: unless it is internal;
- *  - to a network from elsewhere: answers and published ports; where it is routed, everything.
+ *  - to a network from elsewhere: answers and published ports; where it is open, everything.
  */
 #pragma once
 
@@ -16,16 +16,24 @@
 
 #define RULES_TABLE "skep"
 
+/* What hosts outside reach of a subnet by its own addresses. */
+typedef enum {
+	RULES_HIDDEN, /* nothing */
+	RULES_PORTS,  /* published ports: rules_ports with their own number (docker's gateway mode "routed") */
+	RULES_OPEN,   /* everything ("nat-unprotected") */
+} RulesReach;
+
 typedef struct RulesNetwork {
 	const char *device;  /* of the bridge */
 	IpPrefix subnets[2]; /* family 0: none */
 	bool masquerade[2];  /* what leaves a subnet gets the address of the way it leaves by */
-	bool routed[2];      /* hosts outside reach the addresses of this subnet themselves */
+	RulesReach reach[2];
 	bool internal;       /* nothing leaves, nothing enters */
 	bool closed;         /* its containers do not reach one another (icc=false) */
 } RulesNetwork;
 
 typedef struct RulesPort {
+	bool direct;    /* not led there from the host's address: `to` itself is reached (RULES_PORTS); host and host_port do not matter */
 	IpAddress host; /* 0.0.0.0, ::: every address of the host in that family */
 	IpAddress to;
 	uint16_t host_port, port;
@@ -37,5 +45,9 @@ void rules_make(NftBatch *b);
 void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n);
 /* rules_ports: of one container. */
 void rules_ports(NftBatch *b, NftVerb verb, const RulesPort *ports, size_t n);
+/* rules_forget: takes one port away; rules_forget_network: what a network has. Each by itself: what is not there (somebody has flushed the rules) is no error, and neither is
+ * anything else: who comes next makes them anew. */
+void rules_forget(int sock, const RulesPort *p);
+void rules_forget_network(int sock, const RulesNetwork *n);
 /* rules_stand: 1: the table is there as rules_make left it, as far as its comment tells (that of another version of this program has another); 0. */
 int rules_stand(int sock, Arena *a, Err *e) MUST_USE;

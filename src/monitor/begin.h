@@ -16,9 +16,15 @@ typedef struct MonitorBegin {
 	int spec;        /* the container's config.json */
 	int layers;      /* what the root has from its image, a mount of its own; -1: none that others could have, too */
 	int netns;       /* the network namespace, with all that it has; -1: made with the container, or what the configuration says */
+	int userns;      /* its owner: the user namespace with the mappings of config.json; -1: likewise */
+	int names[2];    /* sockets in the network namespace that are asked for names, UDP and TCP; -1: none */
 	int *sources;    /* of the mounts that the configuration names */
 	size_t n_sources;
+	int *ports; /* sockets that keep others from its published ports */
+	size_t n_ports;
 } MonitorBegin;
+#define MONITOR_BEGIN_NONE \
+	((MonitorBegin){ .root = -1, .lock = -1, .config = -1, .spec = -1, .layers = -1, .netns = -1, .userns = -1, .names = { -1, -1 } })
 
 /* begin_send: copies go; what b has stays the caller's. begin_receive: waits; 1, or 0 when nobody wants a monitor any more. The descriptors are the
  * caller's, also after an error; the rest lives in the arena. */

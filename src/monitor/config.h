@@ -15,6 +15,13 @@ typedef struct MonitorLog {
 	StrList packer;  /* the command that compresses a file */
 } MonitorLog;
 
+/* MonitorPort: an element of the rules that goes when the container ends (link/rules.h). */
+typedef struct MonitorPort {
+	const char *host, *to; /* addresses */
+	uint32_t host_port, port, protocol;
+	bool direct;
+} MonitorPort;
+
 typedef struct MonitorConfig {
 	const char *id, *name;
 	const char *runtime_root; /* of skep-runtime's state */
@@ -33,6 +40,8 @@ typedef struct MonitorConfig {
 	const char *layers; /* the directory where others look for its layers (shared_layers.h); NULL: nowhere */
 	const char *
 		ended; /* the directory where it leaves a file with its id when it has ended: what it has in the database is free; NULL: nothing */
+	LIST_OF(MonitorPort) ports;
+	StrList attendant; /* the command that starts the attendant of its networks; empty: it needs none */
 	StrList sources;   /* destinations of mounts whose sources are descriptors (begin.h), in their order */
 	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */
 	StrMap attributes; /* of the container's events */

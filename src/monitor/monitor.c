@@ -14,6 +14,7 @@
 #include "monitor/begin.h"
 #include "monitor/event_log.h"
 #include "monitor/monitor_impl.h"
+#include "monitor/network_hold.h"
 #include "monitor/volume_hold.h"
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
@@ -222,15 +223,6 @@ static void withdraw_layers(Monitor *m)
 	m->layers = fd_close(m->layers);
 }
 
-/* Its addresses and ports are free: there is a file that says so to who reserves next. */
-static void tell_ended(const Monitor *m)
-{
-	AUTO_FD int dir = open(m->config.ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0) return;
-	AUTO_FD int mark = openat(dir, m->config.id, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	(void)mark;
-}
-
 /* What the run has left in the kernel and in the runtime's directory. */
 static void clean_up(Monitor *m)
 {
@@ -246,7 +238,7 @@ static void clean_up(Monitor *m)
 		container_done(&c);
 	}
 	m->root = fd_close(m->root);
-	if (m->config.ended) tell_ended(m);
+	network_hold_release(&m->config, m->ports, m->n_ports);
 	withdraw_layers(m);
 	release_volumes(m);
 }
@@ -334,11 +326,13 @@ static int launch(Monitor *m, Client *starter, Err *e)
 					  .sources = sources,
 					  .n_sources = m->config.sources.n,
 					  .stdio = m->config.tty ? NULL : child,
-					  .netns = m->netns < 0 ? 0 : m->netns };
+					  .netns = m->netns < 0 ? 0 : m->netns,
+					  .userns = m->userns < 0 ? 0 : m->userns };
 		r = container_spawn(&m->rt, &o, &m->process, e);
 	}
 	m->spec = fd_close(m->spec);
 	m->netns = fd_close(m->netns);
+	m->userns = fd_close(m->userns);
 	for (size_t i = 0; i < m->config.sources.n; i++) /* the container has them now */
 		fd_close(sources[i].fd);
 	for (size_t i = 0; i < ARRAY_LEN(child); i++)
@@ -466,6 +460,7 @@ static int live(Monitor *m, Client *starter, Err *e)
 	if (r < 0) {
 		withdraw_layers(m);
 		release_volumes(m);
+		network_hold_release(&m->config, m->ports, m->n_ports);
 		tell_failure(m, starter, e);
 		return r;
 	}
@@ -505,6 +500,8 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 		       .spec = -1,
 		       .layers = -1,
 		       .netns = -1,
+		       .userns = -1,
+		       .names = { -1, -1 },
 		       .root_dir = -1,
 		       .log = { .fd = -1, .level = LOG_WARN },
 		       .process = { .pidfd = -1, .pty = -1 },
@@ -527,6 +524,11 @@ int monitor_run(int control, int begin_socket, char *title, Err *e)
 	m.netns = begin.netns;
 	m.sources = begin.sources;
 	m.n_sources = begin.n_sources;
+	m.userns = begin.userns;
+	m.names[0] = begin.names[0];
+	m.names[1] = begin.names[1];
+	m.ports = begin.ports;
+	m.n_ports = begin.n_ports;
 	m.dir = openat(AT_FDCWD, begin.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m.dir < 0 || fchdir(m.dir) < 0) return err_sys(e, errno, "open %s", begin.dir);
 	r = read_files(&m, begin.config, e);

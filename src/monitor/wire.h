@@ -23,7 +23,7 @@ typedef enum {
 	WIRE_KEEP, /* what is removed when it ends (--rm) stays if it does so while this client is there, who starts it again. Answered */
 	WIRE_REMOVED, /* from who has promised to: the container is removed; data: the name below ingest/ to which its directory was moved, which goes last. No answer */
 	WIRE_BEGIN,   /* from who starts the container, before all else, and what belongs to it: see begin.h. No answer */
-	WIRE_SOURCES,
+	WIRE_DESCRIPTORS,
 	/* from the monitor */
 	WIRE_OK = 64,
 	WIRE_ERROR,  /* value: ErrCode; more: errno; data: text */
@@ -36,7 +36,7 @@ typedef enum {
 } WireKind;
 
 enum { WIRE_IN = 1, WIRE_OUT = 2, WIRE_ERR = 4, WIRE_TTY = 8, WIRE_PROMISE_REMOVE = 16 };
-enum { WIRE_DEFAULT = -2, WIRE_DATA_MAX = 32768, WIRE_FDS_MAX = 6, WIRE_EXEC_FDS = 4 };
+enum { WIRE_DEFAULT = -2, WIRE_DATA_MAX = 32768, WIRE_FDS_MAX = 10, WIRE_EXEC_FDS = 4 };
 
 typedef struct WireHead {
 	uint32_t kind;

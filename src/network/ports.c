@@ -52,8 +52,33 @@ int port_reserve(const Networks *all, const PublishedPort *p, const char *contai
 		if ((r = ipam_release(all, owner, e)) < 0) return r;
 	}
 	if (r < 0) return r;
-	r = db_run(all->db, "INSERT OR REPLACE INTO ports(protocol, port, host, container) VALUES(?, ?, ?, ?)",
-		   DB_ARGS(db_int(p->protocol), db_int(p->host_port), db_host(p), db_text(container)), e);
+	r = db_run(all->db, "INSERT OR REPLACE INTO ports(protocol, port, host, target, container) VALUES(?, ?, ?, ?, ?)",
+		   DB_ARGS(db_int(p->protocol), db_int(p->host_port), db_host(p), db_int(p->port), db_text(container)), e);
+	return r < 0 ? r : 0;
+}
+
+int ports_of(const Networks *all, const char *container, Arena *a, OwnedPortList *ret, Err *e)
+{
+	AUTO_DB_ROWS rows = { 0 };
+	size_t n = 0;
+	int r = db_get(all->db, "SELECT count(*) FROM ports WHERE ?1 IS NULL OR container = ?1", DB_ARGS(container ? db_text(container) : db_null()), &rows, e);
+	if (r > 0) n = (size_t)db_row_int(&rows, 0);
+	db_rows_done(&rows);
+	*ret = (OwnedPortList){ .items = arena_array(a, n + 1, sizeof *ret->items) };
+	if (!ret->items) return err_sys(e, ENOMEM, "list ports");
+	if (r >= 0)
+		r = db_query(all->db,
+			     "SELECT container, protocol, host, port, target FROM ports WHERE ?1 IS NULL OR container = ?1"
+			     " ORDER BY container, target, protocol, length(host), host, port",
+			     DB_ARGS(container ? db_text(container) : db_null()), &rows, e);
+	while (r >= 0 && ret->n < n && (r = db_next(&rows, e)) > 0) {
+		OwnedPort *p = &ret->items[ret->n++];
+		*p = (OwnedPort){ .port = { .protocol = (uint8_t)db_row_int(&rows, 1),
+					    .host = ip_from_bytes(db_row_blob(&rows, 2)),
+					    .host_port = (uint16_t)db_row_int(&rows, 3),
+					    .port = (uint16_t)db_row_int(&rows, 4) } };
+		if (db_row_dup(&rows, 0, a, &p->container) < 0) return err_sys(e, ENOMEM, "list ports");
+	}
 	return r < 0 ? r : 0;
 }
 

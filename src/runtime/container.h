@@ -96,7 +96,9 @@ typedef struct CreateOptions {
 	const MountSource *sources;
 	size_t n_sources;
 	const int *stdio; /* three descriptors for the program's standard streams, borrowed; NULL: our own */
-	int netns; /* the network namespace of a container that is to have a new one, borrowed, its loopback device up; 0: it is made */
+	/* namespaces of a container that is to have new ones, borrowed; 0: they are made. The network's has its loopback device up; the user's has the mappings
+	 * of the configuration, and is the owner of the other. */
+	int netns, userns;
 } CreateOptions;
 
 /* container_create: makes it and leaves its init waiting for container_start. */

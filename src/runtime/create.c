@@ -212,6 +212,7 @@ static int plan_launch(Creation *c, Err *e)
 	l->sources = c->o->sources;
 	l->n_sources = c->o->n_sources;
 	l->netns = c->o->netns;
+	l->userns = c->o->userns;
 	l->stdio = c->o->stdio;
 	l->new_keyring = !c->o->no_new_keyring;
 	if ((r = launch_preserve(l, c->o->preserve_fds + c->o->listen_fds, e)) < 0) return r;

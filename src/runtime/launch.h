@@ -43,7 +43,7 @@ typedef struct Launch {
 	bool spawned;               /* the terminal's master goes to somebody who copies to terminals in raw mode */
 	const int *stdio;           /* the program's standard streams; NULL: ours */
 	int root_mount;             /* a detached mount to be the root; 0: the directory rootfs is */
-	int netns;                  /* to be joined in place of a new one; 0: none */
+	int netns, userns;          /* to be joined in place of new ones; 0: none */
 	const MountSource *sources; /* of binds */
 	size_t n_sources;
 	unsigned preserve_fds;

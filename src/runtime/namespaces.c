@@ -49,17 +49,23 @@ static void plan_new(Launch *l, int type)
 	}
 }
 
+static int given_namespace(const Launch *l, int type)
+{
+	return type == CLONE_NEWNET ? l->netns : type == CLONE_NEWUSER ? l->userns : 0;
+}
+
 int launch_plan_namespaces(Launch *l, Err *e)
 {
 	for (size_t i = 0; i < l->spec->lnx->namespaces.n; i++) {
 		const OciNamespace *ns = &l->spec->lnx->namespaces.items[i];
-		const bool own = !ns->path || !*ns->path, given = own && ns->type == CLONE_NEWNET && l->netns > 0;
+		const bool own = !ns->path || !*ns->path;
+		const int given = own ? given_namespace(l, ns->type) : 0;
 		if (own && !given) {
 			plan_new(l, ns->type);
 			continue;
 		}
-		int fd = given ? fcntl(l->netns, F_DUPFD_CLOEXEC, 3) : open_namespace(ns, e);
-		if (fd < 0) return given ? err_sys(e, errno, "join the network namespace") : fd;
+		int fd = given ? fcntl(given, F_DUPFD_CLOEXEC, 3) : open_namespace(ns, e);
+		if (fd < 0) return given ? err_sys(e, errno, "join a namespace") : fd;
 		l->joins[l->n_joins++] = (LaunchJoin){ .type = ns->type, .fd = fd };
 		if (ns->type & (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWTIME)) l->staged = true;
 	}

@@ -19,3 +19,5 @@ int netns_return(int home) MUST_USE;
  * with the last descriptor, process and mount it goes, together with its devices, in a thread of the kernel, some 40 ms later. Needs CAP_SYS_ADMIN.
  * Ten system calls, nearly all of the time unshare(2)'s: 0.5 ms, and up to 4 ms while the kernel takes other namespaces away. */
 int netns_new(int *ret_fd, Err *e) MUST_USE;
+/* netns_new_in: one that belongs to that user namespace: made by a child. */
+int netns_new_in(int userns, int *ret_fd, Err *e) MUST_USE;

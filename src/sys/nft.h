@@ -225,6 +225,8 @@ enum { NFT_STATUS_SNAT = 16, NFT_STATUS_DNAT = 32 };
 
 /* Changing. nft_mask: reg = reg & mask ^ bits; bits NULL: 0. */
 void nft_mask(NftBatch *b, uint32_t reg, const void *mask, const void *bits, size_t n);
+/* nft_port_set: NFT_FIELD_TH_SPORT or _DPORT of a packet of that protocol (IPPROTO_TCP, _UDP), which was matched before; its checksum follows. */
+void nft_port_set(NftBatch *b, NftField f, uint8_t proto, uint32_t reg);
 void nft_meta_set(NftBatch *b, uint32_t key, uint32_t reg); /* NFT_META_MARK, … */
 void nft_ct_set(NftBatch *b, uint32_t key, uint32_t reg);   /* NFT_CT_MARK, … */
 void nft_lookup_map(NftBatch *b, uint32_t reg, const char *map, uint32_t to);

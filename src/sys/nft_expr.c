@@ -2,6 +2,7 @@
 #include "sys/nft_impl.h"
 
 #include <net/if.h>
+#include <netinet/in.h>
 
 /* Expr: an open expression: its item of the list, and its attributes. */
 typedef struct Expr {
@@ -47,21 +48,22 @@ void nft_payload(NftBatch *b, uint32_t base, uint32_t offset, uint32_t n, uint32
 	put_numbers(b, "payload", l, ARRAY_LEN(l));
 }
 
+static const struct {
+	uint8_t base, offset, n;
+} fields[NFT_FIELD_COUNT] = {
+	[NFT_FIELD_IP_SADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 12, 4 },
+	[NFT_FIELD_IP_DADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 16, 4 },
+	[NFT_FIELD_IP_PROTO] = { NFT_PAYLOAD_NETWORK_HEADER, 9, 1 },
+	[NFT_FIELD_IP6_SADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 8, 16 },
+	[NFT_FIELD_IP6_DADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 24, 16 },
+	[NFT_FIELD_TH_SPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2 },
+	[NFT_FIELD_TH_DPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2 },
+	[NFT_FIELD_ETHER_SADDR] = { NFT_PAYLOAD_LL_HEADER, 6, 6 },
+	[NFT_FIELD_ETHER_DADDR] = { NFT_PAYLOAD_LL_HEADER, 0, 6 },
+};
+
 uint32_t nft_field(NftBatch *b, NftField f, uint32_t reg)
 {
-	static const struct {
-		uint8_t base, offset, n;
-	} fields[NFT_FIELD_COUNT] = {
-		[NFT_FIELD_IP_SADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 12, 4 },
-		[NFT_FIELD_IP_DADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 16, 4 },
-		[NFT_FIELD_IP_PROTO] = { NFT_PAYLOAD_NETWORK_HEADER, 9, 1 },
-		[NFT_FIELD_IP6_SADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 8, 16 },
-		[NFT_FIELD_IP6_DADDR] = { NFT_PAYLOAD_NETWORK_HEADER, 24, 16 },
-		[NFT_FIELD_TH_SPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2 },
-		[NFT_FIELD_TH_DPORT] = { NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2 },
-		[NFT_FIELD_ETHER_SADDR] = { NFT_PAYLOAD_LL_HEADER, 6, 6 },
-		[NFT_FIELD_ETHER_DADDR] = { NFT_PAYLOAD_LL_HEADER, 0, 6 },
-	};
 	nft_payload(b, fields[f].base, fields[f].offset, fields[f].n, reg);
 	return nft_after(reg, fields[f].n);
 }
@@ -213,6 +215,20 @@ void nft_mask(NftBatch *b, uint32_t reg, const void *mask, const void *bits, siz
 	nft_put_data(b, NFTA_BITWISE_MASK, mask, n);
 	nft_put_data(b, NFTA_BITWISE_XOR, bits ? bits : none, n);
 	end(b, x);
+}
+
+void nft_port_set(NftBatch *b, NftField f, uint8_t proto, uint32_t reg)
+{
+	enum { TCP_CHECKSUM = 16, UDP_CHECKSUM = 6 };
+	const bool port = f == NFT_FIELD_TH_SPORT || f == NFT_FIELD_TH_DPORT, tcp = proto == IPPROTO_TCP;
+	if (!port || (!tcp && proto != IPPROTO_UDP)) nft_fault(b, "a port of TCP or UDP is what can be set");
+	const Number l[] = { { NFTA_PAYLOAD_SREG, reg },
+			     { NFTA_PAYLOAD_BASE, fields[f].base },
+			     { NFTA_PAYLOAD_OFFSET, fields[f].offset },
+			     { NFTA_PAYLOAD_LEN, fields[f].n },
+			     { NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET },
+			     { NFTA_PAYLOAD_CSUM_OFFSET, tcp ? TCP_CHECKSUM : UDP_CHECKSUM } };
+	put_numbers(b, "payload", l, ARRAY_LEN(l));
 }
 
 void nft_meta_set(NftBatch *b, uint32_t key, uint32_t reg)

@@ -96,10 +96,10 @@ static int create(Invocation *in, Engine *g, const ContainerRequest *q, MonitorS
 {
 	Image image;
 	StrList warnings;
-	CreateRequest c = { .config = q->config, .host = q->host, .name = q->name };
+	CreateRequest c = { .config = q->config, .host = q->host, .networks = q->endpoints, .name = q->name };
 	AUTO(cid_file_done) CidFile cid = { q->cid_file, -1 };
-	int r = endpoints_check(&q->endpoints, e);
-	if (r < 0 || (r = cid_file_open(&cid, e)) < 0) return r;
+	int r = cid_file_open(&cid, e);
+	if (r < 0) return r;
 	if (!q->host.rootfs || !*q->host.rootfs) {
 		if ((r = find_image(in, g, q, &image, e)) < 0) return r;
 		c.image = &image;

@@ -1,0 +1,198 @@
+/* network_rules.c: see network_rules.h. */
+#include "engine/network_rules.h"
+
+#include <unistd.h>
+
+#include "engine/networking.h"
+
+enum { BATCH_MAX = 16 << 20, TRIES = 16, DEVICE_ROOM = NETWORK_DEVICE_MAX };
+
+/* ---- add ---- */
+
+static void put_networks(NftBatch *b, const AttachmentList *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		char device[DEVICE_ROOM];
+		RulesNetwork n;
+		attachment_rules(&l->items[i], network_device(&l->items[i].network, device), &n);
+		rules_network(b, NFT_ADD, &n);
+	}
+}
+
+/* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
+static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, bool anew, Arena *a, Err *e)
+{
+	int r = -ERESTART;
+	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
+		AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+		uint32_t generation;
+		*e = (Err)ERR_INIT;
+		if ((r = nft_generation(sock, &generation, e)) < 0 || (r = anew ? 0 : rules_stand(sock, a, e)) < 0) return r;
+		if (!r) nft_expect(&b, generation);
+		if (!r) rules_make(&b);
+		put_networks(&b, l);
+		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
+		r = nft_commit(&b, sock, e);
+	}
+	return r;
+}
+
+int network_rules_add(const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
+{
+	AUTO_FD int sock = nft_open(e);
+	if (sock < 0) return sock;
+	int r = add_all(sock, l, ports, n_ports, false, a, e);
+	if (r == -EEXIST) { /* of a container whose monitor was killed: its port is this one's now */
+		*e = (Err)ERR_INIT;
+		for (size_t i = 0; i < n_ports; i++)
+			rules_forget(sock, &ports[i]);
+		r = add_all(sock, l, ports, n_ports, false, a, e);
+	}
+	return r < 0 ? err_wrap(e, "network rules") : 0;
+}
+
+/* ---- ports ---- */
+
+static const Attachment *way_out(const AttachmentList *l, size_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->items[i].is_default[family]) return &l->items[i];
+	return NULL;
+}
+
+int network_rules_ports(const AttachmentList *l, const Publishing *ports, Arena *a, RulesPort **ret, Err *e)
+{
+	*ret = arena_array(a, ports->n + 1, sizeof **ret);
+	if (!*ret) return err_sys(e, ENOMEM, "publish ports");
+	for (size_t i = 0; i < ports->n; i++) {
+		const PublishedPort *p = &ports->ports[i];
+		const size_t family = p->host.family == 6;
+		const Attachment *way = way_out(l, family);
+		RulesNetwork n;
+		if (!way) return err_set(e, ERR_INTERNAL, ENOENT, "publish ports: the container has no way out");
+		attachment_rules(way, "", &n);
+		(*ret)[i] = (RulesPort){ .direct = n.reach[family] == RULES_PORTS,
+					 .host = p->host,
+					 .to = way->addresses[family].address,
+					 .host_port = p->host_port,
+					 .port = p->port,
+					 .protocol = p->protocol };
+	}
+	return 0;
+}
+
+/* ---- drop ---- */
+
+/* As if a container had the first addresses: what is said of the network does not depend on whose they are. */
+static int describe(const Network *n, Arena *a, Attachment *ret, Err *e)
+{
+	static const EndpointRequest none;
+	*ret = (Attachment){ .request = &none, .network = *n };
+	int r = pools_parse(&n->pools, a, &ret->pools, e);
+	for (size_t i = 0; r >= 0 && i < ret->pools.n; i++) {
+		const Pool *p = &ret->pools.items[i];
+		const size_t family = p->subnet.address.family == 6;
+		if (ret->addresses[family].address.family) continue;
+		ret->addresses[family] = p->subnet;
+		ret->gateways[family] = pool_gateway(p);
+	}
+	return r;
+}
+
+int networking_drop(Engine *g, const Network *n, Err *e)
+{
+	AUTO_ARENA a = ARENA_INIT(4 << 20);
+	AUTO_FD int sock = -1, nft = -1;
+	Attachment p;
+	RulesNetwork rules;
+	char device[DEVICE_ROOM];
+	(void)g;
+	if (!streq(n->driver, "bridge") || n->config_only) return 0;
+	int r = describe(n, &a, &p, e);
+	if (r < 0 || (r = rtnl_open(&sock, e)) < 0 || (r = bridge_remove(sock, network_device(n, device), n->id, e)) < 0) return r;
+	if ((nft = nft_open(e)) < 0) return nft;
+	attachment_rules(&p, device, &rules);
+	rules_forget_network(nft, &rules);
+	return 0;
+}
+
+/* ---- heal ---- */
+
+typedef struct Whole {
+	Engine *g;
+	Networks all;
+	Arena *a;
+	AttachmentList networks; /* of which somebody has an address */
+	RulesPort *ports;
+	size_t n_ports;
+} Whole;
+
+static int add_network(Whole *w, const Attachment *p)
+{
+	for (size_t i = 0; i < w->networks.n; i++)
+		if (streq(w->networks.items[i].network.id, p->network.id)) return 0;
+	w->networks.items[w->networks.n++] = *p;
+	return 1;
+}
+
+static int add_container(Whole *w, const Record *c, const OwnedPortList *ports, Err *e)
+{
+	AttachmentList l;
+	Publishing own = { .ports = arena_array(w->a, ports->n + 1, sizeof *own.ports) };
+	RulesPort *rules;
+	if (!own.ports) return err_sys(e, ENOMEM, "network rules");
+	int r = attachments_find(&w->all, &c->networks, w->a, &l, e);
+	if (r == -ENOENT) return 0; /* of a network that was removed: it is about to end */
+	for (size_t i = 0; r >= 0 && i < l.n; i++)
+		r = attachment_load(&w->all, c->id, &l.items[i], e);
+	if (r < 0) return r;
+	attachments_route(&l);
+	for (size_t i = 0; i < l.n; i++)
+		if (l.items[i].addresses[0].address.family || l.items[i].addresses[1].address.family) add_network(w, &l.items[i]);
+	for (size_t i = 0; i < ports->n; i++)
+		if (streq(ports->items[i].container, c->id) && way_out(&l, ports->items[i].port.host.family == 6))
+			own.ports[own.n++] = ports->items[i].port;
+	if ((r = network_rules_ports(&l, &own, w->a, &rules, e)) < 0) return r;
+	if (own.n) memcpy(w->ports + w->n_ports, rules, own.n * sizeof *rules);
+	w->n_ports += own.n;
+	return 0;
+}
+
+/* What the database says, within one look at it. */
+static int collect(Whole *w, RecordList *running, Err *e)
+{
+	AUTO_DB_TX tx = { 0 };
+	RecordList l;
+	OwnedPortList ports;
+	NetworkList networks;
+	int r = db_begin(w->g->db, DB_READ, &tx, e);
+	if (r < 0 || (r = record_list(w->g, w->a, &l, e)) < 0 || (r = ports_of(&w->all, NULL, w->a, &ports, e)) < 0 ||
+	    (r = network_list(&w->all, w->a, &networks, e)) < 0)
+		return r;
+	w->ports = arena_array(w->a, ports.n + 1, sizeof *w->ports);
+	w->networks.items = arena_array(w->a, networks.n + 1, sizeof *w->networks.items);
+	running->items = arena_array(w->a, l.n + 1, sizeof *running->items);
+	running->n = 0;
+	if (!w->ports || !w->networks.items || !running->items) return err_sys(e, ENOMEM, "network rules");
+	for (size_t i = 0; i < l.n; i++) {
+		if ((r = w->all.runs(w->all.arg, l.items[i].id, e)) < 0) return r;
+		if (!r) continue;
+		if ((r = add_container(w, &l.items[i], &ports, e)) < 0) return r;
+		running->items[running->n++] = l.items[i];
+	}
+	return 0;
+}
+
+int networking_heal(Engine *g, Arena *a, Err *e)
+{
+	Whole w = { .g = g, .all = networking_networks(g), .a = a };
+	RecordList running;
+	int r = collect(&w, &running, e);
+	if (r < 0) return err_wrap(e, "network rules");
+	AUTO_FD int sock = nft_open(e);
+	if (sock < 0) return sock;
+	if ((r = add_all(sock, &w.networks, w.ports, w.n_ports, true, a, e)) < 0) return err_wrap(e, "network rules");
+	for (size_t i = 0; i < running.n; i++) /* who has ended meanwhile has not found them to take them away */
+		if ((r = w.all.runs(w.all.arg, running.items[i].id, e)) == 0) networking_release(g, running.items[i].id);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,48 @@
+/* network_hold.c: see network_hold.h. */
+#include "monitor/network_hold.h"
+
+#include <fcntl.h>
+
+#include "link/rules.h"
+
+enum { BATCH_MAX = 8 << 20 };
+
+static int rule_of(const MonitorPort *p, RulesPort *ret)
+{
+	*ret = (RulesPort){ .direct = p->direct,
+			    .host_port = (uint16_t)p->host_port,
+			    .port = (uint16_t)p->port,
+			    .protocol = (uint8_t)p->protocol };
+	return ip_parse(str_of(p->host), &ret->host) < 0 || ip_parse(str_of(p->to), &ret->to) < 0 ? -EINVAL : 0;
+}
+
+/* All at once; where somebody has taken one away before us, one by one. */
+static void remove_ports(const MonitorConfig *c)
+{
+	Err ignored = ERR_INIT;
+	RulesPort rule;
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	AUTO_FD int sock = nft_open(&ignored);
+	if (sock < 0) return;
+	for (size_t i = 0; i < c->ports.n; i++)
+		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_ports(&b, NFT_DELETE, &rule, 1);
+	if (nft_commit(&b, sock, &ignored) >= 0) return;
+	for (size_t i = 0; i < c->ports.n; i++)
+		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_forget(sock, &rule);
+}
+
+static void leave_mark(const MonitorConfig *c)
+{
+	AUTO_FD int dir = open(c->ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0) return;
+	AUTO_FD int mark = openat(dir, c->id, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	(void)mark;
+}
+
+void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports)
+{
+	if (c->ports.n) remove_ports(c);
+	for (size_t i = 0; i < n_ports; i++)
+		ports[i] = fd_close(ports[i]);
+	if (c->ended) leave_mark(c);
+}

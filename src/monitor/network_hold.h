@@ -1,0 +1,11 @@
+/* network_hold.h: what of the networks a monitor keeps as long as its container has it, and takes away at the end.
+ *
+ * Sockets keep other programs from the published ports. The elements of the rules that lead to the container go first, then a mark is left: who reserves next takes the rows of
+ * the database that say so away, and only then somebody else can have these ports and addresses.
+ */
+#pragma once
+
+#include "monitor/config.h"
+
+/* network_hold_release: ports: the sockets. Never fails: what is not there any more is as it should be. */
+void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports);
