@@ -11,19 +11,21 @@
 
 #include "base/str.h"
 #include "base/time.h"
+#include "link/redirect.h"
 #include "sys/fd.h"
 #include "sys/netns.h"
 #include "sys/rtnl.h"
 
 enum { RUNS = 200, RUNS_MAX = 800, WARM_UP = 5, SINGLE = 20 }; /* a bridge has 1,023 ports; a process, 1,024 descriptors */
-enum { NETNS, VETH, ALIAS, SOCKET, FURNISH, ATTACH, CLOSE, GONE, STEPS };
+enum { NETNS, VETH, ALIAS, SOCKET, FURNISH, NAMES, ATTACH, CLOSE, GONE, STEPS };
 static const char *const names[STEPS] = {
 	[NETNS] = "namespace with loopback up",
 	[VETH] = "veth pair, into the bridge and the namespace",
 	[ALIAS] = "its alias",
 	[SOCKET] = "socket in the namespace, index of the device",
 	[FURNISH] = "up, address, default route",
-	[ATTACH] = "in all, without the alias",
+	[NAMES] = "sockets and rules for its names",
+	[ATTACH] = "in all, without alias and names",
 	[CLOSE] = "close of the last descriptor",
 	[GONE] = "until the kernel has taken a single one away",
 };
@@ -87,7 +89,7 @@ static int furnish(int sock, int index, Err *e)
 
 static int attach(Bench *b, size_t i, Err *e)
 {
-	AUTO_FD int there = -1;
+	AUTO_FD int there = -1, udp = -1, tcp = -1;
 	int64_t t[STEPS] = { time_monotonic() };
 	int r = netns_new(&b->netns[i], e);
 	t[1] = time_monotonic();
@@ -100,7 +102,9 @@ static int attach(Bench *b, size_t i, Err *e)
 	t[4] = time_monotonic();
 	if (r >= 0) r = furnish(there, index, e);
 	t[5] = time_monotonic();
-	for (int s = NETNS; s <= FURNISH; s++)
+	if (r >= 0) r = redirect_names(b->netns[i], &udp, &tcp, e);
+	t[6] = time_monotonic();
+	for (int s = NETNS; s <= NAMES; s++)
 		b->took[s][i] = t[s + 1] - t[s];
 	b->took[ATTACH][i] = t[5] - t[0] - b->took[ALIAS][i];
 	return r;

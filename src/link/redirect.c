@@ -56,8 +56,8 @@ static int make_rules(const Redirect *l, size_t n, Err *e)
 	AUTO_FD int sock = nft_open(e);
 	if (sock < 0) return sock;
 	nft_label(&b, "rules in the container that lead to its names");
-	nft_table_destroy(&b, &table);
 	nft_table_add(&b, &table, 0, "names of this container");
+	nft_chain_flush(&b, &table, NULL); /* not the table: one that goes makes the socket's close wait for a grace period, 3 to 10 ms */
 	nft_chain_add(&b, &table, &there);
 	nft_chain_add(&b, &table, &back);
 	for (size_t i = 0; i < n; i++) {

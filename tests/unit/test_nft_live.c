@@ -248,6 +248,19 @@ static void put_nats(NftBatch *b)
 	nft_redirect(b, NFT_R(0), 0);
 }
 
+static void put_ports(NftBatch *b)
+{
+	const uint16_t port = htons(5353);
+	nft_rule(b, &sample, "all", NULL);
+	nft_is_proto(b, NFT_R(0), IPPROTO_UDP);
+	nft_load(b, NFT_R(0), &port, sizeof port);
+	nft_port_set(b, NFT_FIELD_TH_DPORT, IPPROTO_UDP, NFT_R(0));
+	nft_rule(b, &sample, "all", NULL);
+	nft_is_proto(b, NFT_R(0), IPPROTO_TCP);
+	nft_load(b, NFT_R(0), &port, sizeof port);
+	nft_port_set(b, NFT_FIELD_TH_SPORT, IPPROTO_TCP, NFT_R(0));
+}
+
 static const char *const others_shown[] = {
 	"redirect to :3128",
 	"snat ip to 192.0.2.9 persistent",
@@ -259,6 +272,8 @@ static const char *const others_shown[] = {
 	"oif 0 continue",
 	"ct mark set meta mark",
 	"update @seen { ip saddr timeout 5s }",
+	"udp dport set 5353",
+	"tcp sport set 5353",
 };
 
 static int others_are_shown(void)
@@ -276,6 +291,7 @@ static int others_are_shown(void)
 	put_loads(&b);
 	put_marks(&b);
 	put_nats(&b);
+	put_ports(&b);
 	NEED_OK(nft_commit(&b, sock, &e));
 	NEED(run(list, "", &out) == 0);
 	NEED(shows(buf_str(&out), others_shown, ARRAY_LEN(others_shown)));
