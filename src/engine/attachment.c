@@ -20,12 +20,14 @@ static bool is_joined(const char *network)
 
 static int name_device(Attachment *p, unsigned number, Err *e)
 {
-	const char *own = str_map_get(&p->request->driver_options, ENDPOINT_DEVICE), *prefix = str_map_get(&p->network.options, NETWORK_PREFIX);
-	int n = own ? snprintf(p->device, sizeof p->device, "%s", own) :
-		      snprintf(p->device, sizeof p->device, "%s%u", prefix && *prefix ? prefix : "eth", number);
+	const char *own = str_map_get(&p->request->driver_options, ENDPOINT_DEVICE),
+		   *prefix = str_map_get(&p->network.options, NETWORK_PREFIX);
+	int n = own ? snprintf(p->device, sizeof p->device, "%s", own)
+		    : snprintf(p->device, sizeof p->device, "%s%u", prefix && *prefix ? prefix : "eth", number);
 	if (n > 0 && (size_t)n < sizeof p->device && netdev_name_ok(p->device) && !strchr(p->device, '%')) return 0;
-	return err_set(e, ERR_CONFIG, EINVAL, "network %.128s: \"%.64s\" is no name of a device (at most 15 bytes, no '/', ':', '%%' or blanks)",
-		       p->network.name, own ? own : prefix);
+	return err_set(e, ERR_CONFIG, EINVAL,
+		       "network %.128s: \"%.64s\" is no name of a device (at most 15 bytes, no '/', ':', '%%' or blanks)", p->network.name,
+		       own ? own : prefix);
 }
 
 int attachment_find(const Networks *all, const EndpointRequest *q, unsigned device_number, Arena *a, Attachment *ret, Err *e)
@@ -34,7 +36,8 @@ int attachment_find(const Networks *all, const EndpointRequest *q, unsigned devi
 	int r = network_find(all, q->network, a, &ret->network, e);
 	if (r < 0) return r;
 	if (ret->network.config_only)
-		return err_set(e, ERR_CONFIG, EINVAL, "network %s: it is a configuration for others, no container can be connected to it", ret->network.name);
+		return err_set(e, ERR_CONFIG, EINVAL, "network %s: it is a configuration for others, no container can be connected to it",
+			       ret->network.name);
 	if (!streq(ret->network.driver, "bridge"))
 		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "network %s: containers cannot be connected to networks of driver %s yet",
 			       ret->network.name, ret->network.driver);
@@ -80,8 +83,8 @@ int attachment_reserve(const Networks *all, const char *container, Attachment *p
 		const char *text = asked_for(p, i);
 		if (!(i ? p->network.ipv6 : p->network.ipv4)) {
 			if (text)
-				return err_set(e, ERR_CONFIG, EINVAL, "network %s has no IPv%d: %.64s cannot be had there", p->network.name, i ? 6 : 4,
-					       text);
+				return err_set(e, ERR_CONFIG, EINVAL, "network %s has no IPv%d: %.64s cannot be had there", p->network.name,
+					       i ? 6 : 4, text);
 			continue;
 		}
 		if (text && (ip_parse(str_of(text), &want) < 0 || want.family != (i ? 6 : 4)))
@@ -119,7 +122,8 @@ int attachment_load(const Networks *all, const char *container, Attachment *p, E
 
 static bool goes_before(const Attachment *x, const Attachment *y)
 {
-	if (x->request->gateway_priority != y->request->gateway_priority) return x->request->gateway_priority > y->request->gateway_priority;
+	if (x->request->gateway_priority != y->request->gateway_priority)
+		return x->request->gateway_priority > y->request->gateway_priority;
 	return strcmp(x->network.name, y->network.name) < 0;
 }
 
@@ -198,7 +202,8 @@ static int take_sysctl(const Attachment *p, Str text, Arena *a, StrMap *to, Err 
 	const char *at = str_cut(text, '=', &key, &value) ? memmem(key.p, key.n, SYSCTL_DEVICE, strlen(SYSCTL_DEVICE)) : NULL;
 	const bool known = str_starts(key, "net.ipv4.") || str_starts(key, "net.ipv6.") || str_starts(key, "net.mpls.");
 	if (!at || !known || to->n == SYSCTLS_MAX)
-		return err_set(e, ERR_CONFIG, EINVAL, "network %s: unrecognised network interface sysctl '%.*s': net.ipv4.conf.IFNAME.…=value is wanted",
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "network %s: unrecognised network interface sysctl '%.*s': net.ipv4.conf.IFNAME.…=value is wanted",
 			       p->network.name, (int)(text.n > 128 ? 128 : text.n), text.p);
 	const char *rest = at + strlen(SYSCTL_DEVICE);
 	const char *name = arena_printf(a, "%.*s/%s/%.*s", (int)(at - key.p), key.p, p->device, (int)(key.p + key.n - rest), rest);

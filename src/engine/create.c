@@ -124,8 +124,8 @@ static int check_missing(const HostConfig *h, Err *e)
 			"could not select device driver \"%s\": device requests (--gpus) are not supported: give the devices by --device",
 			h->device_requests.items[0].driver ? h->device_requests.items[0].driver : "");
 	if (h->links.n && !streq(h->network_mode, "bridge"))
-		return err_set(e, ERR_CONFIG, EINVAL, "--link %s: links of the default bridge network do not go with --network %s", h->links.items[0],
-			       h->network_mode);
+		return err_set(e, ERR_CONFIG, EINVAL, "--link %s: links of the default bridge network do not go with --network %s",
+			       h->links.items[0], h->network_mode);
 	return 0;
 }
 
@@ -193,7 +193,8 @@ int engine_create(Engine *g, const CreateRequest *q, Arena *a, Record *ret, StrL
 	set_defaults(&c);
 	if ((r = take_image(g, q, &c, a, e)) < 0 || (r = log_config_check(&c, a, e)) < 0) return r;
 	if ((r = check_runtime(&c.host, e)) < 0 || (r = check_missing(&c.host, e)) < 0) return r;
-	if ((r = endpoints_plan(c.host.network_mode, &q->networks, a, &c.networks, e)) < 0 || (r = take_links(g, &c.host, a, e)) < 0) return r;
+	if ((r = endpoints_plan(c.host.network_mode, &q->networks, a, &c.networks, e)) < 0 || (r = take_links(g, &c.host, a, e)) < 0)
+		return r;
 	if ((r = take_peers(g, &c.host, a, e)) < 0 || (r = plan_userns(g, q, &c, a, &ids, e)) < 0) return r;
 	if ((!c.config.hostname || !*c.config.hostname) && !(c.config.hostname = spec_hostname(c.id, &c.config, &c.host, a)))
 		return err_sys(e, ENOMEM, "create a container");

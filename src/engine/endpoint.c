@@ -47,16 +47,19 @@ static int check_addresses(const EndpointRequest *q, Err *e)
 	const EndpointAddresses *a = q->addresses;
 	if (!a) return 0;
 	if (a->link_local.n)
-		return err_set(e, ERR_UNSUPPORTED, ENOTSUP, "network %.128s: link-local addresses of one's own (--link-local-ip %.64s) are not supported",
-			       q->network, a->link_local.items[0]);
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
+			       "network %.128s: link-local addresses of one's own (--link-local-ip %.64s) are not supported", q->network,
+			       a->link_local.items[0]);
 	if (!a->ip && !a->ip6) return 0;
 	if (streq(q->network, "none") || streq(q->network, "host"))
-		return err_set(e, ERR_CONFIG, EINVAL,
-			       "invalid config for network %.128s: invalid endpoint settings:\n* %s\n* user specified IP address is supported only when "
-			       "connecting to networks with user configured subnets",
-			       q->network, only_own);
+		return err_set(
+			e, ERR_CONFIG, EINVAL,
+			"invalid config for network %.128s: invalid endpoint settings:\n* %s\n* user specified IP address is supported only when "
+			"connecting to networks with user configured subnets",
+			q->network, only_own);
 	if (network_is_predefined(q->network))
-		return err_set(e, ERR_CONFIG, EINVAL, "invalid config for network %.128s: invalid endpoint settings:\n%s", q->network, only_own);
+		return err_set(e, ERR_CONFIG, EINVAL, "invalid config for network %.128s: invalid endpoint settings:\n%s", q->network,
+			       only_own);
 	if (a->ip && !is_family(a->ip, 4)) return bad_address(q, "IPv4", a->ip, e);
 	return a->ip6 && !is_family(a->ip6, 6) ? bad_address(q, "IPv6", a->ip6, e) : 0;
 }
@@ -67,7 +70,10 @@ static bool parse_mac(const char *text, uint8_t mac[static MAC_BYTES])
 	size_t digits = 0;
 	uint8_t all[MAC_BYTES] = { 0 };
 	for (const char *c = text; *c; c++) {
-		int value = *c >= '0' && *c <= '9' ? *c - '0' : *c >= 'a' && *c <= 'f' ? *c - 'a' + 10 : *c >= 'A' && *c <= 'F' ? *c - 'A' + 10 : -1;
+		int value = *c >= '0' && *c <= '9'   ? *c - '0'
+			    : *c >= 'a' && *c <= 'f' ? *c - 'a' + 10
+			    : *c >= 'A' && *c <= 'F' ? *c - 'A' + 10
+						     : -1;
 		if (value < 0 && strchr(":-.", *c) && digits % 2 == 0) continue;
 		if (value < 0 || digits == 2 * sizeof all) return false;
 		all[digits / 2] = (uint8_t)(all[digits / 2] << 4 | value);
@@ -81,8 +87,9 @@ int endpoint_mac(const EndpointRequest *q, uint8_t mac[static MAC_BYTES], Err *e
 {
 	if (!q->mac_address || !*q->mac_address) return 0;
 	if (parse_mac(q->mac_address, mac)) return 1;
-	return err_set(e, ERR_CONFIG, EINVAL, "network %.128s: \"%.64s\" is no hardware address that a device can have (six bytes, no group address)",
-		       q->network, q->mac_address);
+	return err_set(e, ERR_CONFIG, EINVAL,
+		       "network %.128s: \"%.64s\" is no hardware address that a device can have (six bytes, no group address)", q->network,
+		       q->mac_address);
 }
 
 int endpoint_check(const EndpointRequest *q, Err *e)
@@ -99,7 +106,9 @@ int endpoints_plan(const char *mode, const EndpointRequestList *asked, Arena *a,
 	*ret = (EndpointRequestList){ 0 };
 	if (starts_with(mode, "container:") || starts_with(mode, "ns:")) {
 		if (!asked->n) return 0;
-		return err_set(e, ERR_CONFIG, EINVAL, "conflicting options: cannot attach the container to networks of its own and to the network of %.128s", mode);
+		return err_set(e, ERR_CONFIG, EINVAL,
+			       "conflicting options: cannot attach the container to networks of its own and to the network of %.128s",
+			       mode);
 	}
 	ret->n = asked->n ? asked->n : 1;
 	ret->items = arena_array(a, ret->n, sizeof *ret->items);

@@ -19,6 +19,7 @@ typedef struct EndpointRequest {
 } EndpointRequest;
 typedef LIST_OF(EndpointRequest) EndpointRequestList;
 
+extern const BindTable endpoint_addresses_table;
 extern const BindTable endpoint_request_table; /* as in a map of docker's, where the network's name is the key */
 extern const BindTable endpoint_row_table;     /* as in a container's record: with the name */
 

@@ -34,8 +34,7 @@ static int routes(void *arg, Arena *a, IpPrefixList *ret, Err *e)
 	*ret = (IpPrefixList){ .items = arena_array(a, l.n + 1, sizeof *ret->items) };
 	if (!ret->items) return err_sys(e, ENOMEM, "list routes");
 	for (size_t i = 0; i < l.n; i++)
-		ret->items[ret->n++] =
-			(IpPrefix){ l.items[i].to, l.items[i].prefix };
+		ret->items[ret->n++] = (IpPrefix){ l.items[i].to, l.items[i].prefix };
 	return 0;
 }
 
@@ -186,7 +185,8 @@ static int describe(const AttachmentList *l, Arena *a, Networking *n, Err *e)
 	for (size_t i = 0; i < l->n; i++)
 		for (size_t k = 0; k < FAMILIES; k++) {
 			const Attachment *p = &l->items[i];
-			if (p->addresses[k].address.family && !(n->addresses.items[n->addresses.n++] = text_of(&p->addresses[k].address, a)))
+			if (p->addresses[k].address.family &&
+			    !(n->addresses.items[n->addresses.n++] = text_of(&p->addresses[k].address, a)))
 				return err_sys(e, ENOMEM, "networks of a container");
 			if (p->is_default[k] && !(gateways[n->gateways.n++] = text_of(&p->gateways[k], a)))
 				return err_sys(e, ENOMEM, "networks of a container");
@@ -222,7 +222,9 @@ static void forget_rules(Engine *g, const char *container)
 	AUTO_FD int sock = nft_open(&ignored);
 	for (size_t i = 0; sock >= 0 && i < ports.n; i++) {
 		const PublishedPort *p = &ports.items[i].port;
-		rules_forget(sock, &(RulesPort){ .host = p->host, .to = p->host, .host_port = p->host_port, .port = p->port, .protocol = p->protocol });
+		rules_forget(sock,
+			     &(RulesPort){
+				     .host = p->host, .to = p->host, .host_port = p->host_port, .port = p->port, .protocol = p->protocol });
 	}
 }
 

@@ -9,14 +9,14 @@
 #include "engine/record.h"
 
 typedef struct Networking {
-	int netns;          /* -1: the container makes its own, or has another's */
-	int names[2];       /* sockets in it, UDP and TCP, that are asked for names; -1: none */
-	StrList addresses;  /* of the container, as text */
-	StrList gateways;   /* those of its default routes */
+	int netns;         /* -1: the container makes its own, or has another's */
+	int names[2];      /* sockets in it, UDP and TCP, that are asked for names; -1: none */
+	StrList addresses; /* of the container, as text */
+	StrList gateways;  /* those of its default routes */
 	Publishing ports;
 	struct RulesPort *rules; /* of the ports */
-	const char *ended;  /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
-	bool held;          /* rows, until they are the monitor's to give back */
+	const char *ended;       /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
+	bool held;               /* rows, until they are the monitor's to give back */
 	bool has_rules;
 } Networking;
 #define NETWORKING_NONE ((Networking){ .netns = -1, .names = { -1, -1 } })

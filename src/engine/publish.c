@@ -130,7 +130,8 @@ static int publish_binding(PublishRun *x, uint16_t port, uint8_t protocol, const
 	if (*ip) {
 		if (ip_parse(str_of(ip), &p.host) < 0) return err_set(e, ERR_CONFIG, EINVAL, "invalid host address: %.64s", ip);
 		if (!x->families[p.host.family == 6])
-			return err_set(e, ERR_CONFIG, EINVAL, "cannot publish on %.64s: the container's network has no IPv%d", ip, p.host.family);
+			return err_set(e, ERR_CONFIG, EINVAL, "cannot publish on %.64s: the container's network has no IPv%d", ip,
+				       p.host.family);
 		return publish_one(x, p, host_port, e);
 	}
 	for (uint8_t i = 0; i < FAMILIES; i++) {

@@ -229,8 +229,9 @@ static int insert_row(Engine *g, const Record *c, Documents *d, Err *e)
 	bool has = c->manifest.algorithm;
 	int r = db_run(g->db, "INSERT INTO containers(" COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		       DB_ARGS(db_text(c->id), db_text(c->name), has ? db_text(digest_format(&c->manifest, manifest)) : db_null(),
-			       has ? db_text(digest_format(&c->image_id, image)) : db_null(), db_int(c->created), db_text(buf_str(&d->config)),
-			       db_text(buf_str(&d->host)), db_text(buf_str(&d->mounts)), db_text(buf_str(&d->networks))),
+			       has ? db_text(digest_format(&c->image_id, image)) : db_null(), db_int(c->created),
+			       db_text(buf_str(&d->config)), db_text(buf_str(&d->host)), db_text(buf_str(&d->mounts)),
+			       db_text(buf_str(&d->networks))),
 		       e);
 	if (r == -EBUSY) return err_set(e, ERR_NOT_FOUND, ENOENT, "No such image: %s: it was removed meanwhile", c->config.image);
 	return r;

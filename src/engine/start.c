@@ -116,14 +116,17 @@ static int add_links(Start *s, EtcFiles *f, Err *e)
 		if (!who) return err_sys(e, ENOMEM, "start a container");
 		int r = record_find(s->g, who, s->a, &other, e);
 		if (r < 0 || (r = all.runs(all.arg, other.id, e)) < 0) return r;
-		if (r >= 0 && (r = network_find(&all, "bridge", s->a, &bridge, e)) >= 0) r = ipam_of(&all, bridge.id, other.id, &at4, &at6, e);
+		if (r >= 0 && (r = network_find(&all, "bridge", s->a, &bridge, e)) >= 0)
+			r = ipam_of(&all, bridge.id, other.id, &at4, &at6, e);
 		if (r < 0) return r;
 		if (!at4.family)
-			return err_set(e, ERR_STATE, EINVAL, "Cannot link to a non running container: /%s AS /%s/%.*s", who, s->c->name, (int)alias.n, alias.p);
+			return err_set(e, ERR_STATE, EINVAL, "Cannot link to a non running container: /%s AS /%s/%.*s", who, s->c->name,
+				       (int)alias.n, alias.p);
 		EtcAddress *to = &f->addresses.items[f->addresses.n++];
 		to->address = arena_strdup(s->a, ip_format(&at4, text));
-		to->names = arena_printf(s->a, "%.*s %s%s%s", (int)alias.n, alias.p, spec_hostname(other.id, &other.config, &other.host, s->a),
-					 str_eq(alias, who) ? "" : " ", str_eq(alias, who) ? "" : who);
+		to->names =
+			arena_printf(s->a, "%.*s %s%s%s", (int)alias.n, alias.p, spec_hostname(other.id, &other.config, &other.host, s->a),
+				     str_eq(alias, who) ? "" : " ", str_eq(alias, who) ? "" : who);
 		if (!to->address || !to->names) return err_sys(e, ENOMEM, "start a container");
 	}
 	return 0;
@@ -343,7 +346,8 @@ static int write_monitor(Start *s, Err *e)
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
 	m.ended = s->network.ended;
-	if (s->network.ended && own_words(s, (const char *[]){ "network", "attend" }, 2, &m.attendant, e) < 0) return err_sys(e, ENOMEM, "start a container");
+	if (s->network.ended && own_words(s, (const char *[]){ "network", "attend" }, 2, &m.attendant, e) < 0)
+		return err_sys(e, ENOMEM, "start a container");
 	if (s->layers >= 0) m.layers = root_layers(s->g, s->c, s->a);
 	if (!m.runtime_root || !m.sockets) return err_sys(e, ENOMEM, "start a container");
 	int r = owner_of_root(&s->maps, &m.uid, &m.gid);

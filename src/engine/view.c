@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/time.h"
 #include "engine/control.h"
+#include "engine/endpoint_view.h"
 #include "engine/spec.h"
 #include "engine/start.h"
 #include "engine/usage.h"
@@ -175,71 +176,6 @@ static void put_process(JsonWriter *w, const Record *c)
 	json_end_array(w);
 }
 
-/* Of the default bridge: documents have it beside the networks as well. */
-static void put_endpoint(JsonWriter *w)
-{
-	json_put_string(w, "EndpointID", "");
-	json_put_string(w, "Gateway", "");
-	json_put_string(w, "GlobalIPv6Address", "");
-	json_put_int(w, "GlobalIPv6PrefixLen", 0);
-	json_put_string(w, "IPAddress", "");
-	json_put_int(w, "IPPrefixLen", 0);
-	json_put_string(w, "IPv6Gateway", "");
-	json_put_string(w, "MacAddress", "");
-}
-
-static void put_null(JsonWriter *w, const char *key)
-{
-	json_key(w, key);
-	json_null(w);
-}
-
-static void put_named_network(JsonWriter *w, const char *name)
-{
-	json_key(w, name);
-	json_begin_object(w);
-	put_null(w, "IPAMConfig");
-	put_null(w, "Links");
-	put_null(w, "Aliases");
-	json_put_string(w, "MacAddress", "");
-	put_null(w, "DriverOpts");
-	json_put_int(w, "GwPriority", 0);
-	json_put_string(w, "NetworkID", "");
-	json_put_string(w, "EndpointID", "");
-	json_put_string(w, "Gateway", "");
-	json_put_string(w, "IPAddress", "");
-	json_put_int(w, "IPPrefixLen", 0);
-	json_put_string(w, "IPv6Gateway", "");
-	json_put_string(w, "GlobalIPv6Address", "");
-	json_put_int(w, "GlobalIPv6PrefixLen", 0);
-	put_null(w, "DNSNames");
-	json_end_object(w);
-}
-
-static void put_network(JsonWriter *w, const ContainerView *v)
-{
-	const char *mode = v->record->host.network_mode;
-	json_key(w, "NetworkSettings");
-	json_begin_object(w);
-	json_put_string(w, "Bridge", "");
-	json_put_string(w, "SandboxID", "");
-	json_put_string(w, "SandboxKey", "");
-	json_key(w, "Ports");
-	json_begin_object(w);
-	json_end_object(w);
-	json_put_bool(w, "HairpinMode", false);
-	json_put_string(w, "LinkLocalIPv6Address", "");
-	json_put_int(w, "LinkLocalIPv6PrefixLen", 0);
-	put_null(w, "SecondaryIPAddresses");
-	put_null(w, "SecondaryIPv6Addresses");
-	put_endpoint(w);
-	json_key(w, "Networks");
-	json_begin_object(w);
-	if (mode && (streq(mode, "none") || streq(mode, "host"))) put_named_network(w, mode);
-	json_end_object(w);
-	json_end_object(w);
-}
-
 static void put_mounts(JsonWriter *w, const Record *c)
 {
 	json_key(w, "Mounts");
@@ -312,7 +248,7 @@ int container_view_json(Engine *g, const ContainerView *v, bool size, Arena *a, 
 	put_mounts(w, c);
 	json_key(w, "Config");
 	bind_encode(&container_config_table, &c->config, w);
-	put_network(w, v);
+	r = network_settings_json(g, c, v->state.status == RUN_RUNNING ? v->state.pid : 0, a, w, e);
 	json_end_object(w);
-	return 0;
+	return r;
 }

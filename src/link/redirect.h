@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 #define REDIRECT_TABLE "skep"
+#define REDIRECT_ADDRESS "127.0.0.11"
 
 /* redirect_names: makes both in the namespace netns, whose loopback device is up; they are non-blocking, and the TCP one listens. 0.3 ms. What was there from
  * a call before is replaced. Single-threaded callers only (sys/netns.h). */

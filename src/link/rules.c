@@ -22,7 +22,8 @@ typedef struct Family {
 
 static const Family families[FAMILIES] = {
 	{ NFT_IP, 4, NFT_TYPE_IPV4, NFT_FIELD_IP_SADDR, NFT_FIELD_IP_DADDR, "hidden4", "masqueraded4", "ports4", "ports_at4", "direct4" },
-	{ NFT_IP6, 16, NFT_TYPE_IPV6, NFT_FIELD_IP6_SADDR, NFT_FIELD_IP6_DADDR, "hidden6", "masqueraded6", "ports6", "ports_at6", "direct6" },
+	{ NFT_IP6, 16, NFT_TYPE_IPV6, NFT_FIELD_IP6_SADDR, NFT_FIELD_IP6_DADDR, "hidden6", "masqueraded6", "ports6", "ports_at6",
+	  "direct6" },
 };
 
 /* ---- sets ---- */
@@ -31,8 +32,7 @@ static void add_sets(NftBatch *b)
 {
 	nft_set_add(b, &table, &(NftSet){ .name = "bridges", .key = { NFT_TYPE_IFNAME }, .comment = "of networks" });
 	nft_set_add(b, &table, &(NftSet){ .name = "internal", .key = { NFT_TYPE_IFNAME }, .comment = "of internal networks" });
-	nft_set_add(b, &table,
-		    &(NftSet){ .name = "open", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
+	nft_set_add(b, &table, &(NftSet){ .name = "open", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
 	/* a packet that stays in a bridge does not come by here, but where bridges call ip tables (br_netfilter) and for hairpins */
 	nft_set_add(b, &table, &(NftSet){ .name = "pairs", .key = { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, .data = { NFT_TYPE_VERDICT } });
 	for (size_t i = 0; i < FAMILIES; i++) {

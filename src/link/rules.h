@@ -28,8 +28,8 @@ typedef struct RulesNetwork {
 	IpPrefix subnets[2]; /* family 0: none */
 	bool masquerade[2];  /* what leaves a subnet gets the address of the way it leaves by */
 	RulesReach reach[2];
-	bool internal;       /* nothing leaves, nothing enters */
-	bool closed;         /* its containers do not reach one another (icc=false) */
+	bool internal; /* nothing leaves, nothing enters */
+	bool closed;   /* its containers do not reach one another (icc=false) */
 } RulesNetwork;
 
 typedef struct RulesPort {

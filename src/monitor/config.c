@@ -13,8 +13,8 @@ BIND_TABLE(monitor_log_table, "log", MonitorLog, ROW(MonitorLog, "driver", BIND_
 	   ROW(MonitorLog, "tag", BIND_STRING, tag), ROW(MonitorLog, "packer", BIND_STRINGS, packer));
 
 BIND_TABLE(monitor_port_table, "port", MonitorPort, ROW(MonitorPort, "host", BIND_STRING, host), ROW(MonitorPort, "to", BIND_STRING, to),
-	   ROW(MonitorPort, "hostPort", BIND_U32, host_port), ROW(MonitorPort, "port", BIND_U32, port), ROW(MonitorPort, "protocol", BIND_U32, protocol),
-	   ROW(MonitorPort, "direct", BIND_BOOL, direct));
+	   ROW(MonitorPort, "hostPort", BIND_U32, host_port), ROW(MonitorPort, "port", BIND_U32, port),
+	   ROW(MonitorPort, "protocol", BIND_U32, protocol), ROW(MonitorPort, "direct", BIND_BOOL, direct));
 
 #define M(json_name, k, field, ...) ROW(MonitorConfig, json_name, k, field, ##__VA_ARGS__)
 BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, id, .flags = BIND_REQUIRED), M("name", BIND_STRING, name),
@@ -24,9 +24,10 @@ BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, 
 	   M("gid", BIND_U32, gid), M("log", BIND_OBJECT, log, .sub = &monitor_log_table), M("restart", BIND_STRING, restart),
 	   M("restartMax", BIND_I32, restart_max), M("stopSignal", BIND_STRING, stop_signal), M("stopTimeout", BIND_I32, stop_timeout),
 	   M("health", BIND_POINTER, health, .sub = &healthcheck_table), M("healthOnFailure", BIND_STRING, health_on_failure),
-	   M("layers", BIND_STRING, layers), M("ended", BIND_STRING, ended), M("ports", BIND_LIST, ports, .sub = &monitor_port_table), M("attendant", BIND_STRINGS, attendant), M("sources", BIND_STRINGS, sources),
-	   M("volumes", BIND_STRINGS, volumes), M("unmounts", BIND_STRINGS, unmounts), M("attributes", BIND_MAP, attributes),
-	   M("again", BIND_STRINGS, again), M("remove", BIND_STRINGS, remove));
+	   M("layers", BIND_STRING, layers), M("ended", BIND_STRING, ended), M("ports", BIND_LIST, ports, .sub = &monitor_port_table),
+	   M("attendant", BIND_STRINGS, attendant), M("sources", BIND_STRINGS, sources), M("volumes", BIND_STRINGS, volumes),
+	   M("unmounts", BIND_STRINGS, unmounts), M("attributes", BIND_MAP, attributes), M("again", BIND_STRINGS, again),
+	   M("remove", BIND_STRINGS, remove));
 #undef M
 
 int monitor_config_read(int fd, Arena *a, MonitorConfig *ret, Err *e)

@@ -60,12 +60,12 @@ struct Monitor {
 	MonitorConfig config;
 	int dir, lock, root, spec, root_dir; /* of the container; of the engine's state */
 	int layers;                          /* of its image; -1: none that are offered */
-	int netns, userns;                   /* its network namespace and the owner of that, until the container has them; -1: made with the container */
-	int names[2];                        /* sockets that are asked for names; -1: none */
-	int *ports;                          /* sockets of its published ports */
+	int netns, userns; /* its network namespace and the owner of that, until the container has them; -1: made with the container */
+	int names[2];      /* sockets that are asked for names; -1: none */
+	int *ports;        /* sockets of its published ports */
 	size_t n_ports;
-	char offered[SHARED_LAYERS_NAME];    /* as this */
-	const int *sources;                  /* of its mounts, until it has them */
+	char offered[SHARED_LAYERS_NAME]; /* as this */
+	const int *sources;               /* of its mounts, until it has them */
 	size_t n_sources;
 	Log log;
 	Runtime rt;

@@ -9,10 +9,9 @@ enum { BATCH_MAX = 8 << 20 };
 
 static int rule_of(const MonitorPort *p, RulesPort *ret)
 {
-	*ret = (RulesPort){ .direct = p->direct,
-			    .host_port = (uint16_t)p->host_port,
-			    .port = (uint16_t)p->port,
-			    .protocol = (uint8_t)p->protocol };
+	*ret = (RulesPort){
+		.direct = p->direct, .host_port = (uint16_t)p->host_port, .port = (uint16_t)p->port, .protocol = (uint8_t)p->protocol
+	};
 	return ip_parse(str_of(p->host), &ret->host) < 0 || ip_parse(str_of(p->to), &ret->to) < 0 ? -EINVAL : 0;
 }
 

@@ -61,7 +61,8 @@ int ports_of(const Networks *all, const char *container, Arena *a, OwnedPortList
 {
 	AUTO_DB_ROWS rows = { 0 };
 	size_t n = 0;
-	int r = db_get(all->db, "SELECT count(*) FROM ports WHERE ?1 IS NULL OR container = ?1", DB_ARGS(container ? db_text(container) : db_null()), &rows, e);
+	int r = db_get(all->db, "SELECT count(*) FROM ports WHERE ?1 IS NULL OR container = ?1",
+		       DB_ARGS(container ? db_text(container) : db_null()), &rows, e);
 	if (r > 0) n = (size_t)db_row_int(&rows, 0);
 	db_rows_done(&rows);
 	*ret = (OwnedPortList){ .items = arena_array(a, n + 1, sizeof *ret->items) };

@@ -1,8 +1,10 @@
 /* cmd_container_more.c: update, port, boot. */
 #include "cli/skep/container_options.h"
 #include "cli/skep/containers.h"
+#include "cli/skep/ports_text.h"
 #include "engine/boot.h"
 #include "engine/control.h"
+#include "engine/networking.h"
 #include "engine/start.h"
 #include "engine/update.h"
 #include "sys/fd.h"
@@ -28,19 +30,43 @@ int container_update_run(Invocation *in, Err *e)
 
 /* ---- port ---- */
 
+/* Those that one port of the container has, or with a line's beginning that says which all of them. */
+static int put_published(const OwnedPortList *l, const char *wanted, Err *e)
+{
+	char address[PORT_ADDRESS_MAX], port[16];
+	int n = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		const PublishedPort *p = &l->items[i].port;
+		snprintf(port, sizeof port, "%u/%s", p->port, port_protocol(p->protocol));
+		if (wanted && !streq(wanted, port)) continue;
+		n++;
+		if (dprintf(1, "%s%s%s\n", wanted ? "" : port, wanted ? "" : " -> ", port_address_text(p, address)) < 0)
+			return err_sys(e, errno, "write to standard output");
+	}
+	return n;
+}
+
 int container_port_run(Invocation *in, Err *e)
 {
 	AUTO_ENGINE g = { .root_dir = -1 };
 	Record c;
+	RunState state;
+	OwnedPortList l = { 0 };
 	int r = skep_engine(in, &g, e);
-	if (r < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0) return r;
-	if (in->args.n < 2) return 0; /* none is published before there are networks */
+	if (r < 0 || (r = record_find(&g, in->args.items[0], in->arena, &c, e)) < 0 || (r = engine_state(&g, &c, in->arena, &state, e)) < 0)
+		return r;
+	const Networks networks = networking_networks(&g);
+	if (state.status == RUN_RUNNING && (r = ports_of(&networks, c.id, in->arena, &l, e)) < 0) return r;
+	if (in->args.n < 2) return (r = put_published(&l, NULL, e)) < 0 ? r : 0;
 	const char *port = in->args.items[1];
 	Str number = { port, strcspn(port, "/") };
 	uint64_t n;
 	if (str_to_u64(number, &n) < 0 || n > 65535)
 		return err_set(e, ERR_USAGE, EINVAL, "Error: invalid port (%.*s): strconv.ParseUint: parsing \"%.*s\": invalid syntax",
 			       (int)number.n, port, (int)number.n, port);
+	const char *wanted = port[number.n] ? port : arena_printf(in->arena, "%s/tcp", port);
+	if (!wanted) return err_sys(e, ENOMEM, "port");
+	if ((r = put_published(&l, wanted, e)) != 0) return r < 0 ? r : 0;
 	return err_set(e, ERR_NOT_FOUND, ENOENT, "Error: No public port '%s' published for %s", port, in->args.items[0]);
 }
 

@@ -4,7 +4,9 @@
 #include "cli/format.h"
 #include "cli/skep/containers.h"
 #include "cli/skep/filters.h"
+#include "cli/skep/ports_text.h"
 #include "cli/skep/store.h"
+#include "engine/networking.h"
 #include "engine/usage.h"
 #include "engine/view.h"
 #include "sys/proc.h"
@@ -38,6 +40,7 @@ typedef struct Listing {
 	Invocation *in;
 	Engine engine;
 	RecordList records;
+	OwnedPortList ports; /* of all containers */
 	Format format;
 	bool quiet, full, all, size;
 	int64_t limit; /* -1: all of them */
@@ -120,10 +123,33 @@ static const char *image_text(Listing *l, const Record *c, Arena *a)
 	return arena_strdup(a, short_id(&c->image_id, hex));
 }
 
-static const char *network_text(const Record *c)
+static const char *networks_text(const Record *c, Arena *a)
 {
-	const char *mode = c->host.network_mode ? c->host.network_mode : "";
-	return starts_with(mode, "container:") || starts_with(mode, "ns:") ? "" : mode;
+	AUTO_BUF b = BUF_INIT(ROW_MAX);
+	StrList names = { 0 };
+	for (size_t i = 0; i < c->networks.n; i++)
+		if (str_list_add(&names, c->networks.items[i].network, a) < 0) return NULL;
+	str_list_sort(&names);
+	for (size_t i = 0; i < names.n; i++)
+		buf_printf(&b, i ? ",%s" : "%s", names.items[i]);
+	return buf_failed(&b) ? NULL : arena_strdup(a, buf_str(&b));
+}
+
+static const char *published_text(const Listing *l, const ContainerView *v, Arena *a)
+{
+	return v->state.status == RUN_RUNNING ? ports_text(v->record, &l->ports, a) : "";
+}
+
+static bool network_matches(Listing *l, const Record *c, Str value)
+{
+	const Networks all = networking_networks(&l->engine);
+	Network n;
+	Err ignored = ERR_INIT;
+	char *text = arena_str(l->in->arena, value);
+	bool known = text && *text && network_find(&all, text, l->in->arena, &n, &ignored) >= 0;
+	for (size_t i = 0; i < c->networks.n; i++)
+		if (str_eq(value, c->networks.items[i].network) || (known && streq(n.name, c->networks.items[i].network))) return true;
+	return false;
 }
 
 /* "100kB (virtual 2.08MB)"; "0B" unless it was asked for. */
@@ -154,7 +180,8 @@ static int put_row(Listing *l, const ContainerView *v, Err *e)
 		return 0;
 	}
 	const char *command = command_text(c, l->full, a), *labels = labels_text(c, a), *mounts = mounts_text(l, c, a, &volumes);
-	const char *image = image_text(l, c, a);
+	const char *image = image_text(l, c, a), *networks = networks_text(c, a), *ports = published_text(l, v, a);
+	if (!networks || !ports) return err_sys(e, ENOMEM, "ps");
 	if (!command || !labels || !mounts || !image) return err_sys(e, ENOMEM, "ps");
 	int r = size_text(l, c, a, sizes, e);
 	if (r < 0) return r;
@@ -172,9 +199,9 @@ static int put_row(Listing *l, const ContainerView *v, Err *e)
 		{ "LocalVolumes", number },
 		{ "Mounts", mounts },
 		{ "Names", c->name },
-		{ "Networks", network_text(c) },
+		{ "Networks", networks },
 		{ "Platform", "linux" },
-		{ "Ports", "" },
+		{ "Ports", ports },
 		{ "RunningFor", age },
 		{ "Size", sizes },
 		{ "State", container_view_status(v) },
@@ -286,8 +313,8 @@ static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Er
 	if (str_eq(key, "health")) return health_matches(v, value, e);
 	if (str_eq(key, "ancestor")) return ancestor_matches(l, c, value, e);
 	if (str_eq(key, "volume")) return volume_matches(c, value);
-	if (str_eq(key, "network")) return c->host.network_mode && str_eq(value, c->host.network_mode);
-	if (str_eq(key, "publish") || str_eq(key, "expose")) return 0;
+	if (str_eq(key, "network")) return network_matches(l, c, value);
+	if (str_eq(key, "publish") || str_eq(key, "expose")) return port_matches(c, &l->ports, str_eq(key, "publish"), value, e);
 	if (str_eq(key, "is-task")) return (r = filter_bool(key, value, e)) < 0 ? r : !r;
 	if (str_eq(key, "before") || str_eq(key, "since")) {
 		if ((r = created_of(l, value, &other, e)) < 0) return r;
@@ -387,7 +414,8 @@ int container_ls_run(Invocation *in, Err *e)
 	/* the table of everyday shows nothing of the host's part */
 	bool brief = !format && !l.size && !option_list(in, "filter")->n;
 	r = brief ? record_list_brief(&l.engine, in->arena, &l.records, e) : record_list(&l.engine, in->arena, &l.records, e);
-	if (r < 0) return r;
+	const Networks networks = networking_networks(&l.engine);
+	if (r < 0 || (r = ports_of(&networks, NULL, in->arena, &l.ports, e)) < 0) return r;
 	if ((r = check_filters(&l, e)) < 0 || (r = put_rows(&l, e)) < 0) return r;
 	if (!(l.quiet && !format) && (r = format_finish(&l.format, &out, e)) < 0) return r;
 	return print_buf(out, e);
