@@ -15,17 +15,19 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 os.environ.setdefault("RUNTIME", os.path.join(TOP, os.environ.get("BUILD", "build"), "skep-runtime"))
 sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
 import cgroups  # noqa: E402
+import netns  # noqa: E402
 from engines import Engine  # noqa: E402
 
 PATIENCE = 30  # seconds for what follows a kill by itself
 
 
 def adopt_orphans():
-    """Goes on in a child, with mounts of its own. The parent adopts what the child's commands leave behind, and reaps it at once."""
+    """Goes on in a child, with mounts and a network of its own. The parent adopts what the child's commands leave behind, and reaps it at once."""
     libc = ctypes.CDLL(None)
     assert libc.prctl(36, 1, 0, 0, 0) == 0, "PR_SET_CHILD_SUBREAPER"
     assert libc.unshare(0x20000) == 0, "CLONE_NEWNS"
     assert libc.mount(None, b"/", None, 0x44000, None) == 0, "MS_REC | MS_PRIVATE"
+    netns.enter()
     child = os.fork()
     if not child:
         libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG

@@ -9,6 +9,7 @@ import tempfile
 import pytest
 
 import cgroups
+import netns
 from container import DEADLINE, HERE, RUNTIME, Container, Runtime
 
 
@@ -17,6 +18,7 @@ def pytest_configure(config):
         pytest.exit(f"1 failed: no runtime at {RUNTIME}: run ./dev build, or name one in RUNTIME", returncode=1)
     if os.geteuid():
         pytest.exit("1 failed: the end-to-end tests need root", returncode=1)
+    netns.enter()
     reap_orphans()
 
 
@@ -34,6 +36,12 @@ def reap_orphans():
         pid, status = os.wait()
         if pid == child:
             os._exit(abs(os.waitstatus_to_exitcode(status)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def network():
+    """Each file's engines have a network namespace that nothing of the file before is in."""
+    netns.enter()
 
 
 @pytest.fixture(autouse=True)

@@ -227,7 +227,7 @@ def debian():
         signal.alarm(900)
         os.makedirs(cache, exist_ok=True)
         part = f"{tar}.{os.getpid()}"
-        subprocess.run(["mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", "--quiet", suite, part], check=True)
+        subprocess.run([*netns.of_the_machine(), "mmdebstrap", "--variant=minbase", "--mode=root", "--format=tar", "--quiet", suite, part], check=True)
         os.rename(part, tar)
     return tar
 

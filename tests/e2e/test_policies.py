@@ -228,7 +228,7 @@ def test_a_restart_without_a_runtime(tmp_path):
     engine.base[0] = str(tmp_path / "skep")
     try:
         engine.ok("image", "bootstrap", "busybox")
-        name = engine.run("--restart", "always", "busybox", "sleep", "0.5")
+        name = engine.run("--network", "none", "--restart", "always", "busybox", "sleep", "0.5")
         os.unlink(tmp_path / "skep-runtime")
         eventually(lambda: engine.status(name) == "exited")
         assert "skep-runtime" in engine.state(name)["Error"] and engine.state(name)["ExitCode"] == 0

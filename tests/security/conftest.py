@@ -17,7 +17,7 @@ spec.loader.exec_module(e2e)
 from canary import Canary  # beside the fixtures of the end-to-end tests
 
 pytest_configure = e2e.pytest_configure
-watchdog, programs, cgroup_parent, world, box, running = e2e.watchdog, e2e.programs, e2e.cgroup_parent, e2e.world, e2e.box, e2e.running
+network, watchdog, programs, cgroup_parent, world, box, running = e2e.network, e2e.watchdog, e2e.programs, e2e.cgroup_parent, e2e.world, e2e.box, e2e.running
 
 LINK = {"interpreted": ["-Wl,--dynamic-linker=/proc/self/exe"]}  # all others are static
 
