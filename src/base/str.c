@@ -140,6 +140,41 @@ bool ends_with(const char *s, const char *suffix)
 	return n >= k && streq(s + n - k, suffix);
 }
 
+/* Numbers at *a and *b, which are left behind; 0 when they are equal in value and length. */
+static int compare_numbers(const char **a, const char **b)
+{
+	size_t zeros_a = strspn(*a, "0"), zeros_b = strspn(*b, "0");
+	*a += zeros_a;
+	*b += zeros_b;
+	size_t na = strspn(*a, "0123456789"), nb = strspn(*b, "0123456789");
+	int r = na != nb ? (na < nb ? -1 : 1) : memcmp(*a, *b, na);
+	*a += na;
+	*b += nb;
+	return r ? r : (zeros_a > zeros_b) - (zeros_a < zeros_b);
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+int str_compare_natural(const char *a, const char *b)
+{
+	while (*a && *b) {
+		if (is_digit(*a) != is_digit(*b)) return is_digit(*a) ? -1 : 1;
+		if (is_digit(*a)) {
+			int r = compare_numbers(&a, &b);
+			if (r) return r;
+		} else if (*a != *b) {
+			return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+		} else {
+			a++;
+			b++;
+		}
+	}
+	return (*a != 0) - (*b != 0);
+}
+
 size_t str_utf8(Str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;

@@ -48,6 +48,9 @@ int str_to_bool(const char *s, bool *ret) MUST_USE;
 bool starts_with(const char *s, const char *prefix);
 bool ends_with(const char *s, const char *suffix);
 
+/* str_compare_natural: as strcmp, but numbers in the texts by their values: "a2" before "a10"; a digit comes before anything else. docker's lists are sorted so. */
+int str_compare_natural(const char *a, const char *b);
+
 /* str_utf8: the length of the UTF-8 sequence that s starts with (RFC 3629: no overlong forms, no surrogates, at most
  * U+10FFFF), 0 when there is none. */
 size_t str_utf8(Str s);

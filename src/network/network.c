@@ -18,8 +18,8 @@ enum { DOCUMENT_MAX = 1 << 20, ARENA_MAX = 4 << 20, NAME_MAX_BYTES = 255, MTU_MI
 	}
 BIND_TABLE(network_document_table, "network", Network, N("EnableIPv4", BIND_BOOL, ipv4), N("EnableIPv6", BIND_BOOL, ipv6),
 	   N("Internal", BIND_BOOL, internal), N("Attachable", BIND_BOOL, attachable), N("ConfigOnly", BIND_BOOL, config_only),
-	   N("ConfigFrom", BIND_STRING, config_from), N("IPAMOptions", BIND_MAP, ipam_options), N("Options", BIND_MAP, options),
-	   N("Labels", BIND_MAP, labels), N("IPAM", BIND_LIST, pools, .sub = &ipam_config_table));
+	   N("ConfigFrom", BIND_STRING, config_from), N("Scope", BIND_STRING, scope), N("IPAMOptions", BIND_MAP, ipam_options),
+	   N("Options", BIND_MAP, options), N("Labels", BIND_MAP, labels), N("IPAM", BIND_LIST, pools, .sub = &ipam_config_table));
 #undef N
 
 /* ---- rows ---- */
@@ -116,6 +116,9 @@ static int check_driver(const Network *w, Err *e)
 	if (streq(w->driver, "host") || streq(w->driver, "null"))
 		return err_set(e, ERR_PERMISSION, EPERM, "only one instance of \"%s\" network is allowed", w->driver);
 	if (streq(w->driver, "bridge") || streq(w->driver, "macvlan") || streq(w->driver, "ipvlan")) return 0;
+	if (streq(w->driver, "overlay"))
+		return err_set(e, ERR_UNSUPPORTED, ENOTSUP,
+			       "This node is not a swarm manager: a network of driver overlay needs a cluster");
 	return err_set(e, ERR_NOT_FOUND, ENOTSUP, "plugin \"%.128s\" not found", w->driver);
 }
 
@@ -159,18 +162,45 @@ static int check_option(const StrPair *o, Err *e)
 	return 0;
 }
 
+static int check_scope(const Network *w, Err *e)
+{
+	if (w->ingress) return err_set(e, ERR_PERMISSION, EPERM, "Ingress network can only be global scope network");
+	if (!w->scope || !*w->scope || streq(w->scope, "local") || streq(w->scope, "global")) return 0;
+	if (streq(w->scope, "swarm"))
+		return err_set(e, ERR_PERMISSION, EPERM, "cannot create a swarm scoped network when swarm is not active");
+	return err_set(e, ERR_CONFIG, EINVAL, "invalid scope \"%.128s\": local or global is wanted", w->scope);
+}
+
+static bool has_config_from(const Network *w)
+{
+	return w->config_from && *w->config_from;
+}
+
+static int check_config(const Network *w, Err *e)
+{
+	if (w->config_only && has_config_from(w))
+		return err_set(e, ERR_PERMISSION, EPERM, "a configuration network cannot depend on another configuration network");
+	if (w->config_only && (w->internal || w->attachable || (w->scope && *w->scope)))
+		return err_set(e, ERR_PERMISSION, EPERM,
+			       "configuration network can only contain network specific fields. Network operator fields like "
+			       "[ ingress | internal | attachable | scope ] are not supported.");
+	if (!has_config_from(w)) return 0;
+	if (w->options.n)
+		return err_set(e, ERR_PERMISSION, EPERM,
+			       "network driver options are not supported if the network depends on a configuration network");
+	if (!w->ipv4 || w->ipv6 || w->pools.n || w->ipam_options.n)
+		return err_set(e, ERR_PERMISSION, EPERM,
+			       "user specified configurations are not supported if the network depends on a configuration network");
+	return 0;
+}
+
 static int check(const Network *w, Err *e)
 {
 	int r = check_name(w->name, e);
-	if (r < 0 || (r = check_driver(w, e)) < 0) return r;
+	if (r < 0 || (r = check_driver(w, e)) < 0 || (r = check_scope(w, e)) < 0 || (r = check_config(w, e)) < 0) return r;
 	for (size_t i = 0; i < w->options.n; i++)
 		if ((r = check_option(&w->options.items[i], e)) < 0) return r;
-	if (!w->ipv4 && !w->ipv6) return err_set(e, ERR_CONFIG, EINVAL, "IPv4 or IPv6 must be enabled");
-	if (w->config_only && (w->config_from || w->internal || w->attachable || w->options.n))
-		return err_set(e, ERR_CONFIG, EPERM,
-			       "configuration-only networks are not supported with that: leave out --config-from, --internal, "
-			       "--attachable and --opt");
-	return 0;
+	return w->ipv4 || w->ipv6 ? 0 : err_set(e, ERR_CONFIG, EINVAL, "IPv4 or IPv6 must be enabled");
 }
 
 /* ---- subnets ---- */
@@ -243,6 +273,22 @@ static int fill_pools(const Networks *all, Network *n, const PoolList *pools, co
 	return r;
 }
 
+/* A bridge belongs to one network. */
+static int check_device(const Network *n, const NetworkList *l, Err *e)
+{
+	char own[NETWORK_DEVICE_MAX], other[NETWORK_DEVICE_MAX];
+	if (!streq(n->driver, "bridge")) return 0;
+	network_device(n, own);
+	for (size_t i = 0; i < l->n; i++) {
+		const Network *o = &l->items[i];
+		if (!streq(o->driver, "bridge") || !streq(network_device(o, other), own)) continue;
+		return err_set(e, ERR_EXISTS, EEXIST,
+			       "cannot create network %s (%s): conflicts with network %s (%s): networks have same bridge name", n->id, own,
+			       o->id, other);
+	}
+	return 0;
+}
+
 static int set_pools(const Networks *all, Network *n, Arena *a, Err *e)
 {
 	PoolList pools;
@@ -250,7 +296,9 @@ static int set_pools(const Networks *all, Network *n, Arena *a, Err *e)
 	IpPrefixList own;
 	int r = pools_parse(&n->pools, a, &pools, e);
 	if (r < 0 || n->config_only) return r;
-	if ((r = list(all, a, &l, e)) < 0 || (r = list_own(&l, a, &own, e)) < 0 || (r = check_pools(n, &pools, &own, e)) < 0) return r;
+	if ((r = list(all, a, &l, e)) < 0 || (r = check_device(n, &l, e)) < 0 || (r = list_own(&l, a, &own, e)) < 0 ||
+	    (r = check_pools(n, &pools, &own, e)) < 0)
+		return r;
 	return fill_pools(all, n, &pools, &own, a, e);
 }
 
@@ -301,23 +349,34 @@ static int ensure_defaults(const Networks *all, Err *e)
 
 /* ---- create ---- */
 
+/* Labels of its own stay. */
+static int take_labels(Network *n, const StrMap *from, Arena *a, Err *e)
+{
+	StrMap l = { .items = arena_array(a, n->labels.n + from->n + 1, sizeof *l.items), .n = n->labels.n };
+	if (!l.items) return err_sys(e, ENOMEM, "create a network");
+	for (size_t i = 0; i < l.n; i++)
+		l.items[i] = n->labels.items[i];
+	for (size_t i = 0; i < from->n; i++)
+		if (!str_map_get(&n->labels, from->items[i].key)) l.items[l.n++] = from->items[i];
+	n->labels = l;
+	return 0;
+}
+
 static int take_config(Db *db, Network *n, Arena *a, Err *e)
 {
 	Network from;
-	if (!n->config_from || !*n->config_from) return 0;
+	if (!has_config_from(n)) return 0;
 	int r = get(db, n->config_from, a, &from, e);
 	if (r < 0) return r;
 	if (r == 0 || !from.config_only)
-		return err_set(e, ERR_NOT_FOUND, ENOENT, "configuration network \"%.128s\" not found", n->config_from);
-	if (n->pools.n || n->ipam_options.n)
-		return err_set(e, ERR_CONFIG, EINVAL,
-			       "user specified configurations are not supported if the network depends on a configuration network");
+		return err_set(e, ERR_NOT_FOUND, ENOENT, "configuration network \"%.128s\" does not exist", n->config_from);
 	n->config_from = from.name;
 	n->pools = from.pools;
 	n->ipam_options = from.ipam_options;
+	n->options = from.options;
 	n->ipv4 = from.ipv4;
 	n->ipv6 = from.ipv6;
-	return 0;
+	return take_labels(n, &from.labels, a, e);
 }
 
 int network_create(const Networks *all, const Network *want, Arena *a, Network *ret, Err *e)
@@ -377,7 +436,7 @@ static int check_config_users(const Networks *all, const Network *n, Err *e)
 	if (!n->config_only) return 0;
 	int r = db_get(all->db, "SELECT 1 FROM networks WHERE json_extract(document, '$.ConfigFrom') = ?", DB_ARGS(db_text(n->name)), &rows,
 		       e);
-	return r > 0 ? err_set(e, ERR_STATE, EBUSY, "configuration network \"%s\" is in use", n->name) : r;
+	return r > 0 ? err_set(e, ERR_STATE, EBUSY, "error while removing network: configuration network \"%s\" is in use", n->name) : r;
 }
 
 static int check_endpoints(const Networks *all, const Network *n, Err *e)

@@ -17,11 +17,13 @@ typedef struct Network {
 	const char *id; /* 64 hexadecimal digits */
 	const char *name;
 	const char *driver; /* bridge, host, null, macvlan, ipvlan */
+	const char *scope;  /* local, global: shown, and nothing else; NULL: local */
 	int64_t created;    /* ns since 1970 */
 	bool ipv4, ipv6;
 	bool internal, attachable;
+	bool ingress;            /* of a cluster: refused */
 	bool config_only;        /* a configuration for others: no container can be connected */
-	const char *config_from; /* the name of one whose configuration it has; NULL */
+	const char *config_from; /* the name of one whose subnets, options and labels it has; NULL */
 	StrMap ipam_options, options, labels;
 	IpamConfigList pools; /* as asked for, and those that were chosen */
 } Network;

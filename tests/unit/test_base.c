@@ -239,6 +239,27 @@ static void utf8_sequences_are_measured(void **state)
 	assert_int_equal(str_utf8(STR("")), 0);
 }
 
+static void numbers_in_texts_are_compared_by_value(void **state)
+{
+	static const char *const given[] = { "",   " blanks", "10",  "2a1", "NAME", "a",    "a 1",      "a/b",
+					     "a1", "a01",     "a1b", "a2",  "a10",  "a10b", "b\xc3\xa9" };
+	static const char *const expected[] = { "",    "2a1", "10",  " blanks", "NAME", "a",   "a1",       "a1b",
+						"a01", "a2",  "a10", "a10b",    "a 1",  "a/b", "b\xc3\xa9" };
+	const char *list[ARRAY_LEN(given)];
+	(void)state;
+	memcpy(list, given, sizeof list);
+	for (size_t i = 1; i < ARRAY_LEN(list); i++)
+		for (size_t k = i; k && str_compare_natural(list[k - 1], list[k]) > 0; k--) {
+			const char *x = list[k];
+			list[k] = list[k - 1];
+			list[k - 1] = x;
+		}
+	for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+		assert_string_equal(list[i], expected[i]);
+		assert_int_equal(str_compare_natural(list[i], list[i]), 0);
+	}
+}
+
 static void times_are_read(void **state)
 {
 	static const struct {
@@ -283,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_read),
+		cmocka_unit_test(numbers_in_texts_are_compared_by_value),
 		cmocka_unit_test(buffer_stops_at_its_ceiling),
 		cmocka_unit_test(buffer_gives_up_its_front),
 		cmocka_unit_test(slices_are_cut_and_trimmed),

@@ -223,14 +223,51 @@ static void test_configurations(void **state)
 {
 	World *w = *state;
 	IpamConfig c = { .subnet = "10.5.0.0/24" };
-	Network from = made(w, (Network){ .name = "conf", .config_only = true, .pools = { &c, 1 } });
+	StrPair options[] = { { NETWORK_MTU, "1400" } }, its[] = { { "a", "its" }, { "b", "its" } }, own[] = { { "a", "own" } };
+	Network from = made(w, (Network){ .name = "conf",
+					  .config_only = true,
+					  .pools = { &c, 1 },
+					  .options = { options, ARRAY_LEN(options) },
+					  .labels = { its, ARRAY_LEN(its) } });
 	assert_string_equal(from.driver, "null");
-	Network n = made(w, (Network){ .name = "user", .config_from = "conf" });
+	Network n = made(w, (Network){ .name = "user", .config_from = "conf", .labels = { own, ARRAY_LEN(own) } });
 	assert_string_equal(n.pools.items[0].subnet, "10.5.0.0/24");
-	refused(w, (Network){ .name = "n", .config_from = "user" }, ENOENT, "configuration network \"user\" not found");
+	assert_string_equal(str_map_get(&n.options, NETWORK_MTU), "1400");
+	assert_string_equal(str_map_get(&n.labels, "a"), "own");
+	assert_string_equal(str_map_get(&n.labels, "b"), "its");
+	refused(w, (Network){ .name = "n", .config_from = "user" }, ENOENT, "configuration network \"user\" does not exist");
+	refused(w, (Network){ .name = "n", .config_from = "conf", .pools = { &c, 1 } }, EPERM,
+		"user specified configurations are not supported");
+	refused(w, (Network){ .name = "n", .config_from = "conf", .ipv6 = true }, EPERM, "user specified configurations are not supported");
+	refused(w, (Network){ .name = "n", .config_from = "conf", .options = { options, 1 } }, EPERM,
+		"network driver options are not supported");
+	refused(w, (Network){ .name = "n", .config_only = true, .config_from = "conf" }, EPERM, "cannot depend on another");
+	refused(w, (Network){ .name = "n", .config_only = true, .internal = true }, EPERM, "can only contain network specific fields");
 	assert_int_equal(network_remove(&w->all, &from, &w->e), -EBUSY);
+	assert_string_equal(w->e.msg, "error while removing network: configuration network \"conf\" is in use");
 	assert_int_equal(network_remove(&w->all, &n, &w->e), 0);
 	assert_int_equal(network_remove(&w->all, &from, &w->e), 0);
+}
+
+static void test_scopes(void **state)
+{
+	World *w = *state;
+	Network n = made(w, (Network){ .name = "wide", .scope = "global" }), found;
+	assert_int_equal(network_find(&w->all, n.id, &w->arena, &found, &w->e), 0);
+	assert_string_equal(found.scope, "global");
+	refused(w, (Network){ .name = "n", .scope = "swarm" }, EPERM, "cannot create a swarm scoped network when swarm is not active");
+	refused(w, (Network){ .name = "n", .scope = "moon" }, EINVAL, "invalid scope \"moon\"");
+	refused(w, (Network){ .name = "n", .ingress = true }, EPERM, "Ingress network can only be global scope network");
+	refused(w, (Network){ .name = "n", .driver = "overlay" }, ENOTSUP, "This node is not a swarm manager");
+}
+
+static void test_bridges_are_of_one_network(void **state)
+{
+	World *w = *state;
+	StrPair own[] = { { NETWORK_BRIDGE_NAME, "mine0" } }, taken[] = { { NETWORK_BRIDGE_NAME, "skep0" } };
+	(void)made(w, (Network){ .name = "first", .options = { own, 1 } });
+	refused(w, (Network){ .name = "second", .options = { own, 1 } }, EEXIST, "networks have same bridge name");
+	refused(w, (Network){ .name = "third", .options = { taken, 1 } }, EEXIST, "(skep0)");
 }
 
 /* ---- addresses ---- */
@@ -409,10 +446,17 @@ static void test_ports(void **state)
 int main(void)
 {
 #define WITH_WORLD(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { WITH_WORLD(test_predefined),          WITH_WORLD(test_rows),
-					    WITH_WORLD(test_options_are_checked), WITH_WORLD(test_subnets),
-					    WITH_WORLD(test_chosen_subnets),      WITH_WORLD(test_configurations),
-					    WITH_WORLD(test_addresses),           WITH_WORLD(test_small_pools),
-					    WITH_WORLD(test_many_at_once),        WITH_WORLD(test_ports) };
+	const struct CMUnitTest tests[] = { WITH_WORLD(test_predefined),
+					    WITH_WORLD(test_rows),
+					    WITH_WORLD(test_options_are_checked),
+					    WITH_WORLD(test_subnets),
+					    WITH_WORLD(test_chosen_subnets),
+					    WITH_WORLD(test_configurations),
+					    WITH_WORLD(test_scopes),
+					    WITH_WORLD(test_bridges_are_of_one_network),
+					    WITH_WORLD(test_addresses),
+					    WITH_WORLD(test_small_pools),
+					    WITH_WORLD(test_many_at_once),
+					    WITH_WORLD(test_ports) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
