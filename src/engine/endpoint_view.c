@@ -13,7 +13,8 @@ static int by_name(const void *x, const void *y)
 	return strcmp(((const EndpointView *)x)->at.network.name, ((const EndpointView *)y)->at.network.name);
 }
 
-static int view_one(const Networks *all, const Record *c, const EndpointRequest *q, unsigned number, bool running, Arena *a, EndpointView *ret, Err *e)
+static int view_one(const Networks *all, const Record *c, const EndpointRequest *q, unsigned number, bool running, Arena *a,
+		    EndpointView *ret, Err *e)
 {
 	Err gone = ERR_INIT;
 	*ret = (EndpointView){ .at = { .request = q, .network = { .name = q->network } } };
@@ -45,17 +46,22 @@ int networking_view(Engine *g, const Record *c, bool running, Arena *a, Endpoint
 	return r < 0 ? r : 0;
 }
 
+static int add_name(StrList *l, const char *name, Arena *a)
+{
+	for (size_t i = 0; name && i < l->n; i++)
+		if (streq(l->items[i], name)) return 0;
+	return name && *name ? str_list_add(l, name, a) : 0;
+}
+
 int dns_names(const Record *c, const EndpointRequest *q, Arena *a, StrList *ret)
 {
-	const char *id = arena_printf(a, "%.12s", c->id), *host = c->config.hostname;
+	const char *id = arena_printf(a, "%.12s", c->id);
 	*ret = (StrList){ 0 };
-	if (!id || str_list_add(ret, c->name, a) < 0) return -ENOMEM;
-	for (size_t i = 0; i < q->aliases.n; i++)
-		if (str_list_add(ret, q->aliases.items[i], a) < 0) return -ENOMEM;
-	if (str_list_add(ret, id, a) < 0) return -ENOMEM;
-	for (size_t i = 0; host && i < ret->n; i++)
-		if (streq(ret->items[i], host)) return 0;
-	return host && *host ? str_list_add(ret, host, a) : 0;
+	int r = id ? add_name(ret, c->name, a) : -ENOMEM;
+	for (size_t i = 0; r >= 0 && i < q->aliases.n; i++)
+		r = add_name(ret, q->aliases.items[i], a);
+	if (r >= 0) r = add_name(ret, id, a);
+	return r < 0 ? r : add_name(ret, c->config.hostname, a);
 }
 
 /* ---- the document ---- */
@@ -83,7 +89,8 @@ static void put_mac(JsonWriter *w, const Attachment *p)
 {
 	char text[18] = "";
 	if (p->addresses[0].address.family || p->addresses[1].address.family)
-		snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2], p->mac[3], p->mac[4], p->mac[5]);
+		snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", p->mac[0], p->mac[1], p->mac[2], p->mac[3], p->mac[4],
+			 p->mac[5]);
 	json_put_string(w, "MacAddress", text);
 }
 

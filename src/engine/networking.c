@@ -117,7 +117,7 @@ static int reserve(Engine *g, const Networks *all, const Record *c, AttachmentLi
 
 /* ---- what is made ---- */
 
-static int forward(const AttachmentList *l, Err *e)
+int networking_forward(const AttachmentList *l, Err *e)
 {
 	bool ipv6 = false;
 	AUTO_FD int proc = sysctl_open_proc(e);
@@ -129,8 +129,7 @@ static int forward(const AttachmentList *l, Err *e)
 	return r;
 }
 
-/* The container's end of one: the bridge is made where it is not there. */
-static int join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
+int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
 {
 	char device[NETWORK_DEVICE_MAX];
 	Bridge bridge;
@@ -146,7 +145,7 @@ static int join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
 	return proc < 0 ? proc : sysctl_write_in(netns, proc, &parameters, e);
 }
 
-static bool wants_names(const AttachmentList *l)
+bool networking_has_names(const AttachmentList *l)
 {
 	bool any = false;
 	for (size_t i = 0; i < l->n; i++)
@@ -161,12 +160,12 @@ static int make(const AttachmentList *l, int userns, Arena *a, Networking *n, Er
 	if (r < 0) return r;
 	if ((r = userns < 0 ? netns_new(&n->netns, e) : netns_new_in(userns, &n->netns, e)) < 0) return r;
 	for (size_t i = 0; r >= 0 && i < l->n; i++)
-		r = join(sock, n->netns, &l->items[i], a, e);
-	if (r >= 0 && wants_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
+		r = networking_join(sock, n->netns, &l->items[i], a, e);
+	if (r >= 0 && networking_has_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
 	if (r < 0 || (r = network_rules_ports(l, &n->ports, a, &n->rules, e)) < 0) return r;
 	n->has_rules = true;
 	if ((r = network_rules_add(l, n->rules, n->ports.n, a, e)) < 0) return r;
-	return forward(l, e);
+	return networking_forward(l, e);
 }
 
 /* ---- what others write down of it ---- */

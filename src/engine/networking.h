@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "engine/attachment.h"
 #include "engine/publish.h"
 #include "engine/record.h"
 
@@ -31,3 +32,11 @@ void networking_done(Networking *n);
 void networking_release(Engine *g, const char *container);
 /* networking_networks: for calls of network/; the engine is borrowed. */
 Networks networking_networks(Engine *g);
+
+/* ---- between networking.c and network_connect.c ---- */
+
+/* networking_join: the container's device in one network, the bridge of which is made where it is not there. sock: rtnl_open. networking_forward: the host passes on what the networks need.
+ * networking_has_names: is there one among them where names are answered? */
+int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e) MUST_USE;
+int networking_forward(const AttachmentList *l, Err *e) MUST_USE;
+bool networking_has_names(const AttachmentList *l);

@@ -137,6 +137,13 @@ int ipam_release(const Networks *all, const char *container, Err *e)
 	return r < 0 ? r : 0;
 }
 
+int ipam_leave(const Networks *all, const char *network, const char *container, Err *e)
+{
+	int r = db_run(all->db, "DELETE FROM addresses WHERE network = ? AND container = ?", DB_ARGS(db_text(network), db_text(container)),
+		       e);
+	return r < 0 ? r : 0;
+}
+
 int ipam_of(const Networks *all, const char *network, const char *container, IpAddress *ret4, IpAddress *ret6, Err *e)
 {
 	AUTO_DB_ROWS rows = { 0 };

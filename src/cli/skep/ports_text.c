@@ -40,7 +40,8 @@ static int order(const void *x, const void *y)
 	if (a->port != b->port) return a->port < b->port ? -1 : 1;
 	if (!a->published != !b->published) return a->published ? 1 : -1;
 	if (a->published) {
-		if (a->published->host.family != b->published->host.family) return a->published->host.family < b->published->host.family ? -1 : 1;
+		if (a->published->host.family != b->published->host.family)
+			return a->published->host.family < b->published->host.family ? -1 : 1;
 		int r = ip_compare(&a->published->host, &b->published->host);
 		if (r) return r;
 		if (a->published->host_port != b->published->host_port) return a->published->host_port < b->published->host_port ? -1 : 1;
@@ -142,13 +143,16 @@ int port_matches(const Record *c, const OwnedPortList *all, bool published, Str 
 	bool named = str_cut(value, '/', &range, &name), is_range = str_cut(range, '-', &low, &high);
 	const char *wanted = !named ? "tcp" : str_eq(name, "udp") ? "udp" : str_eq(name, "sctp") ? "sctp" : "tcp";
 	if (str_to_u32(low, &first) < 0 || (is_range && str_to_u32(high, &last) < 0))
-		return err_set(e, ERR_USAGE, EINVAL, "invalid filter '%s=%.*s': a port, a range of ports, or these with a protocol are wanted (80, 80-90, 80/udp)",
-			       published ? "publish" : "expose", (int)value.n, value.p);
+		return err_set(
+			e, ERR_USAGE, EINVAL,
+			"invalid filter '%s=%.*s': a port, a range of ports, or these with a protocol are wanted (80, 80-90, 80/udp)",
+			published ? "publish" : "expose", (int)value.n, value.p);
 	if (!is_range) last = first;
 	for (size_t i = 0; i < all->n; i++) {
 		const PublishedPort *p = &all->items[i].port;
 		const uint32_t port = published ? p->host_port : p->port;
-		if (streq(all->items[i].container, c->id) && port >= first && port <= last && streq(port_protocol(p->protocol), wanted)) return 1;
+		if (streq(all->items[i].container, c->id) && port >= first && port <= last && streq(port_protocol(p->protocol), wanted))
+			return 1;
 	}
 	for (size_t i = 0; !published && i < c->config.exposed_ports.n; i++) {
 		uint32_t port;
