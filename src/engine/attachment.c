@@ -1,15 +1,19 @@
 /* attachment.c: see attachment.h. */
 #include "engine/attachment.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
+#include "sys/fd.h"
 #include "sys/netlink.h"
 
 #define ENDPOINT_DEVICE "com.docker.network.endpoint.ifname"
 #define ENDPOINT_SYSCTLS "com.docker.network.endpoint.sysctls"
 #define SYSCTL_DEVICE ".IFNAME."
 
-enum { FAMILIES = 2, SYSCTLS_MAX = 64 };
+#define PUBLISH_FILE "/etc/skep/networks.conf"
+
+enum { FAMILIES = 2, SYSCTLS_MAX = 64, FILE_MAX = 65536, FILE_ARENA = 1 << 20 };
 
 /* ---- find ---- */
 
@@ -166,11 +170,30 @@ void attachment_bridge(const Attachment *p, const char *device, Bridge *ret)
 	bridge_mac(&p->gateways[p->gateways[0].family ? 0 : 1], ret->mac);
 }
 
+/* The machine's own word for networks that have none: the file says "publish-policy = open", or "host". */
+static bool publish_is_open(void)
+{
+	AUTO_ARENA a = ARENA_INIT(FILE_ARENA);
+	Err ignored = ERR_INIT;
+	char *text;
+	size_t n;
+	if (fd_read_file(AT_FDCWD, PUBLISH_FILE, FILE_MAX, &a, &text, &n, &ignored) < 0) return false;
+	Str rest = { text, n }, line, key, value;
+	bool open = false;
+	while (str_next(&rest, '\n', &line))
+		if (str_trim(line).n && *str_trim(line).p != '#' && str_cut(line, '=', &key, &value) &&
+		    str_eq(str_trim(key), NETWORK_PUBLISH))
+			open = str_eq(str_trim(value), "open");
+	return open;
+}
+
 void attachment_rules(const Attachment *p, const char *device, RulesNetwork *ret)
 {
 	const bool masquerade = network_option_bool(&p->network, NETWORK_MASQUERADE, true) && !p->network.internal;
+	const char *policy = str_map_get(&p->network.options, NETWORK_PUBLISH);
 	*ret = (RulesNetwork){ .device = device,
 			       .internal = p->network.internal,
+			       .lenient = policy ? streq(policy, "open") : publish_is_open(),
 			       .closed = !network_option_bool(&p->network, NETWORK_ICC, true) };
 	for (size_t i = 0; i < FAMILIES; i++) {
 		if (!p->addresses[i].address.family) continue;

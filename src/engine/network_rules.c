@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "engine/networking.h"
+#include "link/host_firewall.h"
 
 enum { BATCH_MAX = 16 << 20, TRIES = 16, DEVICE_ROOM = NETWORK_DEVICE_MAX };
 
@@ -28,13 +29,15 @@ static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, si
 		uint32_t generation;
 		*e = (Err)ERR_INIT;
 		if ((r = nft_generation(sock, &generation, e)) < 0 || (r = anew ? 0 : rules_stand(sock, a, e)) < 0) return r;
-		if (!r) nft_expect(&b, generation);
-		if (!r) rules_make(&b);
+		const bool stood = r;
+		if (!stood) nft_expect(&b, generation);
+		if (!stood) rules_make(&b);
 		put_networks(&b, l);
 		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
 		r = nft_commit(&b, sock, e);
+		if (r >= 0 && !stood) r = host_firewall_open(sock, a, e);
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int network_rules_add(const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)

@@ -87,7 +87,9 @@ int bridge_make(int sock, const Bridge *b, int *ret, Err *e)
 	if (r != 0) return r < 0 ? r : 0;
 	alias_of(b->network, alias);
 	snprintf(label, sizeof label, "bridge %s", b->device);
-	rtnl_bridge_add(&batch, label, &(RtDevice){ .name = b->device, .alias = alias, .mac = b->mac, .mtu = b->mtu, .up = true });
+	static const uint8_t none[RT_MAC_LEN];
+	const uint8_t *mac = memcmp(b->mac, none, sizeof none) ? b->mac : NULL;
+	rtnl_bridge_add(&batch, label, &(RtDevice){ .name = b->device, .alias = alias, .mac = mac, .mtu = b->mtu, .up = true });
 	r = rtnl_send(sock, &batch, &why);
 	if (r < 0 && r != -EEXIST) {
 		*e = why;

@@ -10,12 +10,13 @@
 #include "sys/rtnl.h"
 
 typedef struct Bridge {
-	const char *device;      /* the bridge's name */
-	const char *network;     /* the id of its network, for the alias */
-	IpPrefix addresses[2];   /* its own, in the subnets: the gateways; family 0: none */
-	uint8_t mac[RT_MAC_LEN]; /* its own, or it would be that of one of its ports, and change with them */
-	uint32_t mtu;            /* 0: as the kernel has it */
-	bool localnet;           /* 127.0.0.1 of the host reaches what is published (route_localnet) */
+	const char *device;    /* the bridge's name */
+	const char *network;   /* the id of its network, for the alias */
+	IpPrefix addresses[2]; /* its own, in the subnets: the gateways; family 0: none */
+	uint8_t mac
+		[RT_MAC_LEN]; /* its own, or it would be that of one of its ports, and change with them; zeroes: that of the kernel's choice */
+	uint32_t mtu;         /* 0: as the kernel has it */
+	bool localnet;        /* 127.0.0.1 of the host reaches what is published (route_localnet) */
 } Bridge;
 
 /* bridge_make: makes it where it is not there. *ret: its index. -EEXIST: a device of that name is not this network's. bridge_remove: of this network; 0 also when

@@ -4,7 +4,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 /* With every change of the rules below: a table of another version is made anew. */
-#define VERSION_COMMENT "networks of containers (rules 2)"
+#define VERSION_COMMENT "networks of containers (rules 3)"
 
 static const NftTable table = { NFT_INET, RULES_TABLE };
 static const uint8_t v4_loopback[4] = { 127 }, v4_loopback_mask[4] = { 255 };
@@ -32,6 +32,8 @@ static void add_sets(NftBatch *b)
 {
 	nft_set_add(b, &table, &(NftSet){ .name = "bridges", .key = { NFT_TYPE_IFNAME }, .comment = "of networks" });
 	nft_set_add(b, &table, &(NftSet){ .name = "internal", .key = { NFT_TYPE_IFNAME }, .comment = "of internal networks" });
+	nft_set_add(b, &table,
+		    &(NftSet){ .name = "lenient", .key = { NFT_TYPE_IFNAME }, .comment = "ports pass the host's forward rules" });
 	nft_set_add(b, &table, &(NftSet){ .name = "open", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
 	/* a packet that stays in a bridge does not come by here, but where bridges call ip tables (br_netfilter) and for hairpins */
 	nft_set_add(b, &table, &(NftSet){ .name = "pairs", .key = { NFT_TYPE_IFNAME, NFT_TYPE_IFNAME }, .data = { NFT_TYPE_VERDICT } });
@@ -141,31 +143,8 @@ static void add_raw(NftBatch *b)
 	}
 }
 
-static void add_forward(NftBatch *b)
+static void add_forward_reach(NftBatch *b)
 {
-	nft_chain_add(b, &table, &(NftChain){ .name = "forward", .type = "filter", .hook = NFT_FORWARD, .priority = PRIORITY_FILTER });
-	rule(b, "forward", "answers");
-	nft_is_state(b, NFT_R(0), NFT_STATE_ESTABLISHED | NFT_STATE_RELATED);
-	decide(b, NFT_ACCEPT);
-	rule(b, "forward", "within a network, or not");
-	nft_meta(b, NFT_META_IIFNAME, NFT_R(0));
-	nft_meta(b, NFT_META_OIFNAME, NFT_R(4));
-	nft_verdict_map(b, NFT_R(0), "pairs");
-	rule(b, "forward", "an internal network has no way out");
-	is_device(b, NFT_META_IIFNAME, "internal", false);
-	decide(b, NFT_DROP);
-	rule(b, "forward", "nor a way in");
-	is_device(b, NFT_META_OIFNAME, "internal", false);
-	decide(b, NFT_DROP);
-	rule(b, "forward", "what is not for a container is not ours to judge");
-	is_device(b, NFT_META_OIFNAME, "bridges", true);
-	decide(b, NFT_ACCEPT);
-	rule(b, "forward", "published ports");
-	nft_is_status(b, NFT_R(0), NFT_STATUS_DNAT);
-	decide(b, NFT_ACCEPT);
-	rule(b, "forward", "networks are apart from one another");
-	is_device(b, NFT_META_IIFNAME, "bridges", false);
-	decide(b, NFT_DROP);
 	rule(b, "forward", "networks whose addresses are reached from outside");
 	nft_meta(b, NFT_META_OIFNAME, NFT_R(0));
 	nft_meta(b, NFT_META_NFPROTO, NFT_R(4));
@@ -179,6 +158,59 @@ static void add_forward(NftBatch *b)
 		nft_lookup(b, NFT_R(0), f->direct, false);
 		decide(b, NFT_ACCEPT);
 	}
+}
+
+/* A bit of the packet's mark, the others stay. */
+static void put_mark(NftBatch *b)
+{
+	const uint32_t keep = ~RULES_MARK, set = RULES_MARK;
+	nft_meta(b, NFT_META_MARK, NFT_R(0));
+	nft_mask(b, NFT_R(0), &keep, &set, sizeof keep);
+	nft_meta_set(b, NFT_META_MARK, NFT_R(0));
+}
+
+static void add_forward_marks(NftBatch *b)
+{
+	rule(b, "forward", "what is neither from a container nor for one is not ours to judge");
+	is_device(b, NFT_META_IIFNAME, "bridges", true);
+	is_device(b, NFT_META_OIFNAME, "bridges", true);
+	decide(b, NFT_ACCEPT);
+	rule(b, "forward", "answers");
+	nft_is_state(b, NFT_R(0), NFT_STATE_ESTABLISHED | NFT_STATE_RELATED);
+	put_mark(b);
+	decide(b, NFT_ACCEPT);
+	rule(b, "forward", "the host's own forward rules let it through, where ours do");
+	is_device(b, NFT_META_IIFNAME, "bridges", false);
+	put_mark(b);
+	rule(b, "forward", "and published ports of networks that want it so");
+	is_device(b, NFT_META_OIFNAME, "lenient", false);
+	put_mark(b);
+}
+
+static void add_forward(NftBatch *b)
+{
+	nft_chain_add(b, &table, &(NftChain){ .name = "forward", .type = "filter", .hook = NFT_FORWARD, .priority = PRIORITY_FILTER });
+	add_forward_marks(b);
+	rule(b, "forward", "within a network, or not");
+	nft_meta(b, NFT_META_IIFNAME, NFT_R(0));
+	nft_meta(b, NFT_META_OIFNAME, NFT_R(4));
+	nft_verdict_map(b, NFT_R(0), "pairs");
+	rule(b, "forward", "an internal network has no way out");
+	is_device(b, NFT_META_IIFNAME, "internal", false);
+	decide(b, NFT_DROP);
+	rule(b, "forward", "nor a way in");
+	is_device(b, NFT_META_OIFNAME, "internal", false);
+	decide(b, NFT_DROP);
+	rule(b, "forward", "from a container to elsewhere");
+	is_device(b, NFT_META_OIFNAME, "bridges", true);
+	decide(b, NFT_ACCEPT);
+	rule(b, "forward", "published ports");
+	nft_is_status(b, NFT_R(0), NFT_STATUS_DNAT);
+	decide(b, NFT_ACCEPT);
+	rule(b, "forward", "networks are apart from one another");
+	is_device(b, NFT_META_IIFNAME, "bridges", false);
+	decide(b, NFT_DROP);
+	add_forward_reach(b);
 	rule(b, "forward", "nothing else comes to a container");
 	decide(b, NFT_DROP);
 }
@@ -278,6 +310,7 @@ void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n)
 	nft_label(b, "rules of network device %s", n->device);
 	put_device(b, verb, "bridges", n->device);
 	if (n->internal) put_device(b, verb, "internal", n->device);
+	if (n->lenient) put_device(b, verb, "lenient", n->device);
 	put_pair(b, verb, n);
 	for (size_t i = 0; i < ARRAY_LEN(n->subnets); i++) {
 		const IpPrefix *p = &n->subnets[i];
@@ -373,5 +406,6 @@ void rules_forget_network(int sock, const RulesNetwork *n)
 		commit(&open, sock);
 	}
 	forget_device(sock, "internal", n->device);
+	forget_device(sock, "lenient", n->device);
 	forget_device(sock, "bridges", n->device);
 }

@@ -15,6 +15,7 @@
 #include "sys/nft.h"
 
 #define RULES_TABLE "skep"
+#define RULES_MARK 0x20000000U /* what others' forward chains are to let through (host_firewall.h) */
 
 /* What hosts outside reach of a subnet by its own addresses. */
 typedef enum {
@@ -29,6 +30,7 @@ typedef struct RulesNetwork {
 	bool masquerade[2];  /* what leaves a subnet gets the address of the way it leaves by */
 	RulesReach reach[2];
 	bool internal; /* nothing leaves, nothing enters */
+	bool lenient;  /* published ports have the mark, too */
 	bool closed;   /* its containers do not reach one another (icc=false) */
 } RulesNetwork;
 

@@ -153,6 +153,8 @@ static int check_option(const StrPair *o, Err *e)
 		return bad_option(o, "a number from 68 to 65535 is wanted", e);
 	if ((streq(o->key, NETWORK_GATEWAY_MODE4) || streq(o->key, NETWORK_GATEWAY_MODE6)) && !is_gateway_mode(o->value))
 		return bad_option(o, "nat, nat-unprotected, routed or isolated is wanted", e);
+	if (streq(o->key, NETWORK_PUBLISH) && !streq(o->value, "host") && !streq(o->value, "open"))
+		return bad_option(o, "host or open is wanted", e);
 	if (streq(o->key, NETWORK_BRIDGE_NAME) && !device_ok(o->value))
 		return bad_option(o, "a device's name has at most 15 bytes, no '/', ':', '%' or blanks", e);
 	if (streq(o->key, NETWORK_PREFIX) && (!device_ok(o->value) || strlen(o->value) > 11))

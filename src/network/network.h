@@ -68,4 +68,6 @@ const char *network_endpoint_id(const Network *n, const char *container, char id
 #define NETWORK_GATEWAY_MODE4 "com.docker.network.bridge.gateway_mode_ipv4"
 #define NETWORK_GATEWAY_MODE6 "com.docker.network.bridge.gateway_mode_ipv6"
 #define NETWORK_INHIBIT4 "com.docker.network.bridge.inhibit_ipv4"
+/* Ours: "host": the host's own forward rules decide who reaches published ports; "open": they let them through, as with docker. */
+#define NETWORK_PUBLISH "publish-policy"
 #define NETWORK_PREFIX "com.docker.network.container_iface_prefix"
