@@ -108,7 +108,9 @@ void *calloc(size_t n, size_t size)
 		return NULL;
 	}
 	void *p = take_block(total);
-	return p ? memset(p, 0, total) : NULL;
+	const bool fresh =
+		p && ((Block *)p - 1)->size > LARGE; /* a mapping of its own is zero, and takes no memory where it is not touched */
+	return p && !fresh ? memset(p, 0, total) : p;
 }
 
 /* The block cut off last grows where it stands: a buffer that is being filled is never copied. */

@@ -27,19 +27,6 @@ static void set_limits(ResolverLimits *to, const ResolverLimits *asked)
 	};
 }
 
-/* The first slot is on top: those never needed are never touched, and so take no memory. */
-static void chain_slots(Resolver *r)
-{
-	r->pending_free_n = r->limits.pending;
-	r->pending_free = r->pendings;
-	for (unsigned i = 0; i + 1 < r->limits.pending; i++)
-		r->pendings[i].next = &r->pendings[i + 1];
-	r->connection_free_n = r->limits.tcp;
-	r->connection_free = r->connections;
-	for (unsigned i = 0; i + 1 < r->limits.tcp; i++)
-		r->connections[i].next = &r->connections[i + 1];
-}
-
 int resolver_new(Loop *l, Names *names, const ResolverLimits *limits, Resolver **ret, Err *e)
 {
 	static const ResolverLimits defaults;
@@ -52,7 +39,8 @@ int resolver_new(Loop *l, Names *names, const ResolverLimits *limits, Resolver *
 		resolver_free(r);
 		return err_sys(e, ENOMEM, "make a resolver");
 	}
-	chain_slots(r);
+	r->pending_free_n = r->limits.pending;
+	r->connection_free_n = r->limits.tcp;
 	r->loop = l;
 	r->names = names;
 	*ret = r;

@@ -13,7 +13,10 @@ static Pending *pending_take(ResolverClient *c)
 	Resolver *r = c->r;
 	if (c->pending_n >= r->limits.pending_per_client || c->pending_n >= r->pending_free_n) return NULL;
 	Pending *p = r->pending_free;
-	r->pending_free = p->next;
+	if (p)
+		r->pending_free = p->next;
+	else
+		p = &r->pendings[r->pendings_used++];
 	r->pending_free_n--;
 	p->r = r;
 	p->client = c;

@@ -77,8 +77,9 @@ struct Resolver {
 	ResolverCounts counts;
 	ResolverClient *clients;
 	size_t clients_n;
-	Pending *pendings, *pending_free;
+	Pending *pendings, *pending_free; /* slots; those that have been used, and are free */
 	Connection *connections, *connection_free;
+	unsigned pendings_used, connections_used; /* slots beyond were never touched, and so take no memory */
 	unsigned pending_free_n, connection_free_n;
 	uint16_t random[RANDOM_BATCH];
 	size_t random_n;

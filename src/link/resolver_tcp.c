@@ -59,7 +59,10 @@ static void connection_add(ResolverClient *c, int fd)
 		(void)fd_close(fd);
 		return;
 	}
-	r->connection_free = t->next;
+	if (t)
+		r->connection_free = t->next;
+	else
+		t = &r->connections[r->connections_used++];
 	r->connection_free_n--;
 	t->r = r;
 	t->client = c;
