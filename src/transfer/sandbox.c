@@ -1,31 +1,13 @@
 /* sandbox.c: see sandbox.h. */
 #include "transfer/sandbox.h"
 
-#include <fcntl.h>
-#include <grp.h>
 #include <sched.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/arena.h"
-#include "sys/cap.h"
-#include "sys/landlock.h"
-#include "sys/seccomp.h"
+#include "sys/confine.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0 /* a sanitizer needs calls and files of its own to report */
-#endif
-
-enum { NOBODY = 65534 };
+enum { CALLS_MAX = 128 };
 
 /* What resolving names and checking certificates reads, and the libraries that NSS loads for it. */
 static const LandlockRule files[] = {
@@ -150,69 +132,26 @@ static const char *const network_calls[] = {
 	"shutdown",   "getsockname", "getpeername", "getsockopt", "setsockopt", "ioctl",
 };
 
-static int drop_privileges(Err *e)
-{
-	const CapSets none = { 0 };
-	if (geteuid() == 0) {
-		if (setgroups(0, NULL) < 0) return err_sys(e, errno, "drop privileges: setgroups");
-		if (setresgid(NOBODY, NOBODY, NOBODY) < 0) return err_sys(e, errno, "drop privileges: setresgid");
-		if (setresuid(NOBODY, NOBODY, NOBODY) < 0) return err_sys(e, errno, "drop privileges: setresuid");
-	}
-	int r = cap_set_ambient(0);
-	if (r >= 0) r = cap_set(&none);
-	if (r < 0) return err_sys(e, r, "drop privileges: capset");
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return err_sys(e, errno, "drop privileges: no_new_privs");
-	const struct rlimit no_core = { 0, 0 }; /* it would hold passwords */
-	if (setrlimit(RLIMIT_CORE, &no_core) < 0) return err_sys(e, errno, "drop privileges: no core files");
-	return 0;
-}
-
-/* allow: one rule; socket(2) only for the families that libcurl and the resolver use. */
-static int install_filter(bool offline, Err *e)
-{
-	AUTO_ARENA a = ARENA_INIT(4 << 20);
-	static const uint64_t families[] = { AF_INET, AF_INET6, AF_UNIX, AF_NETLINK };
-	SeccompRule rules[2 + ARRAY_LEN(families)] = {
-		{ .names = { (const char **)calls, ARRAY_LEN(calls) }, .action = SECCOMP_ALLOW },
-	};
-	SeccompArg *args = arena_array(&a, ARRAY_LEN(families), sizeof *args);
-	const char *socket_call[] = { "socket" };
-	size_t n = 1;
-	if (!args) return err_set(e, ERR_RESOURCE, ENOMEM, "sandbox: out of memory");
-	if (!offline)
-		rules[n++] = (SeccompRule){ .names = { (const char **)network_calls, ARRAY_LEN(network_calls) }, .action = SECCOMP_ALLOW };
-	for (size_t i = 0; !offline && i < ARRAY_LEN(families); i++) {
-		args[i] = (SeccompArg){ .index = 0, .value = families[i], .op = SECCOMP_EQ };
-		rules[n++] = (SeccompRule){ .names = { socket_call, 1 }, .action = SECCOMP_ALLOW, .args = { &args[i], 1 } };
-	}
-	const SeccompProfile profile = {
-		.default_action = SECCOMP_ERRNO,
-		.default_errno_ret = { .set = true, .v = EPERM },
-		.syscalls = { rules, n },
-	};
-	SeccompFilter filter;
-	int r = seccomp_compile(&profile, &a, &filter, e);
-	if (r >= 0) r = seccomp_install(&filter, e);
-	return r;
-}
-
-static int restrict_files(bool offline, Err *e)
-{
-	LandlockRule rules[ARRAY_LEN(files) + 2];
-	size_t n = ARRAY_LEN(files);
-	const char *const own[] = { getenv("SSL_CERT_FILE"), getenv("SSL_CERT_DIR") };
-	memcpy(rules, files, sizeof files);
-	for (size_t i = 0; i < ARRAY_LEN(own); i++)
-		if (own[i]) rules[n++] = (LandlockRule){ own[i], LANDLOCK_READ };
-	return landlock_restrict(rules, n, !offline, e);
-}
+static const uint64_t families[] = { AF_INET, AF_INET6, AF_UNIX, AF_NETLINK }; /* that libcurl and the resolver use */
 
 int sandbox_enter(bool offline, Err *e)
 {
+	LandlockRule rules[ARRAY_LEN(files) + 2];
+	const char *all[CALLS_MAX];
+	const char *const own[] = { getenv("SSL_CERT_FILE"), getenv("SSL_CERT_DIR") };
+	Confine c = { .files = rules, .files_n = ARRAY_LEN(files), .connect_tcp = !offline, .calls = all, .calls_n = ARRAY_LEN(calls) };
+	_Static_assert(ARRAY_LEN(calls) + ARRAY_LEN(network_calls) <= CALLS_MAX, "room for all of them");
 	/* without the right to, the filter below still leaves no way to make a socket */
 	if (offline) (void)unshare(CLONE_NEWNET);
-	int r = drop_privileges(e);
-	if (r < 0 || SANITIZED) return r;
-	r = restrict_files(offline, e);
-	return r < 0 ? r : install_filter(offline, e);
+	memcpy(rules, files, sizeof files);
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (own[i]) rules[c.files_n++] = (LandlockRule){ own[i], LANDLOCK_READ };
+	memcpy(all, calls, sizeof calls);
+	if (!offline) {
+		memcpy(all + c.calls_n, network_calls, sizeof network_calls);
+		c.calls_n += ARRAY_LEN(network_calls);
+		c.families = families;
+		c.families_n = ARRAY_LEN(families);
+	}
+	return confine_enter(&c, e);
 }
