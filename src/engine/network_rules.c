@@ -21,14 +21,14 @@ static void put_networks(NftBatch *b, const AttachmentList *l)
 }
 
 /* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
-static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, bool anew, Arena *a, Err *e)
+static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
 	int r = -ERESTART;
 	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
 		AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
 		uint32_t generation;
 		*e = (Err)ERR_INIT;
-		if ((r = nft_generation(sock, &generation, e)) < 0 || (r = anew ? 0 : rules_stand(sock, a, e)) < 0) return r;
+		if ((r = nft_generation(sock, &generation, e)) < 0 || (r = rules_stand(sock, a, e)) < 0) return r;
 		const bool stood = r;
 		if (!stood) nft_expect(&b, generation);
 		if (!stood) rules_make(&b);
@@ -44,12 +44,12 @@ int network_rules_add(const AttachmentList *l, const RulesPort *ports, size_t n_
 {
 	AUTO_FD int sock = nft_open(e);
 	if (sock < 0) return sock;
-	int r = add_all(sock, l, ports, n_ports, false, a, e);
+	int r = add_all(sock, l, ports, n_ports, a, e);
 	if (r == -EEXIST) { /* of a container whose monitor was killed: its port is this one's now */
 		*e = (Err)ERR_INIT;
 		for (size_t i = 0; i < n_ports; i++)
 			rules_forget(sock, &ports[i]);
-		r = add_all(sock, l, ports, n_ports, false, a, e);
+		r = add_all(sock, l, ports, n_ports, a, e);
 	}
 	return r < 0 ? err_wrap(e, "network rules") : 0;
 }
@@ -161,17 +161,14 @@ static int add_container(Whole *w, const Record *c, const OwnedPortList *ports, 
 	return 0;
 }
 
-/* What the database says, within one look at it. */
+/* What the database says. It is no single look at it: whoever changes it meanwhile changes the rules after that, and so makes us begin again. */
 static int collect(Whole *w, RecordList *running, Err *e)
 {
-	AUTO_DB_TX tx = { 0 };
 	RecordList l;
 	OwnedPortList ports;
 	NetworkList networks;
-	int r = db_begin(w->g->db, DB_READ, &tx, e);
-	if (r < 0 || (r = record_list(w->g, w->a, &l, e)) < 0 || (r = ports_of(&w->all, NULL, w->a, &ports, e)) < 0 ||
-	    (r = network_list(&w->all, w->a, &networks, e)) < 0)
-		return r;
+	int r = record_list(w->g, w->a, &l, e);
+	if (r < 0 || (r = ports_of(&w->all, NULL, w->a, &ports, e)) < 0 || (r = network_list(&w->all, w->a, &networks, e)) < 0) return r;
 	w->ports = arena_array(w->a, ports.n + 1, sizeof *w->ports);
 	w->networks.items = arena_array(w->a, networks.n + 1, sizeof *w->networks.items);
 	running->items = arena_array(w->a, l.n + 1, sizeof *running->items);
@@ -186,15 +183,33 @@ static int collect(Whole *w, RecordList *running, Err *e)
 	return 0;
 }
 
+/* The database is read behind the generation: a container whose rows are not seen adds its rules later. */
+static int make_anew(Whole *w, int sock, RecordList *running, Err *e)
+{
+	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	uint32_t generation;
+	int r = nft_generation(sock, &generation, e);
+	if (r < 0 || (r = collect(w, running, e)) < 0) return r;
+	nft_expect(&b, generation);
+	rules_make(&b);
+	put_networks(&b, &w->networks);
+	if (w->n_ports) rules_ports(&b, NFT_ADD, w->ports, w->n_ports);
+	return nft_commit(&b, sock, e);
+}
+
 int networking_heal(Engine *g, Arena *a, Err *e)
 {
-	Whole w = { .g = g, .all = networking_networks(g), .a = a };
-	RecordList running;
-	int r = collect(&w, &running, e);
-	if (r < 0) return err_wrap(e, "network rules");
+	Whole w = { 0 };
+	RecordList running = { 0 };
 	AUTO_FD int sock = nft_open(e);
-	if (sock < 0) return sock;
-	if ((r = add_all(sock, &w.networks, w.ports, w.n_ports, true, a, e)) < 0) return err_wrap(e, "network rules");
+	int r = sock < 0 ? sock : -ERESTART;
+	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
+		*e = (Err)ERR_INIT;
+		w = (Whole){ .g = g, .all = networking_networks(g), .a = a };
+		r = make_anew(&w, sock, &running, e);
+	}
+	if (r >= 0) r = host_firewall_open(sock, a, e);
+	if (r < 0) return err_wrap(e, "network rules");
 	for (size_t i = 0; i < running.n; i++) /* who has ended meanwhile has not found them to take them away */
 		if ((r = w.all.runs(w.all.arg, running.items[i].id, e)) == 0) networking_release(g, running.items[i].id);
 	return r < 0 ? r : 0;
