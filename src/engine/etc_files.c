@@ -140,7 +140,8 @@ typedef struct ResolvConf {
 	const char *path;
 	Str servers[SERVERS_MAX], search[WORDS_MAX], options[WORDS_MAX], other[WORDS_MAX];
 	size_t n_servers, n_search, n_options, n_other;
-	bool defaults; /* none was left that could be used */
+	bool defaults;     /* none was left that could be used */
+	const char *ndots; /* where its option ndots is from: "host", "override", "internal"; NULL: there is none */
 } ResolvConf;
 
 static bool next_word(Str *rest, Str *word)
@@ -226,6 +227,16 @@ static void filter_servers(const EtcFiles *f, ResolvConf *rc)
 		rc->servers[rc->n_servers++] = str_of(defaults[i]);
 }
 
+/* That resolver knows names of one label: a client asks it first. */
+static void find_ndots(const EtcFiles *f, ResolvConf *rc)
+{
+	for (size_t i = 0; i < rc->n_options; i++)
+		if (str_starts(rc->options[i], "ndots:")) rc->ndots = f->host->dns_options.n ? "override" : "host";
+	if (rc->ndots || !f->resolver || rc->n_options >= WORDS_MAX) return;
+	rc->options[rc->n_options++] = STR("ndots:0");
+	rc->ndots = "internal";
+}
+
 static int find_resolv(const EtcFiles *f, Arena *a, ResolvConf *rc)
 {
 	int r = read_resolv(f, a, rc);
@@ -233,7 +244,9 @@ static int find_resolv(const EtcFiles *f, Arena *a, ResolvConf *rc)
 	override(&f->host->dns, rc->servers, &rc->n_servers, SERVERS_MAX);
 	override(&f->host->dns_search, rc->search, &rc->n_search, WORDS_MAX);
 	override(&f->host->dns_options, rc->options, &rc->n_options, WORDS_MAX);
-	if (!is_host_network(f) && !f->host->dns.n) filter_servers(f, rc);
+	find_ndots(f, rc);
+	/* the resolver of a network asks from the host, and needs no others where that has none */
+	if (!is_host_network(f) && !f->host->dns.n && !f->resolver) filter_servers(f, rc);
 	return 0;
 }
 
@@ -251,10 +264,14 @@ static void put_origin(const EtcFiles *f, const ResolvConf *rc, Buf *out)
 	const char *network = is_host_network(f) ? "" : f->resolver ? " (internal resolver)" : " (legacy)";
 	buf_printf(out, "\n# Based on host file: '%s'%s\n", rc->path, network);
 	if (rc->defaults) buf_puts(out, "# Used default nameservers.\n");
-	if (f->resolver) put_list(out, "# ExtServers:", rc->servers, rc->n_servers);
+	if (f->resolver && !rc->n_servers) buf_puts(out, "# NO EXTERNAL NAMESERVERS DEFINED\n");
+	for (size_t i = 0; f->resolver && i < rc->n_servers; i++) /* host(…): asked from there */
+		buf_printf(out, h->dns.n ? "%s%.*s%s" : "%shost(%.*s)%s", i ? " " : "# ExtServers: [", (int)rc->servers[i].n,
+			   rc->servers[i].p, i + 1 < rc->n_servers ? "" : "]\n");
 	buf_printf(out, "# Overrides: [%s%s%s%s%s]\n", h->dns.n ? "nameservers" : "", h->dns.n && h->dns_search.n ? " " : "",
 		   h->dns_search.n ? "search" : "", (h->dns.n || h->dns_search.n) && h->dns_options.n ? " " : "",
 		   h->dns_options.n ? "options" : "");
+	if (f->resolver && rc->ndots) buf_printf(out, "# Option ndots from: %s\n", rc->ndots);
 }
 
 int etc_resolv_text(const EtcFiles *f, Buf *out, Err *e)
@@ -274,7 +291,7 @@ int etc_resolv_text(const EtcFiles *f, Buf *out, Err *e)
 	return buf_failed(out) ? err_sys(e, EFBIG, "/etc/resolv.conf") : 0;
 }
 
-int etc_servers(const EtcFiles *f, Arena *a, StrList *ret, Err *e)
+int etc_servers(const EtcFiles *f, Arena *a, StrList *ret, bool *ret_ndots, Err *e)
 {
 	AUTO_ARENA own = ARENA_INIT(4 * FILE_MAX);
 	ResolvConf *rc = arena_alloc(&own, sizeof *rc);
@@ -283,6 +300,7 @@ int etc_servers(const EtcFiles *f, Arena *a, StrList *ret, Err *e)
 	for (size_t i = 0; i < rc->n_servers; i++)
 		if (!(items[i] = arena_str(a, rc->servers[i]))) return err_sys(e, ENOMEM, "/etc/resolv.conf");
 	*ret = (StrList){ items, rc->n_servers };
+	*ret_ndots = rc->ndots && !streq(rc->ndots, "internal");
 	return 0;
 }
 

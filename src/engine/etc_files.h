@@ -37,8 +37,9 @@ int etc_files_write(int dir, const EtcFiles *f, Err *e) MUST_USE;
 int etc_hosts_text(const EtcFiles *f, Buf *out, Err *e) MUST_USE;
 int etc_resolv_text(const EtcFiles *f, Buf *out, Err *e) MUST_USE;
 
-/* etc_servers: the name servers that a resolver of the network asks: --dns, or the host's, as etc_resolv_text finds them. */
-int etc_servers(const EtcFiles *f, Arena *a, StrList *ret, Err *e) MUST_USE;
+/* etc_servers: the name servers that a resolver of the network asks: --dns, or the host's, as etc_resolv_text finds them; those of the host's loopback
+ * addresses, too. *ret_ndots: --dns-option or the host's file say ndots. */
+int etc_servers(const EtcFiles *f, Arena *a, StrList *ret, bool *ret_ndots, Err *e) MUST_USE;
 
 /* extra_host_check: "name:address" or "name:host-gateway", as --add-host takes it; dns_check: --dns, --dns-search and --dns-option. -EINVAL. */
 int extra_host_check(const char *text, Err *e) MUST_USE;

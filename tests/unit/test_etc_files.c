@@ -192,6 +192,19 @@ static void test_dns_check(void **state)
 	}
 }
 
+static void assert_servers(const EtcFiles *f, StrList want, bool want_ndots)
+{
+	AUTO_ARENA a = ARENA_INIT(1 << 16);
+	StrList servers;
+	Err e = ERR_INIT;
+	bool ndots;
+	assert_int_equal(etc_servers(f, &a, &servers, &ndots, &e), 0);
+	assert_int_equal(servers.n, want.n);
+	for (size_t i = 0; i < want.n; i++)
+		assert_string_equal(servers.items[i], want.items[i]);
+	assert_int_equal(ndots, want_ndots);
+}
+
 static void test_resolv(void **state)
 {
 	AUTO_HOST h;
@@ -211,15 +224,31 @@ static void test_resolv(void **state)
 	assert_resolv(&f, "nameserver 127.0.0.1\nnameserver ::1\noptions timeout:1\nsortlist 10.0.0.0\n\n"
 			  "# Based on host file: '/etc/resolv.conf' (legacy)\n# Overrides: [nameservers search options]\n");
 	f.resolver = "127.0.0.11";
-	assert_resolv(&f, "nameserver 127.0.0.11\noptions timeout:1\nsortlist 10.0.0.0\n\n"
-			  "# Based on host file: '/etc/resolv.conf' (internal resolver)\n# ExtServers: 127.0.0.1 ::1\n"
-			  "# Overrides: [nameservers search options]\n");
-	AUTO_ARENA a = ARENA_INIT(1 << 16);
-	StrList servers;
-	Err e = ERR_INIT;
-	assert_int_equal(etc_servers(&f, &a, &servers, &e), 0);
-	assert_int_equal(servers.n, 2);
-	assert_string_equal(servers.items[1], "::1");
+	assert_resolv(&f, "nameserver 127.0.0.11\noptions timeout:1 ndots:0\nsortlist 10.0.0.0\n\n"
+			  "# Based on host file: '/etc/resolv.conf' (internal resolver)\n# ExtServers: [127.0.0.1 ::1]\n"
+			  "# Overrides: [nameservers search options]\n# Option ndots from: internal\n");
+	assert_servers(&f, LIST("127.0.0.1", "::1"), false);
+	c.dns_options = LIST("ndots:3");
+	assert_servers(&f, LIST("127.0.0.1", "::1"), true);
+}
+
+/* A resolver of the network asks from the host: what only that can reach is good for it. */
+static void test_resolv_of_a_network(void **state)
+{
+	AUTO_HOST h;
+	HostConfig c = { .network_mode = "mynet" };
+	host_init(&h, NULL, "nameserver 127.0.0.1\nnameserver 9.9.9.9\n");
+	EtcFiles f = files_of(&h, &c);
+	f.resolver = "127.0.0.11";
+	assert_resolv(&f, "nameserver 127.0.0.11\noptions ndots:0\n\n"
+			  "# Based on host file: '/etc/resolv.conf' (internal resolver)\n# ExtServers: [host(127.0.0.1) host(9.9.9.9)]\n"
+			  "# Overrides: []\n# Option ndots from: internal\n");
+	assert_servers(&f, LIST("127.0.0.1", "9.9.9.9"), false);
+	put(h.etc, "resolv.conf", "options ndots:1\n");
+	assert_resolv(&f, "nameserver 127.0.0.11\noptions ndots:1\n\n"
+			  "# Based on host file: '/etc/resolv.conf' (internal resolver)\n# NO EXTERNAL NAMESERVERS DEFINED\n"
+			  "# Overrides: []\n# Option ndots from: host\n");
+	assert_servers(&f, (StrList){ 0 }, true);
 }
 
 static void test_resolv_of_the_host(void **state)
@@ -328,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_dns_check),
 		cmocka_unit_test(test_resolv),
 		cmocka_unit_test(test_resolv_of_the_host),
+		cmocka_unit_test(test_resolv_of_a_network),
 		cmocka_unit_test(test_resolv_behind_a_stub),
 		cmocka_unit_test(test_writing),
 		cmocka_unit_test(test_nothing_is_written_on_failure),
