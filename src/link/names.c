@@ -259,7 +259,7 @@ void names_free(Names *t)
 /* ---- adding ---- */
 
 /* As DNS has them: labels of 1 to 63 printable bytes, 253 in all. */
-static bool name_is_good(const char *s)
+bool names_name_ok(const char *s)
 {
 	size_t label = 0;
 	const char *p = s;
@@ -280,14 +280,14 @@ static int check_network(const NamesContainer *c, const NamesNetwork *n, Err *e)
 	const NamesAddress *a = &n->address;
 	if (!*n->id || strlen(n->id) > NAMES_LENGTH_MAX)
 		return err_set(e, ERR_CONFIG, EINVAL, "container %s: a network without an id", c->id);
-	if (!name_is_good(n->name)) return err_set(e, ERR_CONFIG, EINVAL, "network name '%s' is no name of DNS", n->name);
+	if (!names_name_ok(n->name)) return err_set(e, ERR_CONFIG, EINVAL, "network name '%s' is no name of DNS", n->name);
 	if (a->v4_bits > 32 || a->v6_bits > 128)
 		return err_set(e, ERR_CONFIG, EINVAL, "container %s: no such prefix on network %s", c->id, n->name);
 	if (!n->names_n || n->names_n > NAMES_MAX)
 		return err_set(e, ERR_CONFIG, n->names_n ? E2BIG : EINVAL, "container %s has %zu names on network %s: 1 to %d are possible",
 			       c->id, n->names_n, n->name, NAMES_MAX);
 	for (size_t i = 0; i < n->names_n; i++)
-		if (!name_is_good(n->names[i])) return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no name of DNS", n->names[i]);
+		if (!names_name_ok(n->names[i])) return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no name of DNS", n->names[i]);
 	return 0;
 }
 
@@ -310,7 +310,7 @@ static int check(const Names *t, const NamesContainer *c, Err *e)
 				return err_set(e, ERR_CONFIG, EINVAL, "container %s is on network %s twice", c->id, c->networks[i].name);
 	}
 	for (size_t i = 0; i < c->links_n; i++)
-		if (!name_is_good(c->links[i].name)) return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no name of DNS", c->links[i].name);
+		if (!names_name_ok(c->links[i].name)) return err_set(e, ERR_CONFIG, EINVAL, "'%s' is no name of DNS", c->links[i].name);
 	return 0;
 }
 

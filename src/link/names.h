@@ -63,6 +63,9 @@ typedef struct NamesContainer {
 int names_new(Names **ret, Err *e) MUST_USE;
 void names_free(Names *t);
 
+/* names_name_ok: can DNS carry it: labels of 1 to 63 printable bytes, NAMES_LENGTH_MAX in all? */
+bool names_name_ok(const char *name);
+
 /* names_add: -EINVAL for a name that DNS cannot carry, -E2BIG beyond a limit, -EEXIST for a container that is there, -ENOMEM. Nothing has changed then. A
  * network that is known keeps the name it came with. names_remove: NULL is nothing. */
 int names_add(Names *t, const NamesContainer *c, NamesMember **ret, Err *e) MUST_USE;

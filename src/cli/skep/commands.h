@@ -20,6 +20,7 @@ static inline const Skep *skep_of(const Invocation *in)
 
 /* The commands, each in the file of its noun. All return the exit status, or -errno with e set. */
 int version_run(Invocation *in, Err *e);
+int network_attend_run(Invocation *in, Err *e);
 int info_run(Invocation *in, Err *e);
 int image_ls_run(Invocation *in, Err *e);
 int image_tag_run(Invocation *in, Err *e);

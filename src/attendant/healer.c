@@ -1,0 +1,110 @@
+/* healer.c: our rules, when somebody else takes them away: `nft flush ruleset`, a firewall's reload.
+ *
+ * The kernel tells of every change. What goes from our table by the hand of another program is put back: the whole table is made anew from the database. Commands and
+ * monitors of ours (programs named skep…) add and take away what is theirs all the time; only a whole table that they make anew is looked at, too: another
+ * version of this program knows what it had itself, and not what others had.
+ */
+#include <sys/prctl.h>
+
+#include "attendant/attendant_impl.h"
+#include "base/duration.h"
+#include "base/time.h"
+#include "engine/network_rules.h"
+#include "sys/fd.h"
+
+/* A reload is many transactions: what is pending waits for quiet, but not for ever. Where healing follows healing, somebody fights us: ever slower then. */
+#define QUIET (10 * DURATION_MILLISECOND)
+#define LONGEST (80 * DURATION_MILLISECOND)
+#define CALM (2 * DURATION_SECOND)
+#define WAIT_MAX (5 * DURATION_SECOND)
+#define NAME "skep-attendant" /* that transactions of ours are told by */
+enum { RULES_ARENA = 256 << 20 };
+
+static void heal(void *arg);
+
+static void set_timer(Attendant *t)
+{
+	Healer *h = &t->healer;
+	const int64_t now = time_monotonic(), quiet = now + h->wait, latest = h->since + (h->wait > LONGEST ? h->wait : LONGEST);
+	loop_timer_set(&t->loop, &h->timer, quiet < latest ? quiet : latest, heal, t);
+}
+
+void healer_now(Attendant *t)
+{
+	Healer *h = &t->healer;
+	const int64_t now = time_monotonic();
+	if (!h->pending) {
+		h->pending = true;
+		h->since = now;
+		if (!h->wait || now - h->last > CALM + h->wait) h->wait = QUIET;
+	}
+	set_timer(t);
+}
+
+static void heal(void *arg)
+{
+	Attendant *t = arg;
+	Healer *h = &t->healer;
+	AUTO_ARENA a = ARENA_INIT(RULES_ARENA);
+	Err e = ERR_INIT;
+	Engine *g;
+	h->pending = false;
+	int r = attendant_engine(t, &g, &e);
+	if (r >= 0) r = networking_heal(g, &a, &e);
+	h->last = time_monotonic();
+	h->wait = 2 * h->wait > WAIT_MAX ? WAIT_MAX : 2 * h->wait;
+	if (r < 0) healer_now(t); /* the database is busy, somebody changes rules all the time: later */
+}
+
+static bool is_ours(const NftEvent *ev)
+{
+	return ev->family == NFT_INET && streq(ev->table, RULES_TABLE);
+}
+
+/* 0; the events of a transaction come before the one that ends it and says whose it was. */
+static int take_event(const NftEvent *ev, void *data)
+{
+	Attendant *t = data;
+	Healer *h = &t->healer;
+	switch (ev->kind) {
+	case NFT_TABLE_GONE:
+		h->table_gone |= is_ours(ev);
+		break;
+	case NFT_CHAIN_GONE:
+	case NFT_RULE_GONE:
+	case NFT_SET_GONE:
+	case NFT_ELEMENTS_GONE:
+		h->part_gone |= is_ours(ev);
+		break;
+	case NFT_GENERATION:
+		if ((h->table_gone && !streq(ev->program, NAME)) || (h->part_gone && !starts_with(ev->program, "skep"))) healer_now(t);
+		h->table_gone = h->part_gone = false;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static void readable(void *arg, uint32_t events)
+{
+	Attendant *t = arg;
+	(void)events;
+	if (nft_watch_read(t->healer.watch, take_event, t) < 0) healer_now(t); /* something was lost */
+}
+
+void healer_init(Attendant *t)
+{
+	Err ignored = ERR_INIT; /* a kernel without nf_tables has no rules of ours */
+	Healer *h = &t->healer;
+	prctl(PR_SET_NAME, NAME);
+	h->watch = nft_watch_open(&ignored);
+	if (h->watch >= 0 && loop_fd_add(&t->loop, &h->readable, h->watch, EPOLLIN, readable, t) < 0) h->watch = fd_close(h->watch);
+}
+
+void healer_done(Attendant *t)
+{
+	loop_timer_cancel(&t->healer.timer);
+	loop_fd_remove(&t->healer.readable);
+	t->healer.watch = fd_close(t->healer.watch);
+}
