@@ -229,6 +229,7 @@ static void clean_up(Monitor *m)
 	Err e = ERR_INIT;
 	AUTO_ARENA a = ARENA_INIT(ARENA_MAX);
 	Container c = { .dir = -1 };
+	attendance_stop(&m->attendance);
 	if (m->oom.fd >= 0) {
 		loop_fd_remove(&m->oom_watch);
 		oom_watch_done(&m->oom);
@@ -378,6 +379,16 @@ static void give_back_memory(void)
 	(void)!madvise((void *)(end - DEEPEST), DEEPEST, MADV_DONTNEED);
 }
 
+static int attend_networks(Monitor *m, Err *e)
+{
+	const char *run_root = arena_printf(&m->arena, "%s/..", m->config.sockets);
+	if (!m->config.attendant.n) return 0;
+	if (!run_root) return err_sys(e, ENOMEM, "attend the container");
+	attendance_start(&m->attendance, &m->loop,
+			 &(AttendanceOptions){ run_root, &m->config.attendant, m->config.id, { m->names[0], m->names[1] } });
+	return 0;
+}
+
 static int attend(Monitor *m, Err *e)
 {
 	int r = stdio_attend(m, e);
@@ -385,6 +396,7 @@ static int attend(Monitor *m, Err *e)
 		r = err_sys(e, -r, "attend the container");
 	if (r < 0 || (r = watch_oom(m, e)) < 0) return r;
 	health_start(m);
+	if ((r = attend_networks(m, e)) < 0) return r;
 	give_back_memory();
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "monitor/attendance.h"
 #include "monitor/config.h"
 #include "monitor/log_sink.h"
 #include "monitor/run_state.h"
@@ -84,6 +85,7 @@ struct Monitor {
 	LoopTimer resume; /* of outputs that wait for a slow client */
 	Stop stop;
 	LoopTimer again;
+	Attendance attendance; /* of its networks */
 	OomWatch oom;
 	LoopFd oom_watch;
 	Container container; /* its Cgroup is what oom watches */
