@@ -38,6 +38,8 @@ enum {
 	JSON_NIL = 4, /* an array, object or null that is a nil slice, map or pointer: null in documents, printed as [], map[] or <nil> */
 	JSON_DURATION = 8, /* an integer that is a time.Duration: printed as 1m30s */
 	JSON_FOREIGN = 16, /* a member that its struct has by another name: templates do not find it */
+	JSON_ALIAS = 32,   /* that name of it: templates find it, and nothing prints it */
+	JSON_TIME = 64,    /* an RFC 3339 text that is a time.Time: printed as "2026-01-02 03:04:05 +0000 UTC" */
 };
 
 struct JsonValue {

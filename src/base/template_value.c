@@ -94,6 +94,7 @@ static int print_struct(Exec *x, Buf *b, const JsonValue *v)
 	int r = 0;
 	buf_putc(b, '{');
 	for (uint32_t i = 0; r >= 0 && i < v->n; i++) {
+		if (v->members[i].value.go & JSON_ALIAS) continue;
 		if (i) buf_putc(b, ' ');
 		r = value_print(x, b, &v->members[i].value);
 	}
@@ -113,6 +114,16 @@ static int print_object(Exec *x, Buf *b, const JsonValue *v)
 	}
 	buf_putc(b, ']');
 	return r;
+}
+
+/* "2026-01-02T03:04:05.6Z" as Go's String() has it; any other text as it is. */
+static void print_time(Buf *b, Str s)
+{
+	Str day, clock;
+	if (!str_cut(s, 'T', &day, &clock) || !clock.n || clock.p[clock.n - 1] != 'Z')
+		buf_put(b, s.p, s.n);
+	else
+		buf_printf(b, "%.*s %.*s +0000 UTC", (int)day.n, day.p, (int)clock.n - 1, clock.p);
 }
 
 int value_print(Exec *x, Buf *b, const JsonValue *v)
@@ -140,7 +151,10 @@ int value_print(Exec *x, Buf *b, const JsonValue *v)
 		value_print_double(b, v->d);
 		break;
 	case JSON_STRING:
-		buf_put(b, v->s, v->n);
+		if (v->go & JSON_TIME)
+			print_time(b, (Str){ v->s, v->n });
+		else
+			buf_put(b, v->s, v->n);
 		break;
 	case JSON_ARRAY:
 		buf_putc(b, '[');

@@ -128,15 +128,21 @@ static void structs_are_printed_as_gos(void **state)
 				{ .key = "Args", .value = { .type = JSON_ARRAY, .go = JSON_NIL } },
 				{ .key = "Map", .value = { .type = JSON_OBJECT, .go = JSON_NIL | JSON_ABSENT } },
 				{ .key = "Init", .value = { .type = JSON_NULL, .go = JSON_NIL } },
-				{ .key = "Id", .value = { .type = JSON_INT, .go = JSON_FOREIGN } } };
+				{ .key = "Id", .value = { .type = JSON_INT, .go = JSON_FOREIGN } },
+				{ .key = "ID", .value = { .type = JSON_INT, .go = JSON_ABSENT | JSON_ALIAS } },
+				{ .key = "Since",
+				  .value = { .type = JSON_STRING, .n = 22, .s = "2026-01-02T03:04:05.6Z", .go = JSON_TIME } },
+				{ .key = "Never", .value = { .type = JSON_STRING, .n = 4, .s = "soon", .go = JSON_TIME | JSON_ABSENT } } };
 	JsonMember top = { .key = "P", .value = { .type = JSON_OBJECT, .n = ARRAY_LEN(policy), .members = policy, .go = JSON_STRUCT } };
 	const JsonValue v = { .type = JSON_OBJECT, .n = 1, .members = &top };
 	const Template *t;
-	const char *text = "{{.P}} {{.P.Init}} {{len .P.Args}}{{.P.Map}} {{json .P}}";
+	const char *text = "{{.P}} {{.P.Init}} {{len .P.Args}}{{.P.Map}} {{.P.ID}} {{.P.Since}} {{json .P}}";
 	assert_int_equal(template_parse(str_of(text), "", &a, &t, &e), 0);
 	assert_int_equal(template_execute(t, &v, NULL, &a, &out, &e), 0);
-	assert_string_equal(buf_str(&out), "{no 1.5s [] map[] <nil> 0} <nil> 0map[] "
-					   "{\"Name\":\"no\",\"Wait\":1500000000,\"Args\":null,\"Init\":null,\"Id\":0}");
+	assert_string_equal(
+		buf_str(&out),
+		"{no 1.5s [] map[] <nil> 0 2026-01-02 03:04:05.6 +0000 UTC soon} <nil> 0map[] 0 2026-01-02 03:04:05.6 +0000 UTC "
+		"{\"Name\":\"no\",\"Wait\":1500000000,\"Args\":null,\"Init\":null,\"Id\":0,\"Since\":\"2026-01-02T03:04:05.6Z\"}");
 	assert_int_equal(template_parse(STR("{{.P.Id}}"), "", &a, &t, &e), 0);
 	assert_int_equal(template_execute(t, &v, NULL, &a, &out, &e), -EINVAL);
 	assert_int_equal(e.code, ERR_CONFIG);

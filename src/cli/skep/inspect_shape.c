@@ -2,13 +2,14 @@
 #include "cli/skep/inspect_shape.h"
 
 /* What a member is when the document has no value for it; FOREIGN: a number or text that the struct has by another name (ID, NanoCPUs). */
-typedef enum { TEXT, NUMBER, BOOL, LIST, MAP, POINTER, DURATION, FOREIGN } Zero;
+typedef enum { TEXT, NUMBER, BOOL, LIST, MAP, POINTER, DURATION, TIME, FOREIGN } Zero;
 
 typedef struct Shape Shape;
 typedef struct Field {
 	const char *name;
 	Zero zero;
-	const Shape *of; /* the struct that it is, or its items are, or its values */
+	const Shape *of;   /* the struct that it is, or its items are, or its values */
+	const char *alias; /* what the struct calls it; NULL: the same */
 } Field;
 struct Shape {
 	const Field *fields;
@@ -58,24 +59,30 @@ SHAPE(endpoint, { "IPAMConfig", POINTER, &plain }, { "Links", LIST }, { "Aliases
 SHAPE(network_settings, { "Ports", MAP, &plain }, { "SecondaryIPAddresses", LIST }, { "SecondaryIPv6Addresses", LIST },
       { "Networks", MAP, &endpoint });
 SHAPE(graph_driver, { "Data", MAP });
-SHAPE(container, { "Id", FOREIGN }, { "State", POINTER, &state }, { "ExecIDs", LIST }, { "HostConfig", POINTER, &host_config },
+SHAPE(container, { "Id", TEXT, .alias = "ID" }, { "State", POINTER, &state }, { "ExecIDs", LIST }, { "HostConfig", POINTER, &host_config },
       { "GraphDriver", POINTER, &graph_driver }, { "SizeRw", POINTER }, { "SizeRootFs", POINTER }, { "Mounts", LIST, &mount_point },
       { "Config", POINTER, &config }, { "NetworkSettings", POINTER, &network_settings });
 
 SHAPE(rootfs, { "Layers", LIST });
-SHAPE(image, { "Id", FOREIGN }, { "RepoTags", LIST }, { "RepoDigests", LIST }, { "Config", POINTER, &config }, { "Architecture", TEXT },
-      { "Variant", TEXT }, { "Os", TEXT }, { "OsVersion", TEXT }, { "GraphDriver", POINTER, &graph_driver }, { "RootFS", POINTER, &rootfs },
-      { "Descriptor", POINTER, &plain });
+SHAPE(image, { "Id", TEXT, .alias = "ID" }, { "RepoTags", LIST }, { "RepoDigests", LIST }, { "Config", POINTER, &config },
+      { "Architecture", TEXT }, { "Variant", TEXT }, { "Os", TEXT }, { "OsVersion", TEXT }, { "GraphDriver", POINTER, &graph_driver },
+      { "RootFS", POINTER, &rootfs }, { "Descriptor", POINTER, &plain });
 
 SHAPE(volume, { "Labels", MAP }, { "Mountpoint", TEXT }, { "Name", TEXT }, { "Options", MAP }, { "Scope", TEXT }, { "Status", MAP },
       { "UsageData", POINTER, &plain });
 
+SHAPE(ipam_config, { "Subnet", TEXT }, { "IPRange", TEXT }, { "Gateway", TEXT }, { "AuxiliaryAddresses", MAP, .alias = "AuxAddress" });
+SHAPE(ipam, { "Driver", TEXT }, { "Options", MAP }, { "Config", LIST, &ipam_config });
+SHAPE(network, { "Name", TEXT }, { "Id", TEXT, .alias = "ID" }, { "Created", TIME }, { "IPAM", POINTER, &ipam },
+      { "ConfigFrom", POINTER, &plain }, { "ConfigOnly", BOOL }, { "Containers", MAP, &plain }, { "Options", MAP }, { "Labels", MAP },
+      { "Peers", LIST }, { "Services", MAP });
+
 static JsonValue zero(Zero kind)
 {
-	static const JsonType types[] = { [TEXT] = JSON_STRING, [NUMBER] = JSON_INT,   [BOOL] = JSON_BOOL,   [LIST] = JSON_ARRAY,
-					  [MAP] = JSON_OBJECT,  [POINTER] = JSON_NULL, [DURATION] = JSON_INT };
+	static const JsonType types[] = { [TEXT] = JSON_STRING, [NUMBER] = JSON_INT,   [BOOL] = JSON_BOOL,    [LIST] = JSON_ARRAY,
+					  [MAP] = JSON_OBJECT,  [POINTER] = JSON_NULL, [DURATION] = JSON_INT, [TIME] = JSON_STRING };
 	JsonValue v = { .type = types[kind] };
-	if (kind == TEXT) v.s = "";
+	if (kind == TEXT || kind == TIME) v.s = "";
 	if (kind == LIST || kind == MAP || kind == POINTER) v.go = JSON_NIL;
 	return v;
 }
@@ -92,6 +99,7 @@ static int mark_field(JsonValue *v, const Field *f, Arena *a)
 	int r = 0;
 	if (v->type == JSON_NULL && f->zero != FOREIGN) *v = zero(f->zero);
 	if (f->zero == DURATION) v->go = JSON_DURATION;
+	if (f->zero == TIME) v->go = JSON_TIME;
 	if (f->zero == FOREIGN) v->go = JSON_FOREIGN;
 	if (f->zero == MAP && v->type == JSON_OBJECT && v->n) qsort(v->members, v->n, sizeof *v->members, compare_members);
 	if (!f->of) return 0;
@@ -112,6 +120,21 @@ static uint32_t find(const JsonValue *v, const char *key)
 	return i;
 }
 
+static void insert(JsonValue *v, uint32_t at, JsonMember m)
+{
+	memmove(v->members + at + 1, v->members + at, (v->n++ - at) * sizeof *v->members);
+	v->members[at] = m;
+}
+
+/* A document has it by that name; the struct's own name is beside it. */
+static void add_alias(JsonValue *v, uint32_t at, const char *alias)
+{
+	JsonMember m = { .key = alias, .value = v->members[at].value };
+	m.value.go |= JSON_ABSENT | JSON_ALIAS;
+	v->members[at].value.go |= JSON_FOREIGN;
+	insert(v, at + 1, m);
+}
+
 static int mark_struct(JsonValue *v, const Shape *shape, Arena *a)
 {
 	if (v->type != JSON_OBJECT) return 0;
@@ -127,12 +150,12 @@ static int mark_struct(JsonValue *v, const Shape *shape, Arena *a)
 		if (at == v->n && f->zero == FOREIGN) continue;
 		if (at == v->n) {
 			at = next;
-			memmove(members + at + 1, members + at, (v->n++ - at) * sizeof *members);
-			members[at] = (JsonMember){ .key = f->name, .value = zero(f->zero) };
+			insert(v, at, (JsonMember){ .key = f->alias ? f->alias : f->name, .value = zero(f->zero) });
 			members[at].value.go |= JSON_ABSENT;
 		} else {
 			int r = mark_field(&members[at].value, f, a);
 			if (r < 0) return r;
+			if (f->alias) add_alias(v, at++, f->alias);
 		}
 		next = at + 1;
 	}
@@ -141,6 +164,9 @@ static int mark_struct(JsonValue *v, const Shape *shape, Arena *a)
 
 int shape_document(JsonValue *document, Arena *a)
 {
-	const Shape *shape = json_get(document, "HostConfig") ? &container : json_get(document, "RootFS") ? &image : &volume;
+	const Shape *shape = json_get(document, "HostConfig") ? &container
+			     : json_get(document, "RootFS")   ? &image
+			     : json_get(document, "IPAM")     ? &network
+							      : &volume;
 	return mark_struct(document, shape, a);
 }

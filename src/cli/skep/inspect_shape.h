@@ -7,6 +7,6 @@
 
 #include "base/json.h"
 
-/* shape_document: of a container, an image or a volume: marks the values of a parsed document (json.h, JSON_STRUCT and so on), adds the members that are
+/* shape_document: of a container, an image, a volume or a network: marks the values of a parsed document (json.h, JSON_STRUCT and so on), adds the members that are
  * left out, and sorts maps by their keys, as Go's documents have them. -ENOMEM. */
 int shape_document(JsonValue *document, Arena *a) MUST_USE;
