@@ -94,6 +94,11 @@ bool network_is_user(const Network *n)
 	return !network_is_predefined(n->name);
 }
 
+const char *network_scope(const Network *n)
+{
+	return n->scope && *n->scope ? n->scope : "local";
+}
+
 static int check_name(const char *name, Err *e)
 {
 	Str rest = str_trim(str_of(name));

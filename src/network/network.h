@@ -51,6 +51,7 @@ int network_remove(const Networks *all, const Network *n, Err *e) MUST_USE;
 bool network_is_predefined(const char *name);
 /* network_is_user: docker's user-defined ones: names, aliases and addresses can be asked of them. */
 bool network_is_user(const Network *n);
+const char *network_scope(const Network *n);
 /* network_device: of a bridge's interface on the host: the option com.docker.network.bridge.name, or br- and the short id. */
 const char *network_device(const Network *n, char name[static NETWORK_DEVICE_MAX]);
 /* network_option_bool, network_option_int: of a driver's option that was checked when the network was made; fallback: not given. */
