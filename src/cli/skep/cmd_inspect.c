@@ -99,6 +99,7 @@ static int put_any(Engine *g, Invocation *in, const char *name, JsonWriter *w, E
 	int r = -ENOENT;
 	if (any || streq(type, "container")) r = put_container(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "image"))) r = put_image(g, in, name, w, e);
+	if (r == -ENOENT && (any || streq(type, "network"))) r = inspect_network(g, in, name, w, e);
 	if (r == -ENOENT && (any || streq(type, "volume"))) r = inspect_volume(g, in, name, w, e);
 	if (r == -ENOENT && any) return err_set(e, ERR_NOT_FOUND, ENOENT, "Error: No such object: %s", name);
 	return r;
@@ -132,8 +133,13 @@ int inspect_each(Invocation *in, InspectFn *put, Err *e)
 int inspect_run(Invocation *in, Err *e)
 {
 	const char *type = option_value(in, "type");
-	if (type && *type && !streq(type, "container") && !streq(type, "image") && !streq(type, "volume"))
-		return err_set(e, ERR_USAGE, EINVAL, "unknown type: \"%s\": must be one of \"container\", \"image\", \"volume\"", type);
+	static const char *const types[] = { "container", "image", "network", "volume" };
+	bool known = !type || !*type;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		known |= type && streq(type, types[i]);
+	if (!known)
+		return err_set(e, ERR_USAGE, EINVAL,
+			       "unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"", type);
 	return inspect_each(in, put_any, e);
 }
 

@@ -1,4 +1,4 @@
-/* cmd_prune.c: container, image, volume and system prune: what nobody uses any more goes. */
+/* cmd_prune.c: container, image, network, volume and system prune: what nobody uses any more goes. */
 #include "base/size.h"
 #include "base/time.h"
 #include "cli/skep/confirm.h"
@@ -8,6 +8,7 @@
 #include "engine/boot.h"
 #include "engine/control.h"
 #include "engine/mounts.h"
+#include "engine/network_admin.h"
 #include "engine/usage.h"
 #include "engine/view.h"
 #include "monitor/event_log.h"
@@ -144,6 +145,45 @@ int volume_prune_run(Invocation *in, Err *e)
 	return r < 0 || (r = prune_volumes(&p, all, e)) < 0 ? r : print_pruned(&p, e);
 }
 
+/* ---- networks ---- */
+
+static int prune_network(Pruning *p, const Network *n, Buf *names, Err *e)
+{
+	Err why = ERR_INIT;
+	int r = engine_network_prunable(n) ? filter_prune(p->filters, &n->labels, n->created, e) : 0;
+	if (r <= 0) return r;
+	r = engine_network_remove(&p->engine, n, &why);
+	if (r == -EBUSY || r == -ENOENT) return 0; /* a container runs in it, or somebody else was quicker */
+	if (r < 0) {
+		*e = why;
+		return r;
+	}
+	buf_printf(names, "%s\n", n->name);
+	return 0;
+}
+
+static int prune_networks(Pruning *p, Err *e)
+{
+	const Networks all = networking_networks(&p->engine);
+	AUTO_BUF names = BUF_INIT(OUTPUT_MAX);
+	NetworkList l;
+	int r = filter_prune_check(p->filters, true, e);
+	if (r >= 0) r = network_list(&all, p->in->arena, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++)
+		r = prune_network(p, &l.items[i], &names, e);
+	put_deleted(p, "Networks", &names);
+	if (r >= 0) tell_pruned(p, "network", 0);
+	return r;
+}
+
+int network_prune_run(Invocation *in, Err *e)
+{
+	AUTO(pruning_done) Pruning p = PRUNING(in);
+	if (!confirmed(in, "WARNING! This will remove all custom networks not used by at least one container.")) return 0;
+	int r = skep_engine(in, &p.engine, e);
+	return r < 0 || (r = prune_networks(&p, e)) < 0 ? r : print_buf(&p.out, e);
+}
+
 /* ---- images ---- */
 
 static int passes(Pruning *p, const Image *i, Err *e)
@@ -212,7 +252,7 @@ static bool has_until(const StrList *filters)
 	return false;
 }
 
-/* docker's words. There are no networks and no build cache yet. */
+/* docker's words. There is no build cache yet. */
 static const char *system_warning(const Pruning *p, bool all, bool volumes, Buf *b)
 {
 	buf_puts(b, "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n");
@@ -235,6 +275,7 @@ int system_prune_run(Invocation *in, Err *e)
 	if (!confirmed(in, system_warning(&p, all, volumes, &warning))) return 0;
 	int r = skep_engine(in, &p.engine, e);
 	if (r >= 0) r = prune_containers(&p, e);
+	if (r >= 0) r = prune_networks(&p, e);
 	if (r >= 0 && volumes) r = prune_volumes(&p, false, e);
 	if (r >= 0) r = prune_images(&p, all, e);
 	return r < 0 ? r : print_pruned(&p, e);

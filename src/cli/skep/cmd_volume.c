@@ -118,49 +118,30 @@ static int is_dangling(const Volumes *all, const Volume *v, Arena *a, Err *e)
 	return r < 0 ? r : users.n == 0;
 }
 
-static int passes_one(const Volumes *all, const Volume *v, Str key, Str value, Arena *a, Err *e)
+typedef struct Asked {
+	const Volumes *all;
+	const Volume *volume;
+	Arena *arena;
+} Asked;
+
+static int passes_one(void *arg, Str key, Str value, Err *e)
 {
-	if (str_eq(key, "name")) return filter_matches(value, v->name);
-	if (str_eq(key, "driver")) return str_eq(value, v->driver);
-	if (str_eq(key, "label")) return filter_label(&v->labels, value);
+	const Asked *q = arg;
+	if (str_eq(key, "name")) return filter_matches(value, q->volume->name);
+	if (str_eq(key, "driver")) return str_eq(value, q->volume->driver);
+	if (str_eq(key, "label")) return filter_label(&q->volume->labels, value);
 	if (!str_eq(key, "dangling")) return filter_unknown(key, e);
 	int want = filter_bool(key, value, e);
 	if (want < 0) return want;
-	int r = is_dangling(all, v, a, e);
+	int r = is_dangling(q->all, q->volume, q->arena, e);
 	return r < 0 ? r : (r > 0) == want;
 }
 
-/* Said also when there are no volumes. */
+/* What is wrong is said also when there are no volumes. */
 static int check_filters(const Invocation *in, const Volumes *all, Err *e)
 {
-	const StrList *filters = option_list(in, "filter");
 	const Volume none = { .name = "", .driver = "" };
-	int r = 0;
-	for (size_t i = 0; r >= 0 && i < filters->n; i++) {
-		Str key, value;
-		filter_cut(filters->items[i], &key, &value);
-		r = passes_one(all, &none, key, value, in->arena, e);
-	}
-	return r < 0 ? r : 0;
-}
-
-/* Values of one key are alternatives, but of label all are to be met. */
-static int passes(const Invocation *in, const Volumes *all, const Volume *v, Err *e)
-{
-	const StrList *filters = option_list(in, "filter");
-	for (size_t i = 0; i < filters->n; i++) {
-		Str key, value, other_key, other;
-		int any = 0;
-		filter_cut(filters->items[i], &key, &value);
-		for (size_t k = 0; !any && k < filters->n; k++) {
-			if (k != i && str_eq(key, "label")) continue;
-			filter_cut(filters->items[k], &other_key, &other);
-			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n) != 0) continue;
-			if ((any = passes_one(all, v, key, other, in->arena, e)) < 0) return any;
-		}
-		if (!any) return 0;
-	}
-	return 1;
+	return filters_check(option_list(in, "filter"), passes_one, &(Asked){ all, &none, in->arena }, e);
 }
 
 static int put_row(Invocation *in, const Volumes *all, const Volume *v, Format *f, Err *e)
@@ -215,7 +196,7 @@ int volume_ls_run(Invocation *in, Err *e)
 	const Volumes all = engine_volumes(&g);
 	if ((r = check_filters(in, &all, e)) >= 0) r = volume_list(&all, in->arena, &l, e);
 	for (size_t i = 0; r >= 0 && i < l.n; i++) {
-		r = passes(in, &all, &l.items[i], e);
+		r = filters_pass(option_list(in, "filter"), passes_one, &(Asked){ &all, &l.items[i], in->arena }, e);
 		if (r <= 0) continue;
 		if (quiet)
 			buf_printf(&names, "%s\n", l.items[i].name);

@@ -35,6 +35,10 @@ typedef struct ContainerRequest {
 
 int container_options_parse(Invocation *in, ContainerRequest *ret, Err *e) MUST_USE;
 
+/* check_label, check_link: the rules of --label and --link, which commands of networks have, too. */
+int check_label(const char *text, Err *e);
+int check_link(const char *text, Err *e);
+
 /* ExecRequest: what exec was asked for. */
 typedef struct ExecRequest {
 	const char *container;

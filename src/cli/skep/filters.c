@@ -52,6 +52,34 @@ bool filter_label(const StrMap *labels, Str want)
 	return false;
 }
 
+int filters_check(const StrList *filters, FilterFn *fn, void *arg, Err *e)
+{
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < filters->n; i++) {
+		Str key, value;
+		filter_cut(filters->items[i], &key, &value);
+		r = fn(arg, key, value, e);
+	}
+	return r < 0 ? r : 0;
+}
+
+int filters_pass(const StrList *filters, FilterFn *fn, void *arg, Err *e)
+{
+	for (size_t i = 0; i < filters->n; i++) {
+		Str key, value, other_key, other;
+		int any = 0;
+		filter_cut(filters->items[i], &key, &value);
+		for (size_t k = 0; !any && k < filters->n; k++) {
+			if (k != i && str_eq(key, "label")) continue;
+			filter_cut(filters->items[k], &other_key, &other);
+			if (other_key.n != key.n || memcmp(other_key.p, key.p, key.n) != 0) continue;
+			if ((any = fn(arg, key, other, e)) < 0) return any;
+		}
+		if (!any) return 0;
+	}
+	return 1;
+}
+
 int filter_prune_check(const StrList *filters, bool until, Err *e)
 {
 	for (size_t i = 0; i < filters->n; i++) {

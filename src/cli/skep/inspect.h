@@ -14,4 +14,5 @@ int image_json(ImageStore *s, const Image *i, Arena *a, JsonWriter *w, Err *e) M
 /* inspect_each: fn writes each argument's object; those that are not there are told, and the status is 1. */
 typedef int InspectFn(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e);
 int inspect_each(Invocation *in, InspectFn *fn, Err *e) MUST_USE;
+int inspect_network(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e) MUST_USE;
 int inspect_volume(Engine *g, Invocation *in, const char *name, JsonWriter *w, Err *e) MUST_USE;

@@ -48,7 +48,6 @@ void option_fields(const Invocation *in, const OptionField *fields, size_t n, vo
 struct DockerConfig;
 const char *config_detach_keys(const struct DockerConfig *c); /* NULL: none */
 int check_env(const char *text, Err *e);
-int check_label(const char *text, Err *e);
 int environment_read(Invocation *in, StrList *ret, Err *e) MUST_USE; /* --env-file and --env */
 int options_environment(const OptionParse *p) MUST_USE;
 int options_labels(const OptionParse *p) MUST_USE;
@@ -85,7 +84,6 @@ int check_network(const char *text, Err *e);
 int check_ip(const char *text, Err *e);
 int check_dns_search(const char *text, Err *e);
 int check_extra_host(const char *text, Err *e);
-int check_link(const char *text, Err *e);
 bool mac_is_valid(const char *text);
 bool ip_is_valid(Str text);
 int options_mac(const OptionParse *p) MUST_USE;
