@@ -102,6 +102,17 @@ static int check_mode(const Record *c, Err *e)
 		       "container sharing network namespace with another container or host cannot be connected to any other network");
 }
 
+/* Networks that a container has from its making on, or never. */
+static int check_target(const char *network, Err *e)
+{
+	if (streq(network, "host"))
+		return err_set(e, ERR_STATE, EINVAL,
+			       "cannot connect container to host network - container must be created in host network mode");
+	if (!streq(network, "none")) return 0;
+	return err_set(e, ERR_STATE, EINVAL,
+		       "container cannot be connected to multiple networks with one of the networks in private (none) mode");
+}
+
 static size_t place_of(const EndpointRequestList *l, const char *name, const char *given)
 {
 	size_t i = 0;
@@ -253,7 +264,7 @@ int networking_connect(Engine *g, const Record *c, const EndpointRequest *q, Are
 	AUTO(change_done) Change x;
 	Attachment p;
 	int r = check_mode(c, e);
-	if (r < 0 || (r = endpoint_check(q, e)) < 0 || (r = open_change(&x, g, c, a, e)) < 0) return r;
+	if (r < 0 || (r = check_target(q->network, e)) < 0 || (r = endpoint_check(q, e)) < 0 || (r = open_change(&x, g, c, a, e)) < 0) return r;
 	if ((r = name_device(&x, q, &p, e)) < 0 || (r = reserve(&x, &p, e)) < 0) return r;
 	if (x.running && (r = plug_in(&x, &p, e)) < 0) {
 		(void)!undo(&x, &p);
