@@ -11,9 +11,21 @@ static int check_ipam(const char *driver, Err *e)
 	return err_set(e, ERR_NOT_FOUND, ENOTSUP, "plugin \"%.128s\" not found", driver);
 }
 
+static int take_labels(const Invocation *in, StrMap *to)
+{
+	const StrList *given = option_list(in, "label");
+	int r = 0;
+	for (size_t i = 0; r >= 0 && i < given->n; i++) {
+		Str key, value;
+		(void)str_cut(str_of(given->items[i]), '=', &key, &value);
+		r = str_map_set(to, arena_str(in->arena, key), arena_str(in->arena, value), in->arena);
+	}
+	return r;
+}
+
 static int take_maps(const Invocation *in, Network *to, StrMap *reserved)
 {
-	int r = option_map(in, "label", &to->labels);
+	int r = take_labels(in, &to->labels);
 	if (r >= 0) r = option_map(in, "opt", &to->options);
 	if (r >= 0) r = option_map(in, "ipam-opt", &to->ipam_options);
 	return r < 0 ? r : option_map(in, "aux-address", reserved);

@@ -611,7 +611,7 @@ static const Command command_table[] = {
 			     OPTION(MAP, "ipam-opt", 0, NULL, "Set IPAM driver specific options"),
 			     SWITCH("ipv4", 0, "Enable or disable IPv4 address assignment", .fallback = "true"),
 			     SWITCH("ipv6", 0, "Enable or disable IPv6 address assignment"),
-			     OPTION(MAP, "label", 0, "list", "Set metadata on a network", .check = check_label),
+			     LIST("label", 0, NULL, "Set metadata on a network", .check = check_label),
 			     OPTION(MAP, "opt", 'o', NULL, "Set driver specific options"),
 			     VALUE("scope", 0, NULL, "Control the network's scope"),
 			     OPTION(STRINGS, "subnet", 0, NULL, "Subnet in CIDR format that represents a network segment")),
