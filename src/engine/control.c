@@ -13,10 +13,12 @@
 #include "engine/mounts.h"
 #include "engine/root_size.h"
 #include "engine/start.h"
+#include "monitor/attendance.h"
 #include "sys/proc.h"
 #include "sys/tree_remove.h"
 
 enum {
+	ATTENDANT_MS = 5000,
 	STATE_ARENA = 1 << 20,
 	CLEARED_MS = 20000,
 	GONE_POLL_NS = 20000000,
@@ -410,5 +412,5 @@ int engine_rename(Engine *g, const Record *c, const char *name, Err *e)
 	if ((r = state_of(g, c, &s, e)) < 0 || !is_alive(&s)) return r;
 	AUTO_FD int sock = monitor_connect(g, c->id);
 	if (sock >= 0) (void)!monitor_ask(sock, WIRE_RENAME, 0, 0, bare, e);
-	return 0;
+	return attendance_changed(g->run_root, c->id, ATTENDANT_MS, e);
 }

@@ -343,17 +343,35 @@ static bool was_changed(int dir)
 	return n < SUM_LENGTH || memcmp(text, sum, SUM_LENGTH) != 0;
 }
 
-static int write_resolv(int dir, const EtcFiles *f, Err *e)
+/* 1: text is what is to be written; 0: somebody has changed the file. */
+static int make_resolv(int dir, const EtcFiles *f, Buf *file, Err *e)
 {
-	AUTO_BUF text = BUF_INIT(FILE_MAX), file = BUF_INIT(FILE_MAX + SUM_MAX);
+	AUTO_BUF text = BUF_INIT(FILE_MAX);
 	char sum[SUM_MAX];
 	if (was_changed(dir)) return 0;
 	int r = etc_resolv_text(f, &text, e);
 	if (r < 0) return r;
 	put_sum((Str){ text.p, text.n }, sum);
-	buf_puts(&file, sum);
-	buf_put(&file, text.p, text.n);
-	return buf_failed(&file) ? err_sys(e, EFBIG, "/etc/resolv.conf") : replace(dir, "resolv.conf", &file, e);
+	buf_puts(file, sum);
+	buf_put(file, text.p, text.n);
+	return buf_failed(file) ? err_sys(e, EFBIG, "/etc/resolv.conf") : 1;
+}
+
+static int write_resolv(int dir, const EtcFiles *f, Err *e)
+{
+	AUTO_BUF file = BUF_INIT(FILE_MAX + SUM_MAX);
+	int r = make_resolv(dir, f, &file, e);
+	return r <= 0 ? r : replace(dir, "resolv.conf", &file, e);
+}
+
+int etc_resolv_rewrite(int dir, const EtcFiles *f, Err *e)
+{
+	AUTO_BUF file = BUF_INIT(FILE_MAX + SUM_MAX);
+	int r = make_resolv(dir, f, &file, e);
+	if (r <= 0) return r;
+	AUTO_FD int fd = openat(dir, "resolv.conf", O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW);
+	r = fd < 0 ? -errno : fd_write_all(fd, file.p, file.n);
+	return r < 0 ? err_sys(e, -r, "write /etc/resolv.conf") : 0;
 }
 
 int etc_files_write(int dir, const EtcFiles *f, Err *e)

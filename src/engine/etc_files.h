@@ -32,6 +32,8 @@ bool etc_ipv6(const HostConfig *h, Machine *m);
 
 /* etc_files_write: into dir. Each file replaced as a whole. -EINVAL: host-gateway without one; or what writing gave. */
 int etc_files_write(int dir, const EtcFiles *f, Err *e) MUST_USE;
+/* etc_resolv_rewrite: resolv.conf in place, of a container that runs and has this very file; one that somebody has changed is left as it is. */
+int etc_resolv_rewrite(int dir, const EtcFiles *f, Err *e) MUST_USE;
 
 /* etc_hosts_text, etc_resolv_text: what would be written. */
 int etc_hosts_text(const EtcFiles *f, Buf *out, Err *e) MUST_USE;

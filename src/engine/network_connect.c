@@ -8,10 +8,12 @@
 #include "engine/etc_files.h"
 #include "engine/network_rules.h"
 #include "engine/start.h"
+#include "link/redirect.h"
+#include "monitor/attendance.h"
 #include "monitor/event_log.h"
 #include "sys/proc.h"
 
-enum { FAMILIES = 2, DEVICES_MAX = 4096, EVENT_ARENA = 1 << 20, HOSTS_MAX = 1 << 20 };
+enum { FAMILIES = 2, DEVICES_MAX = 4096, EVENT_ARENA = 1 << 20, HOSTS_MAX = 1 << 20, ATTENDANT_MS = 5000 };
 
 /* Change: one connect or disconnect under way. */
 typedef struct Change {
@@ -197,6 +199,26 @@ static int change_route(const Change *x, const Attachment *from, const Attachmen
 	return done == -EEXIST ? 0 : done;
 }
 
+/* ---- devices ---- */
+
+/* The device goes in a process of its own: it takes the kernel 20 ms, for which nobody waits. Before that nothing goes through it any more. */
+static int remove_device(const Change *x, int index, Err *e)
+{
+	AUTO_RT_BATCH batch = RT_BATCH_INIT;
+	char name[RT_NAME_MAX];
+	snprintf(name, sizeof name, "gone%d", index % 1000000); /* its own is free for the next one */
+	rtnl_link_set(&batch, "device of the container", index, &(RtChange){ .up = RT_DOWN });
+	rtnl_link_set(&batch, "device of the container", index, &(RtChange){ .name = name });
+	int r = rtnl_send(x->inside, &batch, e);
+	if (r < 0) return r == -ENODEV ? 0 : r;
+	pid_t pid = fork();
+	if (pid < 0) return err_sys(e, errno, "disconnect a container");
+	if (pid > 0) return 0;
+	AUTO_RT_BATCH last = RT_BATCH_INIT;
+	rtnl_link_delete(&last, "device of the container", index);
+	_exit(rtnl_send(x->inside, &last, e) < 0);
+}
+
 /* ---- connect ---- */
 
 static int name_device(const Change *x, const EndpointRequest *q, Attachment *p, Err *e)
@@ -254,9 +276,36 @@ static int plug_in(Change *x, Attachment *p, Err *e)
 static int undo(Change *x, const Attachment *p)
 {
 	Err ignored = ERR_INIT;
+	int index = index_of(x, p, &ignored);
+	if (index > 0) (void)!remove_device(x, index, &ignored);
 	x->c.networks.n--;
 	(void)!record_set_networks(x->g, x->c.id, &x->c.networks, &ignored);
 	return ipam_leave(&x->all, p->network.id, x->c.id, &ignored);
+}
+
+/* A container that had no names to ask for gets the sockets that are asked, and its monitor has them; its resolv.conf names the resolver then. */
+static int give_names(Change *x, Err *e)
+{
+	Machine machine;
+	AUTO_FD int udp = -1, tcp = -1;
+	int r = redirect_names(x->netns, &udp, &tcp, e);
+	if (r < 0) return r;
+	AUTO_FD int sock = monitor_connect(x->g, x->c.id);
+	if (sock < 0) return err_sys(e, -sock, "reach the monitor of container %s", x->c.name);
+	if ((r = wire_send(sock, WIRE_NAMES, 0, 0, NULL, 0, (const int[]){ udp, tcp }, 2)) < 0)
+		return err_sys(e, -r, "ask the container's monitor");
+	if ((r = monitor_await(sock, e)) < 0) return r;
+	machine_init(&machine, x->a);
+	const EtcFiles f = {
+		.host = &x->c.host, .hostname = x->c.config.hostname, .ipv6 = etc_ipv6(&x->c.host, &machine), .resolver = REDIRECT_ADDRESS
+	};
+	return etc_resolv_rewrite(x->dir, &f, e);
+}
+
+static int answer_names(Change *x, Err *e)
+{
+	int r = networking_has_names(&x->before) ? 0 : give_names(x, e);
+	return r < 0 ? r : attendance_changed(x->g->run_root, x->c.id, ATTENDANT_MS, e);
 }
 
 int networking_connect(Engine *g, const Record *c, const EndpointRequest *q, Arena *a, Err *e)
@@ -264,14 +313,15 @@ int networking_connect(Engine *g, const Record *c, const EndpointRequest *q, Are
 	AUTO(change_done) Change x;
 	Attachment p;
 	int r = check_mode(c, e);
-	if (r < 0 || (r = check_target(q->network, e)) < 0 || (r = endpoint_check(q, e)) < 0 || (r = open_change(&x, g, c, a, e)) < 0) return r;
+	if (r < 0 || (r = check_target(q->network, e)) < 0 || (r = endpoint_check(q, e)) < 0 || (r = open_change(&x, g, c, a, e)) < 0)
+		return r;
 	if ((r = name_device(&x, q, &p, e)) < 0 || (r = reserve(&x, &p, e)) < 0) return r;
 	if (x.running && (r = plug_in(&x, &p, e)) < 0) {
 		(void)!undo(&x, &p);
 		return err_wrap(e, "connect container %s to network %s", c->name, p.network.name);
 	}
 	network_event(g, &p.network, "connect", c->id);
-	return 0;
+	return x.running && network_is_user(&p.network) ? answer_names(&x, e) : 0;
 }
 
 /* ---- disconnect ---- */
@@ -297,21 +347,6 @@ static int forget(Change *x, const Network *n, const char *given, Err *e)
 	if (n->id && (r = ipam_leave(&x->all, n->id, x->c.id, e)) < 0) return r;
 	if ((r = record_set_networks(x->g, x->c.id, l, e)) < 0) return r;
 	return db_commit(&tx, e);
-}
-
-/* The device goes in a process of its own: it takes the kernel 20 ms, for which nobody waits. Before that nothing goes through it any more. */
-static int remove_device(const Change *x, int index, Err *e)
-{
-	AUTO_RT_BATCH batch = RT_BATCH_INIT;
-	rtnl_link_set(&batch, "device of the container", index, &(RtChange){ .up = RT_DOWN });
-	int r = rtnl_send(x->inside, &batch, e);
-	if (r < 0) return r == -ENODEV ? 0 : r;
-	pid_t pid = fork();
-	if (pid < 0) return err_sys(e, errno, "disconnect a container");
-	if (pid > 0) return 0;
-	AUTO_RT_BATCH last = RT_BATCH_INIT;
-	rtnl_link_delete(&last, "device of the container", index);
-	_exit(rtnl_send(x->inside, &last, e) < 0);
 }
 
 static int plug_out(Change *x, const char *network, Err *e)
@@ -355,5 +390,6 @@ int networking_disconnect(Engine *g, const Record *c, const char *network, bool 
 	if (n.id) network_event(g, &n, "disconnect", c->id);
 	if (!x.running) return 0;
 	if ((r = plug_out(&x, n.name, e)) < 0) return err_wrap(e, "disconnect container %s from network %s", c->name, n.name);
+	return attendance_changed(g->run_root, c->id, ATTENDANT_MS, e);
 	return 0;
 }

@@ -527,10 +527,10 @@ int monitor_connect(const Engine *g, const char *id)
 	return fd_connect_unix(AT_FDCWD, path, SOCK_SEQPACKET);
 }
 
-int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, Err *e)
+int monitor_await(int sock, Err *e)
 {
 	static char data[WIRE_DATA_MAX];
-	int r = wire_send(sock, kind, value, more, text, text ? strlen(text) : 0, NULL, 0);
+	int r = 0;
 	while (r >= 0) {
 		WireHead h;
 		size_t n = 0, n_fds = 0;
@@ -541,4 +541,10 @@ int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, 
 		if (r > 0 && h.kind == WIRE_ERROR) return wire_error(&h, data, n, e);
 	}
 	return err_sys(e, -r, "ask the container's monitor");
+}
+
+int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, Err *e)
+{
+	int r = wire_send(sock, kind, value, more, text, text ? strlen(text) : 0, NULL, 0);
+	return r < 0 ? err_sys(e, -r, "ask the container's monitor") : monitor_await(sock, e);
 }

@@ -22,6 +22,8 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 int monitor_connect(const Engine *g, const char *id) MUST_USE;
 /* monitor_ask: sends one request and waits for its answer: 0, or the error that it told. */
 int monitor_ask(int sock, WireKind kind, int value, int more, const char *text, Err *e) MUST_USE;
+/* monitor_await: only the answer to what was sent. */
+int monitor_await(int sock, Err *e) MUST_USE;
 
 /* engine_state: how the container is doing. A container that lost its monitor is put right first: what is left of it is ended and cleared, and the
  * state says so. */

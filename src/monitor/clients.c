@@ -227,6 +227,9 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 	case WIRE_KEEP:
 		answer(c, keep(c, &e), &e);
 		break;
+	case WIRE_NAMES:
+		answer(c, monitor_names(m, fds, n_fds, &e), &e);
+		break;
 	case WIRE_REMOVED:
 		monitor_promise(m, NULL, arena_str(&m->arena, (Str){ data, n }));
 		break;

@@ -389,6 +389,19 @@ static int attend_networks(Monitor *m, Err *e)
 	return 0;
 }
 
+int monitor_names(Monitor *m, int *fds, size_t n_fds, Err *e)
+{
+	if (n_fds != ARRAY_LEN(m->names) || !m->config.attendant.n || m->ended)
+		return err_set(e, ERR_STATE, EINVAL, "container %s has no networks on which names are answered", m->config.id);
+	attendance_stop(&m->attendance);
+	m->attendance = (Attendance){ 0 };
+	for (size_t i = 0; i < n_fds; i++) {
+		fd_close(m->names[i]);
+		m->names[i] = take_fd(fds[i]);
+	}
+	return attend_networks(m, e);
+}
+
 static int attend(Monitor *m, Err *e)
 {
 	int r = stdio_attend(m, e);
