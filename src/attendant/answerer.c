@@ -63,6 +63,9 @@ static const uint64_t families[] = { AF_INET, AF_INET6 };
 
 typedef struct Served {
 	NamesMember *member;
+	ResolverAddress servers[RESOLVER_SERVERS_MAX];
+	size_t servers_n;
+	bool ndots_set;
 	ResolverClient *client;
 	int sockets[ANSWERER_SOCKETS];
 	unsigned version; /* part of its name in the table, so that two versions of it can stand there for a moment */
@@ -76,6 +79,7 @@ typedef struct Answerer {
 	Resolver *resolver;
 	Served **slots;
 	size_t slots_n;
+	bool serving;
 	char data[DOCUMENT_MAX];
 } Answerer;
 
@@ -104,6 +108,13 @@ static void drop(Answerer *t, Served **at)
 	*at = NULL;
 }
 
+static int put_policy(Answerer *t, Served *s, const NamesMember *member, Err *e)
+{
+	const ResolverPolicy policy = { .member = member, .servers = s->servers, .servers_n = s->servers_n, .ndots_set = s->ndots_set };
+	if (s->client) return resolver_change(s->client, &policy, e);
+	return t->serving ? resolver_add(t->resolver, &policy, s->sockets[0], s->sockets[1], &s->client, e) : 0;
+}
+
 /* With its new names beside the old ones, which go when all else has succeeded. */
 static int serve(Answerer *t, Served *s, const Document *d, Err *e)
 {
@@ -114,14 +125,23 @@ static int serve(Answerer *t, Served *s, const Document *d, Err *e)
 	c.id = id;
 	int r = names_add(t->names, &c, &member, e);
 	if (r < 0) return r;
-	const ResolverPolicy policy = { .member = member, .servers = d->servers, .servers_n = d->servers_n, .ndots_set = d->ndots_set };
-	r = s->client ? resolver_change(s->client, &policy, e)
-		      : resolver_add(t->resolver, &policy, s->sockets[0], s->sockets[1], &s->client, e);
+	memcpy(s->servers, d->servers, sizeof s->servers);
+	s->servers_n = d->servers_n;
+	s->ndots_set = d->ndots_set;
+	r = put_policy(t, s, member, e);
 	names_remove(t->names, r < 0 ? member : s->member);
 	if (r < 0) return r;
 	s->member = member;
 	s->version++;
 	return 0;
+}
+
+static void serve_all(Answerer *t)
+{
+	Err ignored = ERR_INIT;
+	t->serving = true;
+	for (size_t i = 0; i < t->slots_n; i++)
+		if (t->slots[i] && !t->slots[i]->client) (void)!put_policy(t, t->slots[i], t->slots[i]->member, &ignored);
 }
 
 static int add(Answerer *t, Served **at, const Document *d, int *fds, size_t n_fds, Err *e)
@@ -174,6 +194,10 @@ static void hear(void *arg, uint32_t events)
 	const ssize_t n = fd_recv_parts(t->sock, parts, 2, fds, ANSWERER_SOCKETS, &n_fds);
 	if (n < (ssize_t)sizeof h) {
 		loop_stop(&t->loop, n != 0);
+		return;
+	}
+	if (h.kind == ANSWERER_SERVE) {
+		serve_all(t);
 		return;
 	}
 	int r = take_message(t, &h, (size_t)n - sizeof h, fds, n_fds, &e);

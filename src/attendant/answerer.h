@@ -2,6 +2,7 @@
  *
  * The one with the database tells it over a socket pair (SOCK_SEQPACKET), a message for each container, in the order in which it is confirmed:
  *   ADD     a Document, and the container's sockets;  CHANGE  another Document;  REMOVE;  SYNC  nothing, for its confirmation
+ *   SERVE   (not confirmed) now it knows all that there are: until then nothing is answered, for who is not known yet would be thought not to be there
  * A container is named by the number of its slot. What fails changes nothing.
  *
  * Invariants
@@ -12,7 +13,7 @@
 
 #include "attendant/document.h"
 
-typedef enum { ANSWERER_ADD = 1, ANSWERER_CHANGE, ANSWERER_REMOVE, ANSWERER_SYNC } AnswererKind;
+typedef enum { ANSWERER_ADD = 1, ANSWERER_CHANGE, ANSWERER_REMOVE, ANSWERER_SYNC, ANSWERER_SERVE } AnswererKind;
 
 typedef struct AnswererHead {
 	uint32_t kind, slot;

@@ -17,7 +17,7 @@
 
 #define IDLE (10 * DURATION_SECOND)
 #define ENGINE_IDLE DURATION_SECOND
-enum { FDS_MAX = 4 * NAMES_MEMBERS_MAX }; /* a connection and two sockets each, and what else there is */
+enum { BACKLOG = 4096, FDS_MAX = 4 * NAMES_MEMBERS_MAX }; /* a connection and two sockets each, and what else there is */
 
 /* ---- the database ---- */
 
@@ -51,7 +51,7 @@ static int listen_here(Attendant *t)
 	if (unlinkat(t->dir, ATTENDANCE_SOCKET, 0) < 0 && errno != ENOENT) return -errno;
 	t->listen = fd_listen_unix(t->dir, ATTENDANCE_SOCKET, SOCK_SEQPACKET | SOCK_NONBLOCK, 0600);
 	if (t->listen < 0) return t->listen;
-	return listen(t->listen, SOMAXCONN) < 0 ? -errno : 0;
+	return listen(t->listen, BACKLOG) < 0 ? -errno : 0;
 }
 
 /* Who was connected while the socket went, and is not heard any more, reads the end and tries again. */
@@ -110,7 +110,10 @@ static int serve(Attendant *t, int ready)
 	if ((r = loop_fd_add(&t->loop, &t->listening, t->listen, EPOLLIN, listening, t)) < 0) return r;
 	healer_init(t);
 	host_files_init(t);
-	if (lost) healer_now(t);
+	if (lost) {
+		healer_now(t);
+		helper_wait(t);
+	}
 	attendant_idle(t);
 	fd_close(ready);
 	heap_trim();

@@ -48,7 +48,11 @@ typedef struct Helper {
 	LoopExit exit;
 	int pidfd; /* -1: there is none, or nobody can wait for it */
 	LoopTimer again, patience;
-	bool rests; /* until again: they die young */
+	bool rests;    /* until again: they die young */
+	bool serves;   /* it has been told that it knows all */
+	bool waits;    /* with that: those who lost the last attendant are still coming */
+	LoopTimer all; /* until then, and since then */
+	int64_t since;
 	int64_t backoff, begun;
 	uint64_t last, sent, confirmed; /* jobs: given out; told the child; confirmed */
 	Registration *first, **end;     /* the queue */
@@ -57,13 +61,14 @@ typedef struct Helper {
 } Helper;
 
 /* Healer: who has changed our rules, and what is done about it. */
+typedef enum { HEALER_NOTHING, HEALER_HOSTS /* our rule among the host's */, HEALER_ALL } HealerNeed;
 typedef struct Healer {
 	int watch; /* -1: nf_tables cannot be watched */
 	LoopFd readable;
 	LoopTimer timer;
-	bool table_gone, part_gone; /* of ours, in this transaction */
-	bool pending;               /* the rules are to be made again */
-	int64_t since, last, wait;  /* CLOCK_MONOTONIC: of what is pending; of the last time; how long to wait for quiet */
+	bool table_gone, part_gone, hosts_changed; /* in this transaction: of ours; of others */
+	HealerNeed need;
+	int64_t since, last, wait; /* CLOCK_MONOTONIC: of the need; of the last healing; how long to wait for quiet */
 } Healer;
 
 struct Attendant {
@@ -109,6 +114,8 @@ void registrations_tell(Attendant *t, const char *id);
 /* helper.c */
 void helper_init(Attendant *t);
 void helper_tell(Registration *r); /* puts it in the queue, at its end, unless it stands there */
+/* helper_wait: the last attendant was killed: its monitors are to come before somebody is answered; again: one has. */
+void helper_wait(Attendant *t);
 void helper_done(Attendant *t);
 
 /* healer.c */

@@ -1,6 +1,7 @@
 /* healer.c: our rules, when somebody else takes them away: `nft flush ruleset`, a firewall's reload.
  *
- * The kernel tells of every change. What goes from our table by the hand of another program is put back: the whole table is made anew from the database. Commands and
+ * The kernel tells of every change. What goes from our table by the hand of another program is put back: the whole table is made anew from the database. Where others
+ * make chains or take rules away, the one rule that ours need among theirs may be missing (link/host_firewall.h): that is looked at. Commands and
  * monitors of ours (programs named skep…) add and take away what is theirs all the time; only a whole table that they make anew is looked at, too: another
  * version of this program knows what it had itself, and not what others had.
  */
@@ -10,6 +11,7 @@
 #include "base/duration.h"
 #include "base/time.h"
 #include "engine/network_rules.h"
+#include "link/host_firewall.h"
 #include "sys/fd.h"
 
 /* A reload is many transactions: what is pending waits for quiet, but not for ever. Where healing follows healing, somebody fights us: ever slower then. */
@@ -29,16 +31,34 @@ static void set_timer(Attendant *t)
 	loop_timer_set(&t->loop, &h->timer, quiet < latest ? quiet : latest, heal, t);
 }
 
-void healer_now(Attendant *t)
+static void need(Attendant *t, HealerNeed what)
 {
 	Healer *h = &t->healer;
 	const int64_t now = time_monotonic();
-	if (!h->pending) {
-		h->pending = true;
+	if (h->need == HEALER_NOTHING) {
 		h->since = now;
 		if (!h->wait || now - h->last > CALM + h->wait) h->wait = QUIET;
 	}
+	if (what > h->need) h->need = what;
 	set_timer(t);
+}
+
+void healer_now(Attendant *t)
+{
+	need(t, HEALER_ALL);
+}
+
+static int heal_all(Attendant *t, Arena *a, Err *e)
+{
+	Engine *g;
+	int r = attendant_engine(t, &g, e);
+	return r < 0 ? r : networking_heal(g, a, e);
+}
+
+static int heal_hosts(Arena *a, Err *e)
+{
+	AUTO_FD int sock = nft_open(e);
+	return sock < 0 ? sock : host_firewall_open(sock, a, e);
 }
 
 static void heal(void *arg)
@@ -47,13 +67,12 @@ static void heal(void *arg)
 	Healer *h = &t->healer;
 	AUTO_ARENA a = ARENA_INIT(RULES_ARENA);
 	Err e = ERR_INIT;
-	Engine *g;
-	h->pending = false;
-	int r = attendant_engine(t, &g, &e);
-	if (r >= 0) r = networking_heal(g, &a, &e);
+	const HealerNeed what = h->need;
+	h->need = HEALER_NOTHING;
+	int r = what == HEALER_ALL ? heal_all(t, &a, &e) : heal_hosts(&a, &e);
 	h->last = time_monotonic();
 	h->wait = 2 * h->wait > WAIT_MAX ? WAIT_MAX : 2 * h->wait;
-	if (r < 0) healer_now(t); /* the database is busy, somebody changes rules all the time: later */
+	if (r < 0) need(t, what); /* the database is busy, somebody changes rules all the time: later */
 }
 
 static bool is_ours(const NftEvent *ev)
@@ -61,7 +80,18 @@ static bool is_ours(const NftEvent *ev)
 	return ev->family == NFT_INET && streq(ev->table, RULES_TABLE);
 }
 
-/* 0; the events of a transaction come before the one that ends it and says whose it was. */
+/* The events of a transaction come before the one that ends it and says whose it was. */
+static void judge(Attendant *t, const char *program)
+{
+	Healer *h = &t->healer;
+	const bool own = starts_with(program, "skep");
+	if ((h->table_gone && !streq(program, NAME)) || (h->part_gone && !own))
+		need(t, HEALER_ALL);
+	else if (h->hosts_changed && !own)
+		need(t, HEALER_HOSTS);
+	h->table_gone = h->part_gone = h->hosts_changed = false;
+}
+
 static int take_event(const NftEvent *ev, void *data)
 {
 	Attendant *t = data;
@@ -70,15 +100,20 @@ static int take_event(const NftEvent *ev, void *data)
 	case NFT_TABLE_GONE:
 		h->table_gone |= is_ours(ev);
 		break;
-	case NFT_CHAIN_GONE:
+	case NFT_CHAIN_NEW:
+		h->hosts_changed |= !is_ours(ev);
+		break;
 	case NFT_RULE_GONE:
+		h->hosts_changed |= !is_ours(ev);
+		h->part_gone |= is_ours(ev);
+		break;
+	case NFT_CHAIN_GONE:
 	case NFT_SET_GONE:
 	case NFT_ELEMENTS_GONE:
 		h->part_gone |= is_ours(ev);
 		break;
 	case NFT_GENERATION:
-		if ((h->table_gone && !streq(ev->program, NAME)) || (h->part_gone && !starts_with(ev->program, "skep"))) healer_now(t);
-		h->table_gone = h->part_gone = false;
+		judge(t, ev->program);
 		break;
 	default:
 		break;

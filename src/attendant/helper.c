@@ -14,6 +14,8 @@
 #define YOUNG DURATION_SECOND
 #define REST_FIRST (10 * DURATION_MILLISECOND)
 #define REST_MAX DURATION_SECOND
+#define COMING (100 * DURATION_MILLISECOND) /* monitors have found another attendant: attendance.c */
+#define ALL DURATION_SECOND
 #define PATIENCE (10 * DURATION_SECOND) /* without a confirmation */
 enum { ROUND = 32 /* jobs in a turn of the loop */, ROWS_ARENA = 16 << 20 };
 
@@ -28,7 +30,7 @@ static Attendant *attendant_of(Helper *h)
 
 static void work_soon(Helper *h)
 {
-	if (h->first && !h->rests) loop_defer(&attendant_of(h)->loop, &h->work, work, h);
+	if ((h->first || !h->serves) && !h->rests) loop_defer(&attendant_of(h)->loop, &h->work, work, h);
 }
 
 static void enqueue(Helper *h, Registration *r)
@@ -92,6 +94,7 @@ static void close_child(Helper *h)
 	loop_exit_remove(&h->exit);
 	h->sock = fd_close(h->sock);
 	h->pidfd = fd_close(h->pidfd);
+	h->serves = false;
 }
 
 static void ended(void *arg, const siginfo_t *info)
@@ -209,6 +212,11 @@ static int send_job(Helper *h, AnswererKind kind, const Registration *r)
 	return 0;
 }
 
+static bool is_registered(const void *arg, const char *id)
+{
+	return registration_find(arg, id);
+}
+
 static int read_rows(Attendant *t, Registration *r, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(ROWS_ARENA);
@@ -216,7 +224,7 @@ static int read_rows(Attendant *t, Registration *r, Err *e)
 	Document d;
 	int failed = attendant_engine(t, &g, e);
 	if (failed < 0) return failed;
-	failed = rows_document(g, r->id, &a, &d, &r->has_links, e);
+	failed = rows_document(g, r->id, is_registered, t, &a, &d, &r->has_links, e);
 	return failed < 0 ? failed : document_write(&d, &t->helper.document, e);
 }
 
@@ -255,6 +263,16 @@ static int do_first(Attendant *t)
 	return 0;
 }
 
+/* A child that is told of all one after the other answers nobody before. */
+static void let_serve(Helper *h)
+{
+	const AnswererHead head = { .kind = ANSWERER_SERVE };
+	if (h->sock < 0 || h->serves || h->waits || (h->first && time_monotonic() - h->begun < ALL)) return;
+	const int r = fd_send(h->sock, &head, sizeof head, NULL, 0);
+	if (r == -EAGAIN || r == -ENOBUFS) (void)!loop_fd_events(&h->watch, EPOLLIN | EPOLLOUT);
+	h->serves = r >= 0;
+}
+
 static void work(void *arg)
 {
 	Helper *h = arg;
@@ -262,8 +280,25 @@ static void work(void *arg)
 	int n = 0;
 	while (h->first && n < ROUND && do_first(t) >= 0)
 		n++;
+	let_serve(h);
 	connections_settle(t);
 	if (n == ROUND) work_soon(h);
+}
+
+static void have_come(void *arg)
+{
+	Helper *h = arg;
+	h->waits = false;
+	work_soon(h);
+}
+
+void helper_wait(Attendant *t)
+{
+	Helper *h = &t->helper;
+	const int64_t now = time_monotonic(), latest = (h->waits ? h->since : now) + ALL, at = now + COMING;
+	if (!h->waits) h->since = now;
+	h->waits = true;
+	loop_timer_set(&t->loop, &h->all, at < latest ? at : latest, have_come, h);
 }
 
 void helper_init(Attendant *t)
@@ -276,6 +311,7 @@ void helper_done(Attendant *t)
 	Helper *h = &t->helper;
 	close_child(h); /* it ends with its socket */
 	loop_timer_cancel(&h->again);
+	loop_timer_cancel(&h->all);
 	loop_defer_cancel(&h->work);
 	for (size_t i = 0; i < t->slots_n; i++)
 		if (t->slots[i]) registration_free(t->slots[i]);

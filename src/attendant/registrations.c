@@ -71,6 +71,7 @@ int registration_add(Attendant *t, Connection *c, const char *id, int *sockets, 
 	*at = r;
 	if (c->registration) registration_end(c->registration);
 	c->registration = r;
+	if (t->helper.waits) helper_wait(t);
 	helper_tell(r);
 	tell_linked(t);
 	return 0;

@@ -13,6 +13,8 @@ enum { NAMES_PORT = 53 };
 
 typedef struct Rows {
 	Engine *g;
+	RowsRuns *runs;
+	const void *arg;
 	Networks all;
 	Arena *a;
 	Record c;
@@ -76,7 +78,7 @@ static int add_link(Rows *w, const Attachment *p, const char *link, Err *e)
 	w->has_links = true;
 	if (!names_name_ok(text) || w->links_n >= NAMES_LINKS_MAX) return 0;
 	int r = record_find(w->g, of, w->a, &other, &gone);
-	if (r < 0) return 0; /* it has no address then */
+	if (r < 0 || !w->runs(w->arg, other.id)) return 0; /* it has no address then */
 	Attachment theirs = *p;
 	if ((r = attachment_load(&w->all, other.id, &theirs, e)) < 0) return r;
 	const NamesAddress address = names_address(theirs.addresses);
@@ -146,9 +148,9 @@ static int add_servers(Rows *w, Document *ret, Err *e)
 	return r;
 }
 
-int rows_document(Engine *g, const char *id, Arena *a, Document *ret, bool *ret_links, Err *e)
+int rows_document(Engine *g, const char *id, RowsRuns *runs, const void *arg, Arena *a, Document *ret, bool *ret_links, Err *e)
 {
-	Rows w = { .g = g, .all = networking_networks(g), .a = a };
+	Rows w = { .g = g, .runs = runs, .arg = arg, .all = networking_networks(g), .a = a };
 	int r = record_find(g, id, a, &w.c, e);
 	if (r < 0) return r;
 	bool internal = true;

@@ -1,6 +1,5 @@
 """The attendant of networks: names that containers ask, whoever is killed; rules that somebody takes away; what it costs."""
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -28,10 +27,8 @@ SERVER = "127.0.0.5"  # of the tests' host: it knows every name of example.com
 def engine(tmp_path_factory):
     made = Engine(str(tmp_path_factory.mktemp("engine")))
     made.ok("image", "bootstrap", "busybox")
-    made.ok("run", "--rm", "--network", "bridge", "busybox", "true")
-    make_network(made, "front", "10.71.0")
-    make_network(made, "back", "10.72.0")
-    make_network(made, "shut", "10.73.0", Internal=True)
+    for name, subnet, *options in (("front", "10.71.0.0/24"), ("back", "10.72.0.0/24"), ("shut", "10.73.0.0/24", "--internal")):
+        made.ok("network", "create", "--subnet", subnet, *options, name)
     yield made
     made.close()
     assert made.remains() == {"runtime": [], "monitors": []}
@@ -51,19 +48,13 @@ def database(engine):
     return contextlib.closing(sqlite3.connect(f"{engine.root}/skep.db", timeout=DEADLINE))
 
 
-def make_network(engine, name, net, **more):
-    document = {"EnableIPv4": True, "IPAM": [{"Subnet": f"{net}.0/24", "Gateway": f"{net}.1"}], **more}
-    with database(engine) as db, db:
-        db.execute("INSERT INTO networks VALUES(?, ?, 'bridge', ?, ?)", (os.urandom(32).hex(), name, time.time_ns(), json.dumps(document)))
-
-
 class Attendant:
     """A connection to it, and what the kernel tells of who is at the other end."""
 
     def __init__(self, engine):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(DEADLINE)
         self.sock.connect(os.path.join(engine.run_root, "attendant"))
+        self.sock.settimeout(DEADLINE)
         self.pid = struct.unpack("3i", self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
     @classmethod
@@ -187,7 +178,9 @@ def test_a_change_is_told(engine, pair):
 
 def test_links(engine, pair):
     """An alias that only one container has for another leads to where that is now."""
-    engine.run("--name", "linked", "--network", "front", "--link", "db:store", "busybox", "sleep", "600")
+    engine.ok("create", "--name", "linked", "--network", "back", "busybox", "sleep", "600")
+    engine.ok("network", "connect", "--link", "db:store", "front", "linked")
+    engine.ok("start", "linked")
     assert eventually(lambda: knows(engine, "linked", "store")) == ["10.71.0.3"]
     assert not knows(engine, "web", "store")
     engine.ok("stop", "-t", "0", "db")
@@ -227,8 +220,8 @@ def test_the_child_is_killed(engine, pair):
 
 def test_the_child_has_no_privileges(pair):
     with open(f"/proc/{pair.child}/status", encoding="utf-8") as f:
-        status = dict(line.rstrip().split(":\t", 1) for line in f)
-    assert status["Uid"].split() == ["65534"] * 4 and status["Gid"].split() == ["65534"] * 4 and status["Groups"].strip() == ""
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in f)}
+    assert status["Uid"].split() == ["65534"] * 4 and status["Gid"].split() == ["65534"] * 4 and status["Groups"] == ""
     assert {status[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
     assert status["NoNewPrivs"] == "1"
     if "asan" not in SKEP:  # see sys/confine.h
@@ -273,7 +266,7 @@ def table():
 
 def handle():
     """Another one each time the table is made."""
-    found = re.search(r"table inet skep \{ # handle (\d+)", nft("-a", "list", "tables"))
+    found = re.search(r"table inet skep \{ # handle (\d+)", nft("-a", "list", "table", "inet", "skep", check=False))
     return found and found.group(1)
 
 
