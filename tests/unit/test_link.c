@@ -78,15 +78,16 @@ static int make_bridges(World *w)
 	AUTO_NFT_BATCH rules = NFT_BATCH_INIT(BATCH_MAX);
 	rules_make(&rules);
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		const Bridge b = { .device = all[i].device,
-				   .network = all[i].id,
-				   .addresses = { prefix(all[i].gateway4), prefix(all[i].gateway6) },
-				   .localnet = true };
+		Bridge b = { .device = all[i].device,
+			     .network = all[i].id,
+			     .addresses = { prefix(all[i].gateway4), prefix(all[i].gateway6) },
+			     .localnet = true };
 		RulesNetwork n = { .device = all[i].device, .internal = i == 2, .closed = w->closed && i == 0 };
 		for (size_t k = 0; k < 2; k++) {
 			n.subnets[k] = ip_prefix_mask(&b.addresses[k]);
 			n.masquerade[k] = i != 2;
 		}
+		bridge_mac(&b.addresses[0].address, b.mac);
 		NEED_OK(bridge_make(w->sock, &b, &w->bridges[i], &e));
 		rules_network(&rules, NFT_ADD, &n);
 	}
@@ -338,6 +339,7 @@ static int bridges_belong_to_networks(void)
 	AUTO_FD int sock = -1;
 	int index, again;
 	Bridge b = { .device = "br-x", .network = "xx", .addresses = { prefix("10.9.0.1/24") } };
+	bridge_mac(&b.addresses[0].address, b.mac);
 	NEED(unshare(CLONE_NEWNET) == 0);
 	NEED_OK(rtnl_open(&sock, &e));
 	NEED_OK(bridge_make(sock, &b, &index, &e));
