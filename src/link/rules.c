@@ -124,10 +124,11 @@ static void add_raw(NftBatch *b)
 				   .hook = NFT_PREROUTING,
 				   .priority = PRIORITY_RAW,
 				   .comment = "who sends what where he must not" });
-	/* bridges have route_localnet, so that 127.0.0.1 of the host reaches published ports; containers do not get there by it */
-	rule(b, "raw", "the host's loopback addresses are not for containers");
+	/* bridges have route_localnet, so that 127.0.0.1 of the host reaches published ports; containers do not get there by it, nor do neighbours: what is
+	 * published on 127.0.0.1 is led to a container before the kernel looks at where it came from */
+	rule(b, "raw", "the host's loopback addresses are not for anybody else");
 	nft_is_family(b, NFT_R(0), NFT_IP);
-	is_device(b, NFT_META_IIFNAME, "bridges", false);
+	nft_is_ifname(b, NFT_R(0), NFT_META_IIFNAME, NFT_CMP_NEQ, "lo");
 	nft_field(b, NFT_FIELD_IP_DADDR, NFT_R(0));
 	nft_mask(b, NFT_R(0), v4_loopback_mask, NULL, sizeof v4_loopback_mask);
 	nft_cmp(b, NFT_R(0), NFT_CMP_EQ, v4_loopback, sizeof v4_loopback);
