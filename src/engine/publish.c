@@ -26,7 +26,8 @@ void publishing_done(Publishing *p)
 
 /* ---- sockets ---- */
 
-/* -EADDRINUSE. It listens: of two sockets that may share an address the kernel refuses the second only then. */
+/* -EADDRINUSE. It listens: of two sockets that may share an address the kernel refuses the second only then. They may, so that connections of a server that has
+ * just ended do not keep its port for a minute. */
 static int bind_port(const PublishedPort *p)
 {
 	const int type = p->protocol == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM, on = 1;
@@ -46,6 +47,7 @@ static int bind_port(const PublishedPort *p)
 		at.v4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(p->host_port) };
 		memcpy(&at.v4.sin_addr, p->host.bytes, 4);
 	}
+	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) return -errno;
 	if (bind(fd, &at.sa, six ? sizeof at.v6 : sizeof at.v4) < 0) return -errno;
 	if (p->protocol != IPPROTO_UDP && listen(fd, 0) < 0) return -errno;
 	return take_fd(fd);
