@@ -27,13 +27,14 @@ typedef struct Rows {
 
 /* ---- addresses ---- */
 
-static NamesAddress names_address(const IpPrefix addresses[static 2])
+static NamesAddress names_address(const Attachment *p)
 {
-	NamesAddress n = { .has_v4 = addresses[0].address.family, .has_v6 = addresses[1].address.family };
-	if (n.has_v4) memcpy(n.v4, addresses[0].address.bytes, sizeof n.v4);
-	if (n.has_v6) memcpy(n.v6, addresses[1].address.bytes, sizeof n.v6);
-	n.v4_bits = n.has_v4 ? addresses[0].length : 0;
-	n.v6_bits = n.has_v6 ? addresses[1].length : 0;
+	const IpPrefix *v4 = &p->addresses[0], *v6 = &p->addresses[1];
+	NamesAddress n = { .has_v4 = v4->address.family, .has_v6 = v6->address.family };
+	if (n.has_v4) memcpy(n.v4, v4->address.bytes, sizeof n.v4);
+	if (n.has_v6) memcpy(n.v6, v6->address.bytes, sizeof n.v6);
+	n.v4_bits = n.has_v4 ? v4->length : 0;
+	n.v6_bits = n.has_v6 ? v6->length : 0;
 	return n;
 }
 
@@ -60,7 +61,7 @@ static int add_network(Rows *w, const Attachment *p, Err *e)
 	add_name(names, &n, w->c.config.hostname);
 	w->networks[w->networks_n++] = (NamesNetwork){ .id = p->network.id,
 						       .name = names_name_ok(p->network.name) ? p->network.name : p->network.id,
-						       .address = names_address(p->addresses),
+						       .address = names_address(p),
 						       .names = names,
 						       .names_n = n };
 	return 0;
@@ -81,7 +82,7 @@ static int add_link(Rows *w, const Attachment *p, const char *link, Err *e)
 	if (r < 0 || !w->runs(w->arg, other.id)) return 0; /* it has no address then */
 	Attachment theirs = *p;
 	if ((r = attachment_load(&w->all, other.id, &theirs, e)) < 0) return r;
-	const NamesAddress address = names_address(theirs.addresses);
+	const NamesAddress address = names_address(&theirs);
 	if (address.has_v4 || address.has_v6) w->links[w->links_n++] = (NamesLink){ text, address };
 	return 0;
 }
