@@ -119,7 +119,7 @@ def test_system_prune(engine):
     assert "Deleted Containers:\n" in out and f"\nDeleted Images:\ndeleted: {unnamed}\n" in out
     assert engine.ok("images", "--format", "{{.Repository}}") == "busybox\n"
     pruned = [(x["Type"], int(x["Actor"]["Attributes"]["reclaimed"]) > 0) for x in engine.events()[before:] if x["Action"] == "prune"]
-    assert pruned[:3] == [("container", True), ("volume", False), ("image", False)] and pruned[-1] == ("image", True)
+    assert pruned[:4] == [("container", True), ("network", False), ("volume", False), ("image", False)] and pruned[-1] == ("image", True)
 
 
 def test_all_images_but_those_in_use(engine):
