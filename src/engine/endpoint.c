@@ -101,6 +101,14 @@ int endpoint_check(const EndpointRequest *q, Err *e)
 
 /* ---- all of a container ---- */
 
+static int check_alone(const char *network, Err *e)
+{
+	if (streq(network, "host"))
+		return err_set(e, ERR_CONFIG, EINVAL, "container cannot be disconnected from host network or connected to host network");
+	if (!streq(network, "none")) return 0;
+	return err_set(e, ERR_CONFIG, EINVAL, "container cannot be connected to multiple networks with one of the networks in private (none) mode");
+}
+
 int endpoints_plan(const char *mode, const EndpointRequestList *asked, Arena *a, EndpointRequestList *ret, Err *e)
 {
 	*ret = (EndpointRequestList){ 0 };
@@ -118,6 +126,7 @@ int endpoints_plan(const char *mode, const EndpointRequestList *asked, Arena *a,
 		ret->items[i] = asked->items[i];
 		if (streq(ret->items[i].network, "default")) ret->items[i].network = "bridge";
 		int r = endpoint_check(&ret->items[i], e);
+		if (r >= 0 && asked->n > 1) r = check_alone(ret->items[i].network, e);
 		if (r < 0) return r;
 	}
 	return 0;

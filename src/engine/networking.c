@@ -38,6 +38,16 @@ static int routes(void *arg, Arena *a, IpPrefixList *ret, Err *e)
 	return 0;
 }
 
+static int device(void *arg, const char *name, Err *e)
+{
+	AUTO_FD int sock = -1;
+	(void)arg;
+	int r = rtnl_open(&sock, e);
+	if (r < 0) return r;
+	r = rtnl_index(sock, name);
+	return r == -ENODEV ? 0 : r < 0 ? err_sys(e, -r, "look for device %s", name) : 1;
+}
+
 static int runs(void *arg, const char *container, Err *e)
 {
 	Engine *g = arg;
@@ -59,7 +69,7 @@ static int runs(void *arg, const char *container, Err *e)
 
 Networks networking_networks(Engine *g)
 {
-	return (Networks){ .db = g->db, .routes = routes, .runs = runs, .arg = g };
+	return (Networks){ .db = g->db, .routes = routes, .device = device, .runs = runs, .arg = g };
 }
 
 /* ---- what is reserved ---- */

@@ -42,6 +42,7 @@ typedef struct Start {
 	MonitorSeed monitor;
 	IdMaps maps; /* of its user namespace; empty: it has none */
 	int userns;  /* with these; -1: none */
+	int owner;   /* the one that is joined in its place; -1: none is */
 	Networking network;
 } Start;
 
@@ -58,6 +59,7 @@ static void start_done(Start *s)
 	fd_close(s->layers);
 	monitor_seed_close(&s->monitor);
 	fd_close(s->userns);
+	fd_close(s->owner);
 	networking_done(&s->network);
 }
 
@@ -142,8 +144,10 @@ static int write_names(Start *s, Machine *machine, Err *e)
 		       .resolver = n->names[0] < 0 ? NULL : REDIRECT_ADDRESS };
 	f.addresses.items = arena_array(s->a, n->addresses.n + s->c->host.links.n + 1, sizeof *f.addresses.items);
 	if (!f.hostname || !f.addresses.items) return err_sys(e, ENOMEM, "start a container");
+	const char *domain = s->c->config.domainname, *names = f.hostname;
+	if (domain && *domain && !(names = arena_printf(s->a, "%s.%s %s", f.hostname, domain, f.hostname))) return err_sys(e, ENOMEM, "start a container");
 	for (size_t i = 0; i < n->addresses.n; i++)
-		f.addresses.items[f.addresses.n++] = (EtcAddress){ n->addresses.items[i], f.hostname };
+		f.addresses.items[f.addresses.n++] = (EtcAddress){ n->addresses.items[i], names };
 	int r = add_links(s, &f, e);
 	return r < 0 ? r : etc_files_write(s->dir, &f, e);
 }
@@ -193,6 +197,16 @@ static int find_userns(Start *s, SpecInput *in, Err *e)
 	if (idmap_equal(&m.uids, &s->maps.uids) && idmap_equal(&m.gids, &s->maps.gids)) return 0;
 	return err_set(e, ERR_STATE, ESTALE, "user namespace %s: its id mappings are not those that container %s was made with",
 		       in->user_ns, s->c->name);
+}
+
+/* Its network belongs to the user namespace that it joins. */
+static int open_owner(Start *s, Err *e)
+{
+	const char *path;
+	int r = s->maps.uids.n ? find_namespace(s, s->c->host.userns_mode, "user", &path, e) : 0;
+	if (r < 0 || !s->maps.uids.n || !path) return r;
+	s->owner = open(path, O_RDONLY | O_CLOEXEC);
+	return s->owner < 0 ? err_sys(e, errno, "open user namespace %s", path) : 0;
 }
 
 /* The /dev/shm of who shares its IPC namespace belongs to it. */
@@ -376,7 +390,7 @@ static int hand_over(Start *s, Err *e)
 			   .spec = s->spec,
 			   .layers = s->layers,
 			   .netns = s->network.netns,
-			   .userns = s->network.netns < 0 ? -1 : s->userns,
+			   .userns = s->network.netns < 0 || s->owner >= 0 ? -1 : s->userns,
 			   .names = { s->network.names[0], s->network.names[1] },
 			   .ports = s->network.ports.sockets,
 			   .n_ports = s->network.ports.n };
@@ -469,7 +483,7 @@ static int prepare(Start *s, Err *e)
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	if (state.status == RUN_CREATED) link_mtab(s);
-	if ((r = networking_start(s->g, s->c, s->userns, s->a, &s->network, e)) < 0) return r;
+	if ((r = open_owner(s, e)) < 0 || (r = networking_start(s->g, s->c, s->owner < 0 ? s->userns : s->owner, s->a, &s->network, e)) < 0) return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
 	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)
@@ -504,6 +518,7 @@ int engine_start(Engine *g, const Record *c, const StartOptions *o, Arena *a, in
 		    .spec = -1,
 		    .monitor = MONITOR_SEED_NONE,
 		    .userns = -1,
+		    .owner = -1,
 		    .network = NETWORKING_NONE };
 	if (o->monitor) {
 		s.monitor = *o->monitor;

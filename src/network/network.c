@@ -7,10 +7,9 @@
 #include "base/time.h"
 #include "sys/netlink.h"
 
-enum { DOCUMENT_MAX = 1 << 20, ARENA_MAX = 4 << 20, NAME_MAX_BYTES = 255, MTU_MIN = 68, MTU_MAX = 65535 };
+enum { DOCUMENT_MAX = 1 << 20, ARENA_MAX = 4 << 20, NAME_MAX_BYTES = 255, MTU_MIN = 68, MTU_MAX = 65535, DEVICES_MAX = 1000 };
 
 #define COLUMNS "id, name, driver, created, document"
-#define DEFAULT_DEVICE "skep0"
 
 #define N(json_name, k, field, ...) \
 	{ \
@@ -320,14 +319,26 @@ static int insert_default(const Networks *all, Network *n, Arena *a, Err *e)
 	return r < 0 ? r : insert(all->db, n, e);
 }
 
+/* "skep0", or the next number: other state directories on this machine have networks, too. */
+static int name_default(const Networks *all, char to[static NETWORK_DEVICE_MAX], Err *e)
+{
+	int r = 1;
+	for (unsigned i = 0; r > 0 && i < DEVICES_MAX; i++) {
+		snprintf(to, NETWORK_DEVICE_MAX, "skep%u", i);
+		r = all->device ? all->device(all->arg, to, e) : 0;
+	}
+	return r > 0 ? err_set(e, ERR_RESOURCE, EEXIST, "the default bridge: all names from skep0 to %s are taken", to) : r;
+}
+
 /* In the caller's transaction. */
 static int insert_defaults(const Networks *all, Arena *a, Err *e)
 {
+	char device[NETWORK_DEVICE_MAX];
 	StrPair options[] = { { "com.docker.network.bridge.default_bridge", "true" },
 			      { NETWORK_ICC, "true" },
 			      { NETWORK_MASQUERADE, "true" },
 			      { NETWORK_HOST_BINDING, "0.0.0.0" },
-			      { NETWORK_BRIDGE_NAME, DEFAULT_DEVICE },
+			      { NETWORK_BRIDGE_NAME, device },
 			      { NETWORK_MTU, "1500" } };
 	Network wanted[] = { { .name = "bridge", .driver = "bridge", .options = { options, ARRAY_LEN(options) } },
 			     { .name = "host", .driver = "host" },
@@ -335,6 +346,7 @@ static int insert_defaults(const Networks *all, Arena *a, Err *e)
 	Network found;
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		int r = get(all->db, wanted[i].name, a, &found, e);
+		if (r == 0 && streq(wanted[i].driver, "bridge") && (r = name_default(all, device, e)) < 0) return r;
 		if (r == 0) r = insert_default(all, &wanted[i], a, e);
 		if (r < 0) return r;
 	}

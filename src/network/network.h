@@ -33,6 +33,8 @@ typedef struct Networks {
 	Db *db;
 	/* the destinations that the host has routes to: asked when a subnet is chosen, which overlaps with none of them; NULL: no matter */
 	int (*routes)(void *arg, Arena *a, IpPrefixList *ret, Err *e);
+	/* is there a device of that name on the host? asked when the default bridge is named; NULL: no matter */
+	int (*device)(void *arg, const char *name, Err *e);
 	/* does the container run? asked only when what it has in a network is wanted by somebody else; < 0: an error */
 	int (*runs)(void *arg, const char *container, Err *e);
 	void *arg;
