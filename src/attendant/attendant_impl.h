@@ -61,9 +61,10 @@ typedef struct Helper {
 } Helper;
 
 /* Healer: who has changed our rules, and what is done about it. */
-typedef enum { HEALER_NOTHING, HEALER_HOSTS /* our rule among the host's */, HEALER_ALL } HealerNeed;
+typedef enum { HEALER_NOTHING, HEALER_HOSTS /* our rule among the host's */, HEALER_ALL, HEALER_ANEW /* also what is there */ } HealerNeed;
 typedef struct Healer {
-	int watch; /* -1: nf_tables cannot be watched */
+	int watch;    /* -1: nf_tables cannot be watched */
+	uint32_t own; /* the generation that our last healing made */
 	LoopFd readable;
 	LoopTimer timer;
 	bool table_gone, part_gone, hosts_changed; /* in this transaction: of ours; of others */

@@ -48,17 +48,20 @@ void healer_now(Attendant *t)
 	need(t, HEALER_ALL);
 }
 
-static int heal_all(Attendant *t, Arena *a, Err *e)
+static int heal_all(Attendant *t, bool anew, Arena *a, Err *e)
 {
 	Engine *g;
 	int r = attendant_engine(t, &g, e);
-	return r < 0 ? r : networking_heal(g, a, e);
+	return r < 0 ? r : networking_heal(g, anew, a, &t->healer.own, e);
 }
 
-static int heal_hosts(Arena *a, Err *e)
+static int heal_hosts(Attendant *t, Arena *a, Err *e)
 {
+	Engine *g;
 	AUTO_FD int sock = nft_open(e);
-	return sock < 0 ? sock : host_firewall_open(sock, a, e);
+	int r = sock < 0 ? sock : host_firewall_open(sock, a, e);
+	if (r < 0 || (r = attendant_engine(t, &g, e)) < 0) return r;
+	return networking_close(g, sock, a, e);
 }
 
 static void heal(void *arg)
@@ -69,7 +72,7 @@ static void heal(void *arg)
 	Err e = ERR_INIT;
 	const HealerNeed what = h->need;
 	h->need = HEALER_NOTHING;
-	int r = what == HEALER_ALL ? heal_all(t, &a, &e) : heal_hosts(&a, &e);
+	int r = what == HEALER_HOSTS ? heal_hosts(t, &a, &e) : heal_all(t, what == HEALER_ANEW, &a, &e);
 	h->last = time_monotonic();
 	h->wait = 2 * h->wait > WAIT_MAX ? WAIT_MAX : 2 * h->wait;
 	if (r < 0) need(t, what); /* the database is busy, somebody changes rules all the time: later */
@@ -81,12 +84,14 @@ static bool is_ours(const NftEvent *ev)
 }
 
 /* The events of a transaction come before the one that ends it and says whose it was. */
-static void judge(Attendant *t, const char *program)
+static void judge(Attendant *t, const NftEvent *ev)
 {
 	Healer *h = &t->healer;
-	const bool own = starts_with(program, "skep");
-	if ((h->table_gone && !streq(program, NAME)) || (h->part_gone && !own))
+	const bool own = starts_with(ev->program, "skep");
+	if (h->table_gone && ev->generation != h->own)
 		need(t, HEALER_ALL);
+	else if (h->part_gone && !own)
+		need(t, HEALER_ANEW);
 	else if (h->hosts_changed && !own)
 		need(t, HEALER_HOSTS);
 	h->table_gone = h->part_gone = h->hosts_changed = false;
@@ -113,7 +118,7 @@ static int take_event(const NftEvent *ev, void *data)
 		h->part_gone |= is_ours(ev);
 		break;
 	case NFT_GENERATION:
-		judge(t, ev->program);
+		judge(t, ev);
 		break;
 	default:
 		break;

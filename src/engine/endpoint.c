@@ -106,7 +106,8 @@ static int check_alone(const char *network, Err *e)
 	if (streq(network, "host"))
 		return err_set(e, ERR_CONFIG, EINVAL, "container cannot be disconnected from host network or connected to host network");
 	if (!streq(network, "none")) return 0;
-	return err_set(e, ERR_CONFIG, EINVAL, "container cannot be connected to multiple networks with one of the networks in private (none) mode");
+	return err_set(e, ERR_CONFIG, EINVAL,
+		       "container cannot be connected to multiple networks with one of the networks in private (none) mode");
 }
 
 int endpoints_plan(const char *mode, const EndpointRequestList *asked, Arena *a, EndpointRequestList *ret, Err *e)

@@ -268,8 +268,7 @@ static int plug_in(Change *x, Attachment *p, Err *e)
 	if (r >= 0) r = networking_join(sock, x->netns, &quiet, x->a, e);
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
 		r = change_route(x, way_of(&x->before, i), way_of(&after, i), i, e);
-	if (r >= 0) r = network_rules_add(&(AttachmentList){ own, 1 }, NULL, 0, x->a, e);
-	if (r >= 0) r = networking_forward(&after, e);
+	if (r >= 0) r = network_rules_add(x->g, &(AttachmentList){ own, 1 }, NULL, 0, x->a, e);
 	return r < 0 ? r : edit_hosts(x, NULL, own, e);
 }
 

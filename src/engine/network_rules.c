@@ -1,12 +1,13 @@
 /* network_rules.c: see network_rules.h. */
 #include "engine/network_rules.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "engine/networking.h"
 #include "link/host_firewall.h"
 
-enum { BATCH_MAX = 16 << 20, TRIES = 16, DEVICE_ROOM = NETWORK_DEVICE_MAX };
+enum { BATCH_MAX = 16 << 20, SMALL_BATCH = 1 << 16, TRIES = 16, DEVICE_ROOM = NETWORK_DEVICE_MAX };
 
 /* ---- add ---- */
 
@@ -20,8 +21,42 @@ static void put_networks(NftBatch *b, const AttachmentList *l)
 	}
 }
 
+/* ---- what the host passes on for containers alone ---- */
+
+static bool is_noted(const Engine *g, int family)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/" NETWORKING_FORWARDS, g->run_root, family);
+	return access(path, F_OK) == 0;
+}
+
+/* Where others have forward rules, these say what else is passed on. */
+static int put_closed(NftBatch *b, const Engine *g, int sock, Arena *a, Err *e)
+{
+	const bool noted[] = { is_noted(g, 4), is_noted(g, 6) };
+	int r = noted[0] || noted[1] ? host_firewall_is_there(sock, a, e) : 1;
+	for (int i = 0; r == 0 && i < 2; i++)
+		if (noted[i]) rules_close(b, NFT_ADD, i ? 6 : 4);
+	return r < 0 ? r : 0;
+}
+
+int networking_close(const Engine *g, int sock, Arena *a, Err *e)
+{
+	int r = host_firewall_is_there(sock, a, e);
+	for (int family = 4; r >= 0 && family <= 6; family += 2) {
+		AUTO_NFT_BATCH b = NFT_BATCH_INIT(SMALL_BATCH);
+		Err ignored = ERR_INIT;
+		if (!is_noted(g, family)) continue;
+		rules_close(&b, r ? NFT_DELETE : NFT_ADD, family);
+		(void)!nft_commit(&b, sock, &ignored); /* it may be gone, and so may be the table */
+	}
+	return r < 0 ? r : 0;
+}
+
+/* ---- add, all of it ---- */
+
 /* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
-static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
+static int add_all(const Engine *g, int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
 	int r = -ERESTART;
 	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
@@ -32,6 +67,7 @@ static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, si
 		const bool stood = r;
 		if (!stood) nft_expect(&b, generation);
 		if (!stood) rules_make(&b);
+		if (!stood && (r = put_closed(&b, g, sock, a, e)) < 0) return r;
 		put_networks(&b, l);
 		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
 		r = nft_commit(&b, sock, e);
@@ -40,17 +76,19 @@ static int add_all(int sock, const AttachmentList *l, const RulesPort *ports, si
 	return r < 0 ? r : 0;
 }
 
-int network_rules_add(const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
+int network_rules_add(const Engine *g, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
 	AUTO_FD int sock = nft_open(e);
 	if (sock < 0) return sock;
-	int r = add_all(sock, l, ports, n_ports, a, e);
+	int r = networking_note_forwards(g, l, e);
+	if (r >= 0) r = add_all(g, sock, l, ports, n_ports, a, e);
 	if (r == -EEXIST) { /* of a container whose monitor was killed: its port is this one's now */
 		*e = (Err)ERR_INIT;
 		for (size_t i = 0; i < n_ports; i++)
 			rules_forget(sock, &ports[i]);
-		r = add_all(sock, l, ports, n_ports, a, e);
+		r = add_all(g, sock, l, ports, n_ports, a, e);
 	}
+	if (r >= 0) r = networking_forward(l, e);
 	return r < 0 ? err_wrap(e, "network rules") : 0;
 }
 
@@ -183,33 +221,38 @@ static int collect(Whole *w, RecordList *running, Err *e)
 	return 0;
 }
 
-/* The database is read behind the generation: a container whose rows are not seen adds its rules later. */
-static int make_anew(Whole *w, int sock, RecordList *running, Err *e)
+/* The database is read behind the generation: a container whose rows are not seen adds its rules later. A table that stands is added to: engines of other state directories have theirs in it, too. */
+static int make_again(Whole *w, int sock, bool anew, uint32_t *ret, RecordList *running, Err *e)
 {
 	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
 	uint32_t generation;
 	int r = nft_generation(sock, &generation, e);
-	if (r < 0 || (r = collect(w, running, e)) < 0) return r;
+	if (r < 0 || (r = collect(w, running, e)) < 0 || (r = anew ? 0 : rules_stand(sock, w->a, e)) < 0) return r;
 	nft_expect(&b, generation);
-	rules_make(&b);
+	if (!r) rules_make(&b);
+	if ((r = put_closed(&b, w->g, sock, w->a, e)) < 0) return r;
 	put_networks(&b, &w->networks);
 	if (w->n_ports) rules_ports(&b, NFT_ADD, w->ports, w->n_ports);
+	*ret = generation + 1;
 	return nft_commit(&b, sock, e);
 }
 
-int networking_heal(Engine *g, Arena *a, Err *e)
+int networking_heal(Engine *g, bool anew, Arena *a, uint32_t *ret_generation, Err *e)
 {
 	Whole w = { 0 };
 	RecordList running = { 0 };
+	uint32_t generation = 0;
 	AUTO_FD int sock = nft_open(e);
 	int r = sock < 0 ? sock : -ERESTART;
-	for (int i = 0; r == -ERESTART && i < TRIES; i++) {
+	for (int i = 0; (r == -ERESTART || r == -EEXIST) && i < TRIES; i++) {
+		anew |= r == -EEXIST; /* ports lead to somebody who has them no more */
 		*e = (Err)ERR_INIT;
 		w = (Whole){ .g = g, .all = networking_networks(g), .a = a };
-		r = make_anew(&w, sock, &running, e);
+		r = make_again(&w, sock, anew, &generation, &running, e);
 	}
 	if (r >= 0) r = host_firewall_open(sock, a, e);
 	if (r < 0) return err_wrap(e, "network rules");
+	if (ret_generation) *ret_generation = generation;
 	for (size_t i = 0; i < running.n; i++) /* who has ended meanwhile has not found them to take them away */
 		if ((r = w.all.runs(w.all.arg, running.items[i].id, e)) == 0) networking_release(g, running.items[i].id);
 	return r < 0 ? r : 0;

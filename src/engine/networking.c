@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,16 +128,50 @@ static int reserve(Engine *g, const Networks *all, const Record *c, AttachmentLi
 
 /* ---- what is made ---- */
 
-int networking_forward(const AttachmentList *l, Err *e)
+static const char *const forward_keys[FAMILIES] = { "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding" };
+
+static int forwards(int proc, size_t family, Err *e)
+{
+	char now[8];
+	int r = (int)sysctl_read(proc, forward_keys[family], now, sizeof now, e);
+	return r < 0 ? r : !streq(now, "0");
+}
+
+static bool needs_family(const AttachmentList *l, size_t family)
 {
 	bool ipv6 = false;
-	AUTO_FD int proc = sysctl_open_proc(e);
-	if (proc < 0) return proc;
 	for (size_t i = 0; i < l->n; i++)
 		ipv6 |= l->items[i].network.ipv6;
-	int r = sysctl_write(proc, "net/ipv4/ip_forward", "1", e);
-	if (r >= 0 && ipv6) r = sysctl_write(proc, "net/ipv6/conf/all/forwarding", "1", e);
-	return r;
+	return !family || ipv6;
+}
+
+int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e)
+{
+	char name[32];
+	AUTO_FD int proc = sysctl_open_proc(e);
+	if (proc < 0) return proc;
+	for (size_t i = 0; i < FAMILIES; i++) {
+		int r = needs_family(l, i) ? forwards(proc, i, e) : 1;
+		if (r < 0) return r;
+		if (r) continue;
+		snprintf(name, sizeof name, NETWORKING_FORWARDS, i ? 6 : 4);
+		AUTO_FD int dir = open(g->run_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		AUTO_FD int mark = dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (mark < 0) return err_sys(e, errno, "write %s/%s", g->run_root, name);
+	}
+	return 0;
+}
+
+int networking_forward(const AttachmentList *l, Err *e)
+{
+	AUTO_FD int proc = sysctl_open_proc(e);
+	if (proc < 0) return proc;
+	for (size_t i = 0; i < FAMILIES; i++) {
+		int r = needs_family(l, i) ? forwards(proc, i, e) : 1;
+		if (r == 0) r = sysctl_write(proc, forward_keys[i], "1", e);
+		if (r < 0) return r;
+	}
+	return 0;
 }
 
 int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
@@ -163,7 +198,7 @@ bool networking_has_names(const AttachmentList *l)
 	return any;
 }
 
-static int make(const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
+static int make(const Engine *g, const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
 {
 	AUTO_FD int sock = -1;
 	int r = rtnl_open(&sock, e);
@@ -174,8 +209,7 @@ static int make(const AttachmentList *l, int userns, Arena *a, Networking *n, Er
 	if (r >= 0 && networking_has_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
 	if (r < 0 || (r = network_rules_ports(l, &n->ports, a, &n->rules, e)) < 0) return r;
 	n->has_rules = true;
-	if ((r = network_rules_add(l, n->rules, n->ports.n, a, e)) < 0) return r;
-	return networking_forward(l, e);
+	return network_rules_add(g, l, n->rules, n->ports.n, a, e);
 }
 
 /* ---- what others write down of it ---- */
@@ -255,7 +289,7 @@ int networking_start(Engine *g, const Record *c, int userns, Arena *a, Networkin
 	if (r >= 0) r = reserve(g, &all, c, &l, a, &ret->ports, e);
 	if (r >= 0) {
 		ret->held = true;
-		r = make(&l, userns, a, ret, e);
+		r = make(g, &l, userns, a, ret, e);
 	}
 	if (r >= 0) r = describe(&l, a, ret, e);
 	return r < 0 ? err_wrap(e, "failed to set up container networking") : 0;

@@ -33,10 +33,14 @@ void networking_release(Engine *g, const char *container);
 /* networking_networks: for calls of network/; the engine is borrowed. */
 Networks networking_networks(Engine *g);
 
+#define NETWORKING_FORWARDS "forwards%d" /* in the run root: this family is passed on for containers' sake alone */
+
 /* ---- between networking.c and network_connect.c ---- */
 
 /* networking_join: the container's device in one network, the bridge of which is made where it is not there. sock: rtnl_open. networking_forward: the host passes on what the networks need.
  * networking_has_names: is there one among them where names are answered? */
 int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e) MUST_USE;
 int networking_forward(const AttachmentList *l, Err *e) MUST_USE;
+/* networking_note_forwards: before that: a family that the host does not pass on so far is from now on for containers' sake alone (link/rules.h, rules_close). */
+int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e) MUST_USE;
 bool networking_has_names(const AttachmentList *l);

@@ -145,7 +145,8 @@ static int write_names(Start *s, Machine *machine, Err *e)
 	f.addresses.items = arena_array(s->a, n->addresses.n + s->c->host.links.n + 1, sizeof *f.addresses.items);
 	if (!f.hostname || !f.addresses.items) return err_sys(e, ENOMEM, "start a container");
 	const char *domain = s->c->config.domainname, *names = f.hostname;
-	if (domain && *domain && !(names = arena_printf(s->a, "%s.%s %s", f.hostname, domain, f.hostname))) return err_sys(e, ENOMEM, "start a container");
+	if (domain && *domain && !(names = arena_printf(s->a, "%s.%s %s", f.hostname, domain, f.hostname)))
+		return err_sys(e, ENOMEM, "start a container");
 	for (size_t i = 0; i < n->addresses.n; i++)
 		f.addresses.items[f.addresses.n++] = (EtcAddress){ n->addresses.items[i], names };
 	int r = add_links(s, &f, e);
@@ -483,7 +484,8 @@ static int prepare(Start *s, Err *e)
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	if (state.status == RUN_CREATED) link_mtab(s);
-	if ((r = open_owner(s, e)) < 0 || (r = networking_start(s->g, s->c, s->owner < 0 ? s->userns : s->owner, s->a, &s->network, e)) < 0) return r;
+	if ((r = open_owner(s, e)) < 0 || (r = networking_start(s->g, s->c, s->owner < 0 ? s->userns : s->owner, s->a, &s->network, e)) < 0)
+		return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||
 	    (r = mount_sources_open(s->g, s->c, s->dir, s->userns, s->a, &s->sources, e)) < 0)

@@ -62,6 +62,15 @@ int host_firewall_open(int sock, Arena *a, Err *e)
 	return r;
 }
 
+int host_firewall_is_there(int sock, Arena *a, Err *e)
+{
+	NftChains l;
+	int r = nft_list_chains(sock, a, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++)
+		if (is_foreign_forward(&l.items[i])) return 1;
+	return r < 0 ? r : 0;
+}
+
 int host_firewall_decides(int sock, Arena *a, char name[static HOST_FIREWALL_NAME_MAX], Err *e)
 {
 	NftChains l;

@@ -15,6 +15,8 @@
 
 /* host_firewall_open: puts it where it is missing; 1: somewhere; 0: it was everywhere. */
 int host_firewall_open(int sock, Arena *a, Err *e) MUST_USE;
+/* host_firewall_is_there: does anybody else have forward rules, whatever they say? 1, 0. */
+int host_firewall_is_there(int sock, Arena *a, Err *e) MUST_USE;
 /* host_firewall_decides: is there a forward chain of others that drops what it does not know? Its table and chain, "ip filter FORWARD", into name. 1, 0. */
 enum { HOST_FIREWALL_NAME_MAX = 256 };
 int host_firewall_decides(int sock, Arena *a, char name[static HOST_FIREWALL_NAME_MAX], Err *e) MUST_USE;

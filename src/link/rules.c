@@ -4,7 +4,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 /* With every change of the rules below: a table of another version is made anew. */
-#define VERSION_COMMENT "networks of containers (rules 3)"
+#define VERSION_COMMENT "networks of containers (rules 4)"
 
 static const NftTable table = { NFT_INET, RULES_TABLE };
 static const uint8_t v4_loopback[4] = { 127 }, v4_loopback_mask[4] = { 255 };
@@ -32,6 +32,9 @@ static void add_sets(NftBatch *b)
 {
 	nft_set_add(b, &table, &(NftSet){ .name = "bridges", .key = { NFT_TYPE_IFNAME }, .comment = "of networks" });
 	nft_set_add(b, &table, &(NftSet){ .name = "internal", .key = { NFT_TYPE_IFNAME }, .comment = "of internal networks" });
+	nft_set_add(
+		b, &table,
+		&(NftSet){ .name = "closed", .key = { NFT_TYPE_PROTO }, .comment = "families that are forwarded for containers alone" });
 	nft_set_add(b, &table,
 		    &(NftSet){ .name = "lenient", .key = { NFT_TYPE_IFNAME }, .comment = "ports pass the host's forward rules" });
 	nft_set_add(b, &table, &(NftSet){ .name = "open", .key = { NFT_TYPE_IFNAME, NFT_TYPE_PROTO }, .comment = "open to hosts outside" });
@@ -172,6 +175,12 @@ static void put_mark(NftBatch *b)
 
 static void add_forward_marks(NftBatch *b)
 {
+	rule(b, "forward", "a host that is a router only since there are containers is none for others");
+	is_device(b, NFT_META_IIFNAME, "bridges", true);
+	is_device(b, NFT_META_OIFNAME, "bridges", true);
+	nft_meta(b, NFT_META_NFPROTO, NFT_R(0));
+	nft_lookup(b, NFT_R(0), "closed", false);
+	decide(b, NFT_DROP);
 	rule(b, "forward", "what is neither from a container nor for one is not ours to judge");
 	is_device(b, NFT_META_IIFNAME, "bridges", true);
 	is_device(b, NFT_META_OIFNAME, "bridges", true);
@@ -357,6 +366,15 @@ void rules_ports(NftBatch *b, NftVerb verb, const RulesPort *ports, size_t n)
 	nft_label(b, "published ports");
 	for (size_t i = 0; i < n; i++)
 		put_port(b, verb, &ports[i]);
+}
+
+void rules_close(NftBatch *b, NftVerb verb, int family)
+{
+	NftValue key = { 0 };
+	nft_value_add_proto(&key, families[family == 6].nf);
+	nft_label(b, "forwarding");
+	nft_elements(b, verb, &table, "closed");
+	nft_element(b, &(NftElement){ .key = &key });
 }
 
 /* ---- what goes ---- */

@@ -45,6 +45,8 @@ typedef struct RulesPort {
 /* rules_make: the table, its sets and its rules, in place of those that were there: 60 messages. */
 void rules_make(NftBatch *b);
 void rules_network(NftBatch *b, NftVerb verb, const RulesNetwork *n);
+/* rules_close: the host passes on packets of a family (4, 6) for containers' sake alone: of others it forwards only what it did not begin. */
+void rules_close(NftBatch *b, NftVerb verb, int family);
 /* rules_ports: of one container. */
 void rules_ports(NftBatch *b, NftVerb verb, const RulesPort *ports, size_t n);
 /* rules_forget: takes one port away; rules_forget_network: what a network has. Each by itself: what is not there (somebody has flushed the rules) is no error, and neither is

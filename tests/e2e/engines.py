@@ -1,4 +1,5 @@
 """A `skep` with roots of its own and an image of busybox, for tests of containers."""
+import contextlib
 import json
 import os
 import signal
@@ -98,6 +99,23 @@ class Engine:
         ids = self.call("ps", "-aq", "--no-trunc").stdout.decode().split()
         if ids:
             self.call("rm", "-f", "-v", *ids)
+        self.end_attendant()
+
+    def attendants(self):
+        """The processes that answer names and watch rules; they end by themselves when they have had nothing to do for some seconds."""
+        def words(pid):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    return f.read().split(b"\0")
+            except OSError:
+                return []
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and {self.run_root.encode(), b"attend"} <= set(words(pid))]
+
+    def end_attendant(self):
+        for pid in self.attendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        eventually(lambda: not self.attendants())
 
 
 class Typed(Terminal):

@@ -167,8 +167,6 @@ NOT_YET = {
     ("outside", "machine", 8085, 6): PROXY,  # the container has no IPv6
     ("mute1", "machine", 8084, 4): PROXY,
     ("mute1", "machine", 8084, 6): PROXY,
-    ("outside", "far", OWN, 4): "who makes a host forward closes what it did not forward before",
-    ("outside", "far", OWN, 6): "who makes a host forward closes what it did not forward before",
 }
 
 

@@ -386,6 +386,16 @@ def test_names_of_others(engine):
     assert [line for line in said.splitlines() if line] == ["nameserver 192.0.2.1", "search example.org", "options ndots:3 rotate", "192.0.2.9\tpeer"]
 
 
+@flags("publish", "publish-all", "mac-address")
+def test_ports(engine):
+    name = engine.run("-p", "127.0.0.1:18080:80", "--publish", "18081-18082:81-82/udp", "--mac-address", "02:00:00:00:00:01", "busybox", "sleep", "1000")
+    assert engine.ok("port", name).splitlines() == ["80/tcp -> 127.0.0.1:18080", "81/udp -> 0.0.0.0:18081", "82/udp -> 0.0.0.0:18082"]
+    assert engine.ok("exec", name, "cat", "/sys/class/net/eth0/address") == "02:00:00:00:00:01\n"
+    engine.ok("rm", "-f", name)
+    name = engine.run("--publish-all", "--expose", "90", "--expose", "91/udp", "busybox", "sleep", "1000")
+    assert re.fullmatch(r"90/tcp -> 0.0.0.0:\d+\n91/udp -> 0.0.0.0:\d+\n", engine.ok("port", name))
+
+
 @flags("ip", "ip6", "link-local-ip", "mac-address", "network-alias", "net-alias", "link", "gpus", "use-api-socket",
        "disable-content-trust", "cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")
 @pytest.mark.parametrize("options, status, message", [

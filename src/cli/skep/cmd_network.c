@@ -97,7 +97,7 @@ int network_reload_run(Invocation *in, Err *e)
 		return err_set(e, ERR_USAGE, EINVAL, "conflicting options: --all and the names of containers");
 	int r = skep_engine(in, &g, e);
 	if (r >= 0) r = list_reloaded(in, &g, &l, e);
-	if (r >= 0) r = networking_heal(&g, in->arena, e);
+	if (r >= 0) r = networking_heal(&g, true, in->arena, NULL, e);
 	if (r >= 0) r = put_reloaded(&g, &l, &ids, e);
 	return r < 0 ? r : print_buf(&ids, e);
 }
