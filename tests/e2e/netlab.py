@@ -2,6 +2,7 @@
 wire to it and with it as the way to everything else. Containers, hosts and the machine ask each other by the same program (programs/peer.c): who answers says its
 name, and the address that it sees.
 """
+import concurrent.futures
 import contextlib
 import os
 import subprocess
@@ -10,7 +11,7 @@ import typing
 import netns
 from engines import DEADLINE, eventually
 
-ANSWER_MS = 10000  # for what must come
+ANSWER_MS = 5000  # for what must come
 SILENCE_MS = 400  # for what must not: the same servers answer others in a millisecond
 UDP, TCP = "udp", "tcp"
 
@@ -113,6 +114,12 @@ class Container(Party):
 
     def words(self, *command):
         return [*self.lab.engine.base, "exec", self.name, *command]
+
+
+def all_in_vain(questions):
+    """Several at once, for most of it is waiting: (party, protocol, address, port)."""
+    with concurrent.futures.ThreadPoolExecutor(len(questions)) as pool:
+        return list(pool.map(lambda question: question[0].asks_in_vain(*question[1:]), questions))
 
 
 class Lab:

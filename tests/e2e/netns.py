@@ -51,6 +51,17 @@ def new():
         os.close(here)
 
 
+@contextlib.contextmanager
+def another():
+    """This thread is in a new one for a while."""
+    fd = new()
+    try:
+        with at(fd):
+            yield
+    finally:
+        os.close(fd)
+
+
 def move(fd):
     if LIBC.setns(fd, CLONE_NEWNET) < 0:
         raise OSError(ctypes.get_errno(), "enter a network namespace")

@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 import netns
-from engines import DEADLINE, Engine, eventually, kill
+from engines import Engine, eventually, kill
 from images import SKEP
-from netlab import TCP, UDP, Container, Lab
+from netlab import TCP, UDP, Lab
 
 pytestmark = [pytest.mark.skipif(not os.path.exists(SKEP), reason=f"no {SKEP}"), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
 
@@ -45,15 +45,14 @@ def lab(engine, module_lab):
 
 
 @pytest.fixture
-def fresh(engine, programs):
+def fresh(programs, tmp_path):
     """A machine on which nothing has been started yet."""
-    fd = netns.new()
-    with netns.at(fd):
-        made = Lab(engine, programs)
+    with netns.another():
+        made = Lab(Engine(str(tmp_path / "engine")), programs)
+        made.engine.ok("image", "bootstrap", "busybox")
         yield made
-        engine.close()
+        made.engine.close()
         made.close()
-    os.close(fd)
 
 
 def published(engine, name):
