@@ -18,7 +18,8 @@ import cgroups  # noqa: E402
 import netns  # noqa: E402
 from engines import Engine  # noqa: E402
 
-PATIENCE = 30  # seconds for what follows a kill by itself
+PATIENCE = 10  # seconds for what follows a kill by itself
+ATTENDANTS = ("skep-attendant", "skep-names")  # of an engine's networks: they stay for a while after the last container
 
 
 def adopt_orphans():
@@ -71,6 +72,8 @@ class Process:
 
     @property
     def kind(self):
+        if self.name in ATTENDANTS:
+            return "attendant"
         if self.program == "skep":
             return "command"
         if self.program == "skep-transfer":
@@ -128,7 +131,7 @@ class Place(Engine):
         """Of an engine whose containers have all been removed."""
         left = [f"cgroup {path}" for path in self.cgroups_of(self.seen)]
         left += [f"mount {path}" for path in self.mounts()]
-        left += [f"process {one}" for one in self.processes()]
+        left += [f"process {one}" for one in self.processes() if one.kind != "attendant"]
         for kind in "runtime", "monitors":
             left += [f"{kind}/{name}" for name in os.listdir(os.path.join(self.run_root, kind))]
         for kind in "containers", "volumes":
