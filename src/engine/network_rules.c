@@ -214,7 +214,7 @@ static int collect(Whole *w, RecordList *running, Err *e)
 	if (!w->ports || !w->networks.items || !running->items) return err_sys(e, ENOMEM, "network rules");
 	for (size_t i = 0; i < l.n; i++) {
 		if ((r = w->all.runs(w->all.arg, l.items[i].id, e)) < 0) return r;
-		if (!r) continue;
+		if (!r || networking_is_going(w->g, l.items[i].id)) continue;
 		if ((r = add_container(w, &l.items[i], &ports, e)) < 0) return r;
 		running->items[running->n++] = l.items[i];
 	}
@@ -237,23 +237,32 @@ static int make_again(Whole *w, int sock, bool anew, uint32_t *ret, RecordList *
 	return nft_commit(&b, sock, e);
 }
 
+/* 1: one of them has ended since it was seen. Its monitor may have found nothing to take away, as the table was not there. */
+static int any_ended(const Whole *w, const RecordList *running, Err *e)
+{
+	for (size_t i = 0; i < running->n; i++) {
+		int r = w->all.runs(w->all.arg, running->items[i].id, e);
+		if (r < 0) return r;
+		if (!r || networking_is_going(w->g, running->items[i].id)) return 1;
+	}
+	return 0;
+}
+
 int networking_heal(Engine *g, bool anew, Arena *a, uint32_t *ret_generation, Err *e)
 {
-	Whole w = { 0 };
 	RecordList running = { 0 };
 	uint32_t generation = 0;
 	AUTO_FD int sock = nft_open(e);
 	int r = sock < 0 ? sock : -ERESTART;
 	for (int i = 0; (r == -ERESTART || r == -EEXIST) && i < TRIES; i++) {
+		Whole w = { .g = g, .all = networking_networks(g), .a = a };
 		anew |= r == -EEXIST; /* ports lead to somebody who has them no more */
 		*e = (Err)ERR_INIT;
-		w = (Whole){ .g = g, .all = networking_networks(g), .a = a };
 		r = make_again(&w, sock, anew, &generation, &running, e);
+		if (r >= 0 && (r = any_ended(&w, &running, e)) > 0) r = -EEXIST;
 	}
 	if (r >= 0) r = host_firewall_open(sock, a, e);
 	if (r < 0) return err_wrap(e, "network rules");
 	if (ret_generation) *ret_generation = generation;
-	for (size_t i = 0; i < running.n; i++) /* who has ended meanwhile has not found them to take them away */
-		if ((r = w.all.runs(w.all.arg, running.items[i].id, e)) == 0) networking_release(g, running.items[i].id);
-	return r < 0 ? r : 0;
+	return 0;
 }

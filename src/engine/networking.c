@@ -10,12 +10,13 @@
 #include "engine/network_rules.h"
 #include "engine/start.h"
 #include "link/redirect.h"
+#include "monitor/network_hold.h"
 #include "sys/netns.h"
 #include "sys/sysctl.h"
 
 #define ENDED "ended" /* directory: files named by the containers that have ended */
 
-enum { STATE_ARENA = 1 << 20, FAMILIES = 2 };
+enum { PATH_ROOM = 4096, STATE_ARENA = 1 << 20, FAMILIES = 2 };
 
 bool networking_is_own(const char *mode)
 {
@@ -111,9 +112,28 @@ static PublishWay way_of(const AttachmentList *l)
 	return w;
 }
 
+/* Of a monitor that was killed while it ended. */
+static void forget_going(const Engine *g, const char *id)
+{
+	char name[NETWORK_GOING_MAX], path[PATH_ROOM];
+	snprintf(name, sizeof name, NETWORK_GOING, id);
+	snprintf(path, sizeof path, "%s/" ENDED "/%s", g->run_root, name);
+	(void)!unlink(path);
+}
+
+bool networking_is_going(const Engine *g, const char *id)
+{
+	char name[NETWORK_GOING_MAX], path[2][PATH_ROOM];
+	snprintf(name, sizeof name, NETWORK_GOING, id);
+	snprintf(path[0], sizeof path[0], "%s/" ENDED "/%s", g->run_root, name);
+	snprintf(path[1], sizeof path[1], "%s/" ENDED "/%s", g->run_root, id);
+	return access(path[0], F_OK) == 0 || access(path[1], F_OK) == 0;
+}
+
 static int reserve(Engine *g, const Networks *all, const Record *c, AttachmentList *l, Arena *a, Publishing *ports, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
+	forget_going(g, c->id);
 	int r = db_begin(all->db, DB_WRITE, &tx, e);
 	if (r >= 0) r = release_ended(g, e);
 	if (r >= 0) r = ipam_release(all, c->id, e); /* of its last run, which nobody told the end of */

@@ -40,6 +40,8 @@ Networks networking_networks(Engine *g);
 /* networking_join: the container's device in one network, the bridge of which is made where it is not there. sock: rtnl_open. networking_forward: the host passes on what the networks need.
  * networking_has_names: is there one among them where names are answered? */
 int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e) MUST_USE;
+/* networking_is_going: its monitor is taking its rules away, or has. */
+bool networking_is_going(const Engine *g, const char *id);
 int networking_forward(const AttachmentList *l, Err *e) MUST_USE;
 /* networking_note_forwards: before that: a family that the host does not pass on so far is from now on for containers' sake alone (link/rules.h, rules_close). */
 int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e) MUST_USE;

@@ -2,6 +2,8 @@
 #include "monitor/network_hold.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "link/rules.h"
 
@@ -30,18 +32,23 @@ static void remove_ports(const MonitorConfig *c)
 		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_forget(sock, &rule);
 }
 
-static void leave_mark(const MonitorConfig *c)
+static void make_mark(int dir, const char *name)
 {
-	AUTO_FD int dir = open(c->ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0) return;
-	AUTO_FD int mark = openat(dir, c->id, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO_FD int mark = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	(void)mark;
 }
 
 void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports)
 {
-	if (c->ports.n) remove_ports(c);
+	char going[NETWORK_GOING_MAX];
+	AUTO_FD int dir = c->ended ? open(c->ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (c->ports.n) {
+		snprintf(going, sizeof going, NETWORK_GOING, c->id);
+		if (dir >= 0) make_mark(dir, going);
+		remove_ports(c);
+	}
 	for (size_t i = 0; i < n_ports; i++)
 		ports[i] = fd_close(ports[i]);
-	if (c->ended) leave_mark(c);
+	if (dir >= 0) make_mark(dir, c->id);
+	if (dir >= 0 && c->ports.n) (void)!unlinkat(dir, going, 0);
 }

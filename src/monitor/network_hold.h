@@ -7,5 +7,9 @@
 
 #include "monitor/config.h"
 
+/* The mark is a file named by the container's id. Before the elements go there is one of this name: who makes rules anew (engine/network_rules.h) must not bring them back. */
+#define NETWORK_GOING "%.64s.going"
+enum { NETWORK_GOING_MAX = 80 };
+
 /* network_hold_release: ports: the sockets. Never fails: what is not there any more is as it should be. */
 void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports);

@@ -273,6 +273,7 @@ def handle():
 @pytest.mark.parametrize("damage", ["flush ruleset", "delete table inet skep", "flush chain inet skep forward", "flush map inet skep ports4",
                                     "flush table inet skep"])
 def test_rules_are_made_again(engine, pair, damage):
+    engine.ok("network", "reload", "--all")  # without what other tests have left
     whole, first = table(), handle()
     assert "8080" in whole and pair.pid
     nft(*damage.split())
@@ -285,6 +286,7 @@ def test_rules_are_made_again(engine, pair, damage):
 
 def test_a_reload_is_healed_once(engine, pair):
     """A firewall that comes up again: many transactions, the first of which takes all away."""
+    engine.ok("network", "reload", "--all")
     whole = table()
     nft("flush", "ruleset")
     for i in range(10):
@@ -320,6 +322,7 @@ def test_our_own_changes_are_left_alone(engine, pair):
 
 def test_what_went_while_nobody_looked(engine, pair):
     """Stopped, it cannot heal; killed then, the next one does."""
+    engine.ok("network", "reload", "--all")
     whole = table()
     os.kill(pair.pid, signal.SIGSTOP)
     nft("flush", "ruleset")
