@@ -153,6 +153,15 @@ static int take_lock(Attendant *t, Err *e)
 	return 1;
 }
 
+static void leave_caller(void)
+{
+	AUTO_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3 && null >= 0; i++)
+		(void)!dup2(null, i);
+	setsid();
+	(void)!chdir("/");
+}
+
 /* Nobody waits for us any longer than until we listen, and nobody has us as a child. */
 static int detach(Attendant *t, Err *e)
 {
@@ -162,7 +171,7 @@ static int detach(Attendant *t, Err *e)
 	const pid_t pid = fork();
 	fd_close(pair[pid == 0 ? 0 : 1]);
 	if (pid == 0) {
-		setsid();
+		leave_caller();
 		_exit(serve(t, pair[1]) < 0);
 	}
 	if (pid > 0) (void)!retry_eintr(read(pair[0], &nothing, 1));

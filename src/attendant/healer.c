@@ -45,6 +45,7 @@ static void need(Attendant *t, HealerNeed what)
 
 void healer_now(Attendant *t)
 {
+	if (t->healer.watch < 0) return;
 	need(t, HEALER_ALL);
 }
 
