@@ -42,6 +42,7 @@ def nothing_left(engine):
     if attendant:
         kill(attendant.pid)
         eventually(lambda: is_dead(attendant.pid))
+    nft("flush", "ruleset")  # a table that stands keeps networks that nobody is on any more; made again it has none
 
 
 def database(engine):
