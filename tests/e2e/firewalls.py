@@ -118,7 +118,7 @@ class Nft(Firewall):
     RULES = """table inet filter {
         chain input {
             type filter hook input priority 0; policy drop;
-            iif "lo" accept
+            iifname "lo" accept
             ct state established,related accept
             meta l4proto { icmp, ipv6-icmp } accept
         }
