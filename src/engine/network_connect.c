@@ -252,6 +252,14 @@ static int reserve(Change *x, Attachment *p, Err *e)
 	return db_commit(&tx, e);
 }
 
+/* Its monitor takes it out of its bridge at the end. */
+static int tell_device(const Change *x, int index, Err *e)
+{
+	AUTO_FD int sock = monitor_connect(x->g, x->c.id);
+	return sock < 0 ? err_sys(e, -sock, "reach the monitor of container %s", x->c.name)
+			: monitor_ask(sock, WIRE_DEVICE, index, 0, NULL, e);
+}
+
 /* What the kernel and the container's files get. */
 static int plug_in(Change *x, Attachment *p, Err *e)
 {
@@ -264,8 +272,9 @@ static int plug_in(Change *x, Attachment *p, Err *e)
 	attachments_route(&after);
 	Attachment *own = &after.items[after.n - 1], quiet = *own;
 	quiet.is_default[0] = quiet.is_default[1] = false;
-	int r = rtnl_open(&sock, e);
-	if (r >= 0) r = networking_join(sock, x->netns, &quiet, x->a, e);
+	int index, r = rtnl_open(&sock, e);
+	if (r >= 0) r = networking_join(sock, x->netns, &quiet, x->a, &index, e);
+	if (r >= 0) r = tell_device(x, index, e);
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
 		r = change_route(x, way_of(&x->before, i), way_of(&after, i), i, e);
 	if (r >= 0) r = network_rules_add(x->g, &(AttachmentList){ own, 1 }, NULL, 0, x->a, e);

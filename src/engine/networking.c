@@ -194,7 +194,7 @@ int networking_forward(const AttachmentList *l, Err *e)
 	return 0;
 }
 
-int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
+int networking_join(int sock, int netns, const Attachment *p, Arena *a, int *ret_index, Err *e)
 {
 	char device[NETWORK_DEVICE_MAX];
 	Bridge bridge;
@@ -205,7 +205,7 @@ int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e)
 	int r = bridge_make(sock, &bridge, &index, e);
 	if (r < 0 || (r = attachment_sysctls(p, a, &parameters, e)) < 0) return r;
 	attachment_port(p, index, &port);
-	if ((r = bridge_connect(sock, netns, &port, e)) < 0 || !parameters.n) return r;
+	if ((r = bridge_connect(sock, netns, &port, ret_index, e)) < 0 || !parameters.n) return r;
 	AUTO_FD int proc = sysctl_open_proc(e);
 	return proc < 0 ? proc : sysctl_write_in(netns, proc, &parameters, e);
 }
@@ -221,11 +221,14 @@ bool networking_has_names(const AttachmentList *l)
 static int make(const Engine *g, const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
 {
 	AUTO_FD int sock = -1;
-	int r = rtnl_open(&sock, e);
+	int index, r = rtnl_open(&sock, e);
+	n->devices.items = arena_array(a, l->n + 1, sizeof *n->devices.items);
 	if (r < 0) return r;
+	if (!n->devices.items) return err_sys(e, ENOMEM, "networks of a container");
 	if ((r = userns < 0 ? netns_new(&n->netns, e) : netns_new_in(userns, &n->netns, e)) < 0) return r;
 	for (size_t i = 0; r >= 0 && i < l->n; i++)
-		r = networking_join(sock, n->netns, &l->items[i], a, e);
+		if ((r = networking_join(sock, n->netns, &l->items[i], a, &index, e)) >= 0)
+			n->devices.items[n->devices.n++] = (uint32_t)index;
 	if (r >= 0 && networking_has_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
 	if (r < 0 || (r = network_rules_ports(l, &n->ports, a, &n->rules, e)) < 0) return r;
 	n->has_rules = true;

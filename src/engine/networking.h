@@ -14,6 +14,7 @@ typedef struct Networking {
 	int names[2];      /* sockets in it, UDP and TCP, that are asked for names; -1: none */
 	StrList addresses; /* of the container, as text */
 	StrList gateways;  /* those of its default routes */
+	U32List devices;   /* the host\'s ends of its devices: indexes */
 	Publishing ports;
 	struct RulesPort *rules; /* of the ports */
 	const char *ended;       /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
@@ -39,7 +40,7 @@ Networks networking_networks(Engine *g);
 
 /* networking_join: the container's device in one network, the bridge of which is made where it is not there. sock: rtnl_open. networking_forward: the host passes on what the networks need.
  * networking_has_names: is there one among them where names are answered? */
-int networking_join(int sock, int netns, const Attachment *p, Arena *a, Err *e) MUST_USE;
+int networking_join(int sock, int netns, const Attachment *p, Arena *a, int *ret_index, Err *e) MUST_USE;
 /* networking_is_going: its monitor is taking its rules away, or has. */
 bool networking_is_going(const Engine *g, const char *id);
 int networking_forward(const AttachmentList *l, Err *e) MUST_USE;

@@ -361,6 +361,7 @@ static int write_monitor(Start *s, Err *e)
 			    .health = c->healthcheck,
 			    .health_on_failure = h->health_on_failure };
 	m.ended = s->network.ended;
+	m.devices = s->network.devices;
 	if (s->network.ended && own_words(s, (const char *[]){ "network", "attend" }, 2, &m.attendant, e) < 0)
 		return err_sys(e, ENOMEM, "start a container");
 	if (s->layers >= 0) m.layers = root_layers(s->g, s->c, s->a);

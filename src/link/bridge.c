@@ -115,7 +115,7 @@ int bridge_remove(int sock, const char *device, const char *network, Err *e)
 
 /* ---- a container's connection ---- */
 
-static int make_pair(int sock, int netns, const BridgePort *p, Err *e)
+static int make_pair(int sock, int netns, const BridgePort *p, int *ret_index, Err *e)
 {
 	char name[RT_NAME_MAX], label[LABEL_ROOM];
 	uint32_t random;
@@ -136,7 +136,9 @@ static int make_pair(int sock, int netns, const BridgePort *p, Err *e)
 		rtnl_veth_add(&batch, label, &host, &own, netns);
 		r = rtnl_send(sock, &batch, e);
 	}
-	return r;
+	if (r < 0) return r;
+	*ret_index = rtnl_index(sock, name);
+	return *ret_index < 0 ? err_sys(e, -*ret_index, "find device %s", name) : 0;
 }
 
 static void add_routes(RtBatch *batch, const char *label, int index, const BridgePort *p)
@@ -168,10 +170,18 @@ static int configure(int netns, const BridgePort *p, Err *e)
 	return rtnl_send(inside, &batch, e);
 }
 
-int bridge_connect(int sock, int netns, const BridgePort *p, Err *e)
+int bridge_connect(int sock, int netns, const BridgePort *p, int *ret_index, Err *e)
 {
-	int r = make_pair(sock, netns, p, e);
+	int r = make_pair(sock, netns, p, ret_index, e);
 	return r < 0 ? r : configure(netns, p, e);
+}
+
+void bridge_leave(int sock, int index)
+{
+	AUTO_RT_BATCH batch = RT_BATCH_INIT;
+	Err ignored = ERR_INIT;
+	rtnl_link_set(&batch, "device of a container", index, &(RtChange){ .master = RT_NO_MASTER });
+	(void)!rtnl_send(sock, &batch, &ignored);
 }
 
 void bridge_mac(const IpAddress *a, uint8_t mac[static RT_MAC_LEN])

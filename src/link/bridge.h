@@ -35,7 +35,10 @@ typedef struct BridgePort {
 } BridgePort;
 
 /* bridge_connect: a pair of devices with its end in netns, addresses and routes; up. Three sendmsg(2). Single-threaded callers only. After an error the caller drops the
- * namespace, and nothing is left. */
-int bridge_connect(int sock, int netns, const BridgePort *p, Err *e) MUST_USE;
+ * namespace, and nothing is left. *ret_index: of the host's end. */
+int bridge_connect(int sock, int netns, const BridgePort *p, int *ret_index, Err *e) MUST_USE;
+/* bridge_leave: nothing reaches the container any more over the device with that index (what bridge_connect gave), and it reaches nothing. The kernel takes a namespace away some time
+ * after its last process: until then it would answer for whoever has its address next. A device that is gone already is no error. */
+void bridge_leave(int sock, int index);
 /* bridge_mac: a MAC of one's own for an address: 02:42 and the last four bytes, as docker had it. */
 void bridge_mac(const IpAddress *a, uint8_t mac[static RT_MAC_LEN]);

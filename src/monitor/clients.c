@@ -227,6 +227,9 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 	case WIRE_KEEP:
 		answer(c, keep(c, &e), &e);
 		break;
+	case WIRE_DEVICE:
+		answer(c, monitor_device(m, h->value, &e), &e);
+		break;
 	case WIRE_NAMES:
 		answer(c, monitor_names(m, fds, n_fds, &e), &e);
 		break;

@@ -25,9 +25,9 @@ BIND_TABLE(monitor_config_table, "monitor", MonitorConfig, M("id", BIND_STRING, 
 	   M("restartMax", BIND_I32, restart_max), M("stopSignal", BIND_STRING, stop_signal), M("stopTimeout", BIND_I32, stop_timeout),
 	   M("health", BIND_POINTER, health, .sub = &healthcheck_table), M("healthOnFailure", BIND_STRING, health_on_failure),
 	   M("layers", BIND_STRING, layers), M("ended", BIND_STRING, ended), M("ports", BIND_LIST, ports, .sub = &monitor_port_table),
-	   M("attendant", BIND_STRINGS, attendant), M("sources", BIND_STRINGS, sources), M("volumes", BIND_STRINGS, volumes),
-	   M("unmounts", BIND_STRINGS, unmounts), M("attributes", BIND_MAP, attributes), M("again", BIND_STRINGS, again),
-	   M("remove", BIND_STRINGS, remove));
+	   M("devices", BIND_U32S, devices), M("attendant", BIND_STRINGS, attendant), M("sources", BIND_STRINGS, sources),
+	   M("volumes", BIND_STRINGS, volumes), M("unmounts", BIND_STRINGS, unmounts), M("attributes", BIND_MAP, attributes),
+	   M("again", BIND_STRINGS, again), M("remove", BIND_STRINGS, remove));
 #undef M
 
 int monitor_config_read(int fd, Arena *a, MonitorConfig *ret, Err *e)

@@ -41,6 +41,7 @@ typedef struct MonitorConfig {
 	const char *
 		ended; /* the directory where it leaves a file with its id when it has ended: what it has in the database is free; NULL: nothing */
 	LIST_OF(MonitorPort) ports;
+	U32List devices;   /* indexes of the host's ends of its devices: they leave their bridges when it has ended */
 	StrList attendant; /* the command that starts the attendant of its networks; empty: it needs none */
 	StrList sources;   /* destinations of mounts whose sources are descriptors (begin.h), in their order */
 	StrList volumes;   /* that are mounted while it runs (volume_hold.h) */

@@ -389,6 +389,17 @@ static int attend_networks(Monitor *m, Err *e)
 	return 0;
 }
 
+int monitor_device(Monitor *m, int index, Err *e)
+{
+	U32List *l = &m->config.devices;
+	uint32_t *items = arena_array(&m->arena, l->n + 1, sizeof *items);
+	if (!items || index <= 0) return err_sys(e, items ? EINVAL : ENOMEM, "one more device of the container");
+	if (l->n) memcpy(items, l->items, l->n * sizeof *items);
+	items[l->n] = (uint32_t)index;
+	*l = (U32List){ items, l->n + 1 };
+	return 0;
+}
+
 int monitor_names(Monitor *m, int *fds, size_t n_fds, Err *e)
 {
 	if (n_fds != ARRAY_LEN(m->names) || !m->config.attendant.n || m->ended)

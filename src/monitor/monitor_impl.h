@@ -134,6 +134,8 @@ int monitor_signal(Monitor *m, int signal, Err *e) MUST_USE;
 int monitor_stop(Monitor *m, int timeout, int signal, Err *e) MUST_USE;
 void monitor_event(Monitor *m, const char *action, const char *key, const char *value);
 int monitor_save(Monitor *m);
+/* monitor_device: one more that leaves its bridge at the end. */
+int monitor_device(Monitor *m, int index, Err *e) MUST_USE;
 /* monitor_names: takes both descriptors and registers the container anew. */
 int monitor_names(Monitor *m, int *fds, size_t n_fds, Err *e) MUST_USE;
 /* monitor_promise: who removes the container: somebody; NULL: nobody any more, as it is done when set_aside says where the directory is. */

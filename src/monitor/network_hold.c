@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "link/bridge.h"
 #include "link/rules.h"
 
 enum { BATCH_MAX = 8 << 20 };
@@ -32,6 +33,16 @@ static void remove_ports(const MonitorConfig *c)
 		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_forget(sock, &rule);
 }
 
+/* Before anybody else can have the container's addresses. */
+static void leave_bridges(const MonitorConfig *c)
+{
+	AUTO_FD int sock = -1;
+	Err ignored = ERR_INIT;
+	if (!c->devices.n || rtnl_open(&sock, &ignored) < 0) return;
+	for (size_t i = 0; i < c->devices.n; i++)
+		bridge_leave(sock, (int)c->devices.items[i]);
+}
+
 static void make_mark(int dir, const char *name)
 {
 	AUTO_FD int mark = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -42,6 +53,7 @@ void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports)
 {
 	char going[NETWORK_GOING_MAX];
 	AUTO_FD int dir = c->ended ? open(c->ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	leave_bridges(c);
 	if (c->ports.n) {
 		snprintf(going, sizeof going, NETWORK_GOING, c->id);
 		if (dir >= 0) make_mark(dir, going);

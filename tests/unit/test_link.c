@@ -108,7 +108,7 @@ static int make_container(World *w, int i)
 	for (size_t k = 0; k < 2 && b < 2; k++)
 		p.gateways[k] = ip(gateways[b][k]);
 	bridge_mac(&p.addresses[0].address, p.mac);
-	NEED_OK(bridge_connect(w->sock, w->places[i], &p, &e));
+	NEED_OK(bridge_connect(w->sock, w->places[i], &p, &(int){ 0 }, &e));
 	return 0;
 }
 
