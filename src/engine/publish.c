@@ -88,7 +88,7 @@ static int publish_any(PublishRun *x, PublishedPort *p, uint16_t first, uint16_t
 		int r = port_free(x->all, p, first, last, e);
 		if (r < 0) return r;
 		fd = bind_port(p);
-		if (fd >= 0 || fd != -EADDRINUSE || p->host_port == last) break;
+		if (fd != -EADDRINUSE || p->host_port == last) break;
 		first = (uint16_t)(p->host_port + 1);
 	}
 	if (fd < 0) return cannot_bind(p, fd, e);
@@ -136,7 +136,7 @@ static int publish_binding(PublishRun *x, uint16_t port, uint8_t protocol, const
 				       p.host.family);
 		return publish_one(x, p, host_port, e);
 	}
-	for (uint8_t i = 0; i < FAMILIES; i++) {
+	for (size_t i = 0; i < FAMILIES; i++) {
 		if (!x->families[i]) continue;
 		p.host = x->host.family == (i ? 6 : 4) ? x->host : (IpAddress){ .family = i ? 6 : 4 };
 		int r = publish_one(x, p, host_port, e);
