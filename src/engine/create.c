@@ -60,7 +60,7 @@ static int take_peers(Engine *g, HostConfig *h, Arena *a, Err *e)
 /* --link of the default network, "container[:alias]": the name as it is, with its alias. */
 static int take_links(Engine *g, HostConfig *h, Arena *a, Err *e)
 {
-	for (size_t i = 0; i < h->links.n; i++) {
+	for (size_t i = 0; streq(h->network_mode, "bridge") && i < h->links.n; i++) { /* of others they are names (endpoint.h) */
 		Str name, alias;
 		Record other;
 		bool named = str_cut(str_of(h->links.items[i]), ':', &name, &alias);
@@ -123,9 +123,9 @@ static int check_missing(const HostConfig *h, Err *e)
 			e, ERR_UNSUPPORTED, ENOTSUP,
 			"could not select device driver \"%s\": device requests (--gpus) are not supported: give the devices by --device",
 			h->device_requests.items[0].driver ? h->device_requests.items[0].driver : "");
-	if (h->links.n && !streq(h->network_mode, "bridge"))
-		return err_set(e, ERR_CONFIG, EINVAL, "--link %s: links of the default bridge network do not go with --network %s",
-			       h->links.items[0], h->network_mode);
+	if (h->links.n && streq(h->network_mode, "none"))
+		return err_set(e, ERR_CONFIG, EINVAL, "--link %s: a container without a network reaches nobody: leave out --network none",
+			       h->links.items[0]);
 	return 0;
 }
 

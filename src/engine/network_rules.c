@@ -122,6 +122,25 @@ int network_rules_ports(const AttachmentList *l, const Publishing *ports, Arena 
 	return 0;
 }
 
+/* ---- the host's firewall ---- */
+
+int networking_firewall(Engine *g, const Record *c, char name[static HOST_FIREWALL_NAME_MAX], Err *e)
+{
+	const Networks all = networking_networks(g);
+	AUTO_ARENA a = ARENA_INIT(4 << 20);
+	AttachmentList l;
+	bool asks = false;
+	int r = attachments_find(&all, &c->networks, &a, &l, e);
+	for (size_t i = 0; r >= 0 && i < l.n; i++) {
+		RulesNetwork n;
+		attachment_rules(&l.items[i], "", &n);
+		asks |= !n.lenient && !n.internal;
+	}
+	if (r < 0 || !asks) return r;
+	AUTO_FD int sock = nft_open(e);
+	return sock < 0 ? sock : host_firewall_decides(sock, &a, name, e);
+}
+
 /* ---- drop ---- */
 
 /* As if a container had the first addresses: what is said of the network does not depend on whose they are. */

@@ -107,7 +107,7 @@ static int share_names(Start *s, SpecInput *in, ContainerConfig *config, Err *e)
 static int add_links(Start *s, EtcFiles *f, Err *e)
 {
 	const Networks all = networking_networks(s->g);
-	for (size_t i = 0; i < s->c->host.links.n; i++) {
+	for (size_t i = 0; streq(s->c->host.network_mode, "bridge") && i < s->c->host.links.n; i++) {
 		Str name, alias;
 		Record other;
 		Network bridge;

@@ -71,14 +71,22 @@ static const char *const migrations[] = {
 	"CREATE TABLE IF NOT EXISTS id_ranges(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, gids INTEGER NOT NULL, first INTEGER NOT NULL,"
 	" size INTEGER NOT NULL, PRIMARY KEY(gids, first, container)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS id_ranges_container ON id_ranges(container);",
-	/* networks (network/network.h); addresses and ports that running containers have (network/ipam.h): blobs of 4 or 16 bytes; target: the container's port.
-	   What a container is connected to stands in its row. */
-	"ALTER TABLE containers ADD COLUMN networks TEXT NOT NULL DEFAULT '{}';"
+	/* networks (network/network.h), which containers are connected to them and how, in the order of connecting; addresses and ports that running containers
+	   have (network/ipam.h): blobs of 4 or 16 bytes */
 	"CREATE TABLE networks(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, driver TEXT NOT NULL, created INTEGER NOT NULL, document TEXT NOT NULL) STRICT,"
 	" WITHOUT ROWID;"
+	"CREATE TABLE endpoints(container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, network TEXT NOT NULL, position INTEGER NOT NULL,"
+	" request TEXT NOT NULL, PRIMARY KEY(container, network)) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE addresses(network TEXT NOT NULL REFERENCES networks ON DELETE CASCADE, address BLOB NOT NULL, container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE,"
 	" PRIMARY KEY(network, address)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX addresses_container ON addresses(container);"
+	"CREATE TABLE ports(protocol INTEGER NOT NULL, port INTEGER NOT NULL, host BLOB NOT NULL,"
+	" container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, PRIMARY KEY(protocol, port, host)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX ports_container ON ports(container);",
+	/* what a container is connected to stands in its row; target: the container's port of a published one */
+	"DROP TABLE endpoints;"
+	"ALTER TABLE containers ADD COLUMN networks TEXT NOT NULL DEFAULT '{}';"
+	"DROP TABLE ports;"
 	"CREATE TABLE ports(protocol INTEGER NOT NULL, port INTEGER NOT NULL, host BLOB NOT NULL, target INTEGER NOT NULL,"
 	" container TEXT NOT NULL REFERENCES containers ON DELETE CASCADE, PRIMARY KEY(protocol, port, host)) STRICT, WITHOUT ROWID;"
 	"CREATE INDEX ports_container ON ports(container);",

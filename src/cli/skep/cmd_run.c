@@ -11,6 +11,8 @@
 #include "engine/create.h"
 #include "engine/exec.h"
 #include "engine/monitor_spawn.h"
+#include "engine/network_rules.h"
+#include "engine/networking.h"
 #include "engine/start.h"
 #include "image/siblings.h"
 #include "sys/fd.h"
@@ -159,6 +161,19 @@ static int start_failed(Invocation *in, Engine *g, const Record *c, Err *e)
 	return usage_failure(in, status, e);
 }
 
+/* Who publishes a port shall not wonder why nobody gets there. */
+static void warn_of_firewall(Engine *g, const Record *c)
+{
+	char chain[HOST_FIREWALL_NAME_MAX];
+	Err ignored = ERR_INIT;
+	const bool publishes = c->host.publish_all_ports || (c->host.port_bindings && c->host.port_bindings->n);
+	if (!publishes || !networking_is_own(c->host.network_mode) || networking_firewall(g, c, chain, &ignored) <= 0) return;
+	dprintf(2,
+		"WARNING: the host's firewall decides who reaches the published ports from outside: it drops what it does not know (nft list chain %s). "
+		"Allow them there (ufw route allow, firewall-cmd), or see publish-policy in docs/networks.md.\n",
+		chain);
+}
+
 static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 {
 	Record c;
@@ -175,6 +190,7 @@ static int run(Invocation *in, Engine *g, const ContainerRequest *q, Err *e)
 	if (q->detach && dprintf(1, "%s\n", c.id) < 0) return err_sys(e, errno, "write to standard output");
 	if (engine_start(g, &c, &o, in->arena, &sock, e) < 0) return start_failed(in, g, &c, e);
 	AUTO_FD int own = sock;
+	warn_of_firewall(g, &c);
 	if (q->detach) return 0;
 	r = foreground_run(in, g, &c, own, c.config.attach_stdin, q->detach_keys, proxy, c.host.auto_remove, e);
 	return r == -ECANCELED ? 0 : r;
