@@ -210,6 +210,7 @@ static void test_starts_one(void **state)
 	w.words[2] = script;
 	w.command.n = 3;
 	AUTO_FD int noise = open("/dev/null", O_RDONLY); /* that it must not get */
+	assert_true(noise >= 0);
 	start(&w);
 	assert_true(w.a.starting >= 0);
 	assert_true(is_locked(&w));
