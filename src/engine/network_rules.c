@@ -23,17 +23,10 @@ static void put_networks(NftBatch *b, const AttachmentList *l)
 
 /* ---- what the host passes on for containers alone ---- */
 
-static bool is_noted(const Engine *g, int family)
-{
-	char path[4096];
-	snprintf(path, sizeof path, "%s/" NETWORKING_FORWARDS, g->run_root, family);
-	return access(path, F_OK) == 0;
-}
-
 /* Where others have forward rules, these say what else is passed on. */
 static int put_closed(NftBatch *b, const Engine *g, int sock, Arena *a, Err *e)
 {
-	const bool noted[] = { is_noted(g, 4), is_noted(g, 6) };
+	const bool noted[] = { networking_forwards_for_containers(g, 4), networking_forwards_for_containers(g, 6) };
 	int r = noted[0] || noted[1] ? host_firewall_is_there(sock, a, e) : 1;
 	for (int i = 0; r == 0 && i < 2; i++)
 		if (noted[i]) rules_close(b, NFT_ADD, i ? 6 : 4);
@@ -46,7 +39,7 @@ int networking_close(const Engine *g, int sock, Arena *a, Err *e)
 	for (int family = 4; r >= 0 && family <= 6; family += 2) {
 		AUTO_NFT_BATCH b = NFT_BATCH_INIT(SMALL_BATCH);
 		Err ignored = ERR_INIT;
-		if (!is_noted(g, family)) continue;
+		if (!networking_forwards_for_containers(g, family)) continue;
 		rules_close(&b, r ? NFT_DELETE : NFT_ADD, family);
 		(void)!nft_commit(&b, sock, &ignored); /* it may be gone, and so may be the table */
 	}

@@ -11,6 +11,7 @@
 #include "engine/start.h"
 #include "link/redirect.h"
 #include "monitor/network_hold.h"
+#include "sys/fd.h"
 #include "sys/netns.h"
 #include "sys/sysctl.h"
 
@@ -165,19 +166,36 @@ static bool needs_family(const AttachmentList *l, size_t family)
 	return !family || ipv6;
 }
 
+/* With the boot's id: a run root that outlives it says nothing of the next one. */
+static int note(const Engine *g, int family, Err *e)
+{
+	char name[32], boot[BOOT_ID_SIZE];
+	int r = boot_id(boot);
+	if (r < 0) return err_sys(e, -r, "read the id of this boot");
+	snprintf(name, sizeof name, NETWORKING_FORWARDS, family);
+	AUTO_FD int dir = open(g->run_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? err_sys(e, errno, "open %s", g->run_root) : fd_remake_file(dir, name, boot, strlen(boot), 0600, e);
+}
+
+bool networking_forwards_for_containers(const Engine *g, int family)
+{
+	AUTO_ARENA a = ARENA_INIT(65536);
+	Err ignored = ERR_INIT;
+	char path[PATH_ROOM], boot[BOOT_ID_SIZE], *text;
+	size_t n;
+	snprintf(path, sizeof path, "%s/" NETWORKING_FORWARDS, g->run_root, family);
+	return boot_id(boot) >= 0 && fd_read_file(AT_FDCWD, path, 4096, &a, &text, &n, &ignored) >= 0 && streq(text, boot);
+}
+
 int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e)
 {
-	char name[32];
 	AUTO_FD int proc = sysctl_open_proc(e);
 	if (proc < 0) return proc;
 	for (size_t i = 0; i < FAMILIES; i++) {
 		int r = needs_family(l, i) ? forwards(proc, i, e) : 1;
 		if (r < 0) return r;
 		if (r) continue;
-		snprintf(name, sizeof name, NETWORKING_FORWARDS, i ? 6 : 4);
-		AUTO_FD int dir = open(g->run_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		AUTO_FD int mark = dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (mark < 0) return err_sys(e, errno, "write %s/%s", g->run_root, name);
+		if ((r = note(g, i ? 6 : 4, e)) < 0) return r;
 	}
 	return 0;
 }

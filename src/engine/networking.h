@@ -46,4 +46,5 @@ bool networking_is_going(const Engine *g, const char *id);
 int networking_forward(const AttachmentList *l, Err *e) MUST_USE;
 /* networking_note_forwards: before that: a family that the host does not pass on so far is from now on for containers' sake alone (link/rules.h, rules_close). */
 int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e) MUST_USE;
+bool networking_forwards_for_containers(const Engine *g, int family);
 bool networking_has_names(const AttachmentList *l);
