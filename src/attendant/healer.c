@@ -19,7 +19,9 @@
 #define LONGEST (80 * DURATION_MILLISECOND)
 #define CALM (2 * DURATION_SECOND)
 #define WAIT_MAX (5 * DURATION_SECOND)
-#define NAME "skep-attendant" /* that transactions of ours are told by */
+#define HOSTS_WAIT_MAX \
+	(320 * DURATION_MILLISECOND) /* a reload of a firewall is many of these, and no fight: what is lost behind it is soon back */
+#define NAME "skep-attendant"        /* that transactions of ours are told by */
 enum { RULES_ARENA = 256 << 20 };
 
 static void heal(void *arg);
@@ -75,7 +77,8 @@ static void heal(void *arg)
 	h->need = HEALER_NOTHING;
 	int r = what == HEALER_HOSTS ? heal_hosts(t, &a, &e) : heal_all(t, what == HEALER_ANEW, &a, &e);
 	h->last = time_monotonic();
-	h->wait = 2 * h->wait > WAIT_MAX ? WAIT_MAX : 2 * h->wait;
+	const int64_t most = what == HEALER_HOSTS ? HOSTS_WAIT_MAX : WAIT_MAX;
+	if (h->wait < most) h->wait = 2 * h->wait > most ? most : 2 * h->wait;
 	if (r < 0) need(t, what); /* the database is busy, somebody changes rules all the time: later */
 }
 
