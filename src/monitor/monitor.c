@@ -239,7 +239,7 @@ static void clean_up(Monitor *m)
 		container_done(&c);
 	}
 	m->root = fd_close(m->root);
-	network_hold_release(&m->config, m->ports, m->n_ports);
+	m->rules = network_hold_release(&m->config, m->ports, m->n_ports);
 	withdraw_layers(m);
 	release_volumes(m);
 }
@@ -496,7 +496,7 @@ static int live(Monitor *m, Client *starter, Err *e)
 	if (r < 0) {
 		withdraw_layers(m);
 		release_volumes(m);
-		network_hold_release(&m->config, m->ports, m->n_ports);
+		m->rules = network_hold_release(&m->config, m->ports, m->n_ports);
 		tell_failure(m, starter, e);
 		return r;
 	}

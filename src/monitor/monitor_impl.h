@@ -65,6 +65,7 @@ struct Monitor {
 	int names[2];      /* sockets that are asked for names; -1: none */
 	int *ports;        /* sockets of its published ports */
 	size_t n_ports;
+	int rules;                        /* network_hold_release */
 	char offered[SHARED_LAYERS_NAME]; /* as this */
 	const int *sources;               /* of its mounts, until it has them */
 	size_t n_sources;

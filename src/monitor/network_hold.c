@@ -19,18 +19,19 @@ static int rule_of(const MonitorPort *p, RulesPort *ret)
 }
 
 /* All at once; where somebody has taken one away before us, one by one. */
-static void remove_ports(const MonitorConfig *c)
+static int remove_ports(const MonitorConfig *c)
 {
 	Err ignored = ERR_INIT;
 	RulesPort rule;
 	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
 	AUTO_FD int sock = nft_open(&ignored);
-	if (sock < 0) return;
+	if (sock < 0) return -1;
 	for (size_t i = 0; i < c->ports.n; i++)
 		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_ports(&b, NFT_DELETE, &rule, 1);
-	if (nft_commit(&b, sock, &ignored) >= 0) return;
+	if (nft_commit(&b, sock, &ignored) >= 0) return take_fd(sock);
 	for (size_t i = 0; i < c->ports.n; i++)
 		if (rule_of(&c->ports.items[i], &rule) >= 0) rules_forget(sock, &rule);
+	return take_fd(sock);
 }
 
 /* Before anybody else can have the container's addresses. */
@@ -49,18 +50,20 @@ static void make_mark(int dir, const char *name)
 	(void)mark;
 }
 
-void network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports)
+int network_hold_release(const MonitorConfig *c, int *ports, size_t n_ports)
 {
 	char going[NETWORK_GOING_MAX];
 	AUTO_FD int dir = c->ended ? open(c->ended, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int sock = -1;
 	leave_bridges(c);
 	if (c->ports.n) {
 		snprintf(going, sizeof going, NETWORK_GOING, c->id);
 		if (dir >= 0) make_mark(dir, going);
-		remove_ports(c);
+		sock = remove_ports(c);
 	}
 	for (size_t i = 0; i < n_ports; i++)
 		ports[i] = fd_close(ports[i]);
 	if (dir >= 0) make_mark(dir, c->id);
 	if (dir >= 0 && c->ports.n) (void)!unlinkat(dir, going, 0);
+	return sock;
 }
