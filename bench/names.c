@@ -20,9 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/time.h"
+#include "asker.h"
 #include "link/resolver.h"
-#include "net/dns.h"
 
 enum { FLOODS_MAX = 16, WINDOW_MAX = 256 };
 
@@ -84,21 +83,12 @@ static void serve(const Options *o, const int *udp, const int *tcp, int silent)
 	must(loop_run(&l) == 0, "loop");
 }
 
-static size_t make_query(uint8_t *p, uint16_t id, const char *name)
-{
-	memcpy(p, "\0\0\1\0\0\1\0\0\0\0\0", 12);
-	dns_set_id(p, id);
-	const size_t n = DNS_HEADER + (size_t)dns_name_wire(str_of(name), p + DNS_HEADER);
-	memcpy(p + n, "\0\1\0\1", 4);
-	return n + 4;
-}
-
 static void flood(const struct sockaddr_in *at, unsigned *count)
 {
-	uint8_t q[64];
+	uint8_t q[ASKER_QUERY_MAX];
 	const int fd = connected(at, SOCK_DGRAM);
 	for (uint16_t i = 0;; i++) {
-		const size_t n = make_query(q, i, "nobody.example.com");
+		const size_t n = asker_query(q, i, "nobody.example.com");
 		*count += send(fd, q, n, 0) > 0;
 		while (recv(fd, q, sizeof q, MSG_DONTWAIT) > 0)
 			;
@@ -108,11 +98,11 @@ static void flood(const struct sockaddr_in *at, unsigned *count)
 /* Sends as much as fits, drops what comes. */
 static void flood_pipelines(const struct sockaddr_in *at, unsigned *count)
 {
-	uint8_t q[32], many[32 * 32], drop[1 << 14];
+	uint8_t q[2 + ASKER_QUERY_MAX], many[32 * 32], drop[1 << 14];
 	size_t all = 0;
 	int fds[16];
-	const size_t n = make_query(q + 2, 1, "c1");
-	dns_set_id(q, (uint16_t)n);
+	const size_t n = asker_query(q + 2, 1, "c1");
+	asker_put16(q, n);
 	for (int i = 0; i < 32; i++, all += n + 2)
 		memcpy(many + all, q, n + 2);
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
@@ -129,59 +119,9 @@ static void flood_pipelines(const struct sockaddr_in *at, unsigned *count)
 	}
 }
 
-static void send_query(int fd, bool tcp, uint16_t id, const Options *o)
-{
-	uint8_t q[80];
-	char name[32];
-	snprintf(name, sizeof name, "c%u", (unsigned)id * 7919u % o->members);
-	const size_t n = make_query(q + 2, id, name);
-	dns_set_id(q, (uint16_t)n);
-	must(send(fd, tcp ? q : q + 2, tcp ? n + 2 : n, 0) > 0, "send");
-}
-
-/* One answer. False: nothing came in a second; what was under way is lost. */
-static bool read_answer(int fd, bool tcp, uint16_t *id)
-{
-	uint8_t a[512];
-	if (tcp && recv(fd, a, 2, MSG_WAITALL) != 2) return false;
-	const ssize_t n = recv(fd, a, tcp ? dns_id(a) : sizeof a, tcp ? MSG_WAITALL : 0);
-	if (n < 0) return false;
-	must(n > DNS_HEADER + 16 && (a[3] & 15) == 0 && a[7] == 1, "answer");
-	*id = dns_id(a);
-	return true;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
 static double us(int64_t ns)
 {
 	return (double)ns / 1e3;
-}
-
-/* Keeps so many queries under way; returns the seconds it took. */
-static double ask_all(int fd, const Options *o, int64_t *took, unsigned *lost)
-{
-	static int64_t sent_at[UINT16_MAX + 1];
-	unsigned sent = 0, done = 0;
-	uint16_t id;
-	const int64_t from = time_monotonic();
-	while (done + *lost < o->lookups) {
-		for (; sent < o->lookups && sent - done - *lost < o->window; sent++) {
-			sent_at[(uint16_t)sent] = time_monotonic();
-			send_query(fd, o->tcp, (uint16_t)sent, o);
-		}
-		if (!read_answer(fd, o->tcp, &id))
-			*lost = sent - done;
-		else
-			took[done++] = time_monotonic() - sent_at[id];
-	}
-	const double seconds = (double)(time_monotonic() - from) / 1e9;
-	qsort(took, done, sizeof *took, by_number);
-	return seconds;
 }
 
 static double cpu(const struct rusage *u)
@@ -194,8 +134,9 @@ static void measure(const Options *o)
 	struct sockaddr_in at[FLOODS_MAX + 1], quiet = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int udp[FLOODS_MAX + 1], tcp[FLOODS_MAX + 1];
 	pid_t flooders[FLOODS_MAX];
-	unsigned lost = 0, *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int64_t *took = calloc(o->lookups, sizeof *took);
+	unsigned *count = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	Asker asker = { .members = o->members, .lookups = o->lookups, .window = o->window, .tcp = o->tcp };
+	int64_t *took = asker.took = calloc(o->lookups, sizeof *took);
 	must(took && count != MAP_FAILED, "memory");
 	for (unsigned i = 0; i <= o->floods; i++) {
 		at[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 10 + i) };
@@ -215,7 +156,8 @@ static void measure(const Options *o)
 	const int fd = connected(&at[0], o->tcp ? SOCK_STREAM : SOCK_DGRAM);
 	const struct timeval second = { .tv_sec = 1 };
 	must(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second) == 0, "setsockopt");
-	const double seconds = ask_all(fd, o, took, &lost);
+	const double seconds = asker_run(&asker, fd);
+	must(seconds >= 0, "answer");
 	struct rusage u;
 	unsigned flooded = 0;
 	for (unsigned i = 0; i < o->floods; i++) {
@@ -225,9 +167,9 @@ static void measure(const Options *o)
 	}
 	kill(server, SIGKILL);
 	must(wait4(server, NULL, 0, &u) == server, "wait4");
-	const unsigned n = o->lookups - lost;
+	const unsigned n = o->lookups - asker.lost;
 	printf("%.0f/s  median %.1f  p99 %.1f  p99.9 %.1f  max %.1f  cpu %.2f  lost %u", n / seconds, us(took[n / 2]),
-	       us(took[n * 99ul / 100]), us(took[n * 999ul / 1000]), us(took[n - 1]), cpu(&u) / o->lookups, lost);
+	       us(took[n * 99ul / 100]), us(took[n * 999ul / 1000]), us(took[n - 1]), cpu(&u) / o->lookups, asker.lost);
 	if (o->floods) printf("  flood %.0f/s", flooded / seconds);
 	printf("  rss %ld KiB\n", u.ru_maxrss);
 }
