@@ -19,13 +19,19 @@ int engine_network_find(Engine *g, const char *name, Arena *a, Network *ret, Err
 	return network_find(&all, name, a, ret, e);
 }
 
+static int drop(void *arg, const Network *n, Err *e)
+{
+	return networking_drop(arg, n, e);
+}
+
 int engine_network_remove(Engine *g, const Network *n, Err *e)
 {
-	const Networks all = networking_networks(g);
+	Networks all = networking_networks(g);
+	all.drop = drop;
 	int r = network_remove(&all, n, e);
 	if (r < 0) return r;
 	network_event(g, n, "destroy", NULL);
-	return networking_drop(g, n, e);
+	return 0;
 }
 
 bool engine_network_prunable(const Network *n)

@@ -23,13 +23,14 @@ typedef struct Change {
 	Record c; /* as it is within the transaction */
 	RunState state;
 	bool running;
-	int dir, netns, inside; /* of the container; a socket in its namespace; -1 */
-	AttachmentList before;  /* what it has, while it runs */
+	int dir, lock, netns, inside; /* of the container; a socket in its namespace; -1 */
+	AttachmentList before;        /* what it has, while it runs */
 } Change;
 
 static void change_done(Change *x)
 {
 	x->dir = fd_close(x->dir);
+	x->lock = fd_close(x->lock);
 	x->netns = fd_close(x->netns);
 	x->inside = fd_close(x->inside);
 }
@@ -81,13 +82,15 @@ static int load(Change *x, Err *e)
 
 static int open_change(Change *x, Engine *g, const Record *c, Arena *a, Err *e)
 {
-	*x = (Change){ .g = g, .all = networking_networks(g), .a = a, .dir = -1, .netns = -1, .inside = -1 };
-	int r = engine_state(g, c, a, &x->state, e);
-	if (r < 0) return r;
-	x->running = x->state.status == RUN_RUNNING && x->state.pid > 0;
-	if ((r = record_find(g, c->id, a, &x->c, e)) < 0) return r;
+	*x = (Change){ .g = g, .all = networking_networks(g), .a = a, .dir = -1, .lock = -1, .netns = -1, .inside = -1 };
 	x->dir = record_dir(g, c->id, e);
-	return x->dir < 0 ? x->dir : x->running ? open_netns(x, e) : 0;
+	if (x->dir < 0) return x->dir;
+	x->lock = networking_lock(x->dir, c->name, e);
+	if (x->lock < 0) return x->lock;
+	int r = engine_state(g, c, a, &x->state, e);
+	if (r < 0 || (r = record_find(g, c->id, a, &x->c, e)) < 0) return r;
+	x->running = x->state.status == RUN_RUNNING && x->state.pid > 0;
+	return x->running ? open_netns(x, e) : 0;
 }
 
 static int check_mode(const Record *c, Err *e)
@@ -219,6 +222,43 @@ static int remove_device(const Change *x, int index, Err *e)
 	_exit(rtnl_send(x->inside, &last, e) < 0);
 }
 
+/* ---- published ports ---- */
+
+static bool is_direct(const Attachment *p, size_t family)
+{
+	RulesNetwork n;
+	attachment_rules(p, "", &n);
+	return n.reach[family] == RULES_PORTS;
+}
+
+/* They lead where the way out is now; where there is none any more, nowhere: others can have them. */
+static int lead_ports(const Change *x, const Attachment *from, const AttachmentList *after, size_t family, Err *e)
+{
+	const Attachment *to = way_of(after, family);
+	OwnedPortList l;
+	Publishing own = { 0 };
+	RulesPort *rules;
+	if (!from || (to && from->request == to->request)) return 0;
+	int r = ports_of(&x->all, x->c.id, x->a, &l, e);
+	if (r < 0) return r;
+	own.ports = arena_array(x->a, l.n + 1, sizeof *own.ports);
+	if (!own.ports) return err_sys(e, ENOMEM, "published ports");
+	for (size_t i = 0; i < l.n; i++)
+		if ((l.items[i].port.host.family == 6) == (family == 1)) own.ports[own.n++] = l.items[i].port;
+	if (!own.n) return 0;
+	if (!to || is_direct(to, family) || is_direct(from, family)) {
+		AUTO_FD int sock = monitor_connect(x->g, x->c.id);
+		if (sock < 0) return err_sys(e, -sock, "reach the monitor of container %s", x->c.name);
+		if ((r = monitor_ask(sock, WIRE_UNPUBLISH, family ? 6 : 4, 0, NULL, e)) < 0) return r;
+		return ports_leave(&x->all, x->c.id, family ? 6 : 4, e);
+	}
+	if ((r = network_rules_ports(after, &own, x->a, &rules, e)) < 0) return r;
+	AUTO_FD int nft = nft_open(e);
+	for (size_t i = 0; nft >= 0 && i < own.n; i++)
+		rules_forget(nft, &rules[i]);
+	return nft < 0 ? nft : network_rules_add(x->g, after, rules, own.n, x->a, e);
+}
+
 /* ---- connect ---- */
 
 static int name_device(const Change *x, const EndpointRequest *q, Attachment *p, Err *e)
@@ -278,6 +318,8 @@ static int plug_in(Change *x, Attachment *p, Err *e)
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
 		r = change_route(x, way_of(&x->before, i), way_of(&after, i), i, e);
 	if (r >= 0) r = network_rules_add(x->g, &(AttachmentList){ own, 1 }, NULL, 0, x->a, e);
+	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
+		r = lead_ports(x, way_of(&x->before, i), &after, i, e);
 	return r < 0 ? r : edit_hosts(x, NULL, own, e);
 }
 
@@ -372,8 +414,10 @@ static int plug_out(Change *x, const char *network, Err *e)
 	attachments_route(&after);
 	if ((index = index_of(x, gone, e)) < 0) return index;
 	if (index > 0) r = remove_device(x, index, e);
-	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
+	for (size_t i = 0; r >= 0 && i < FAMILIES; i++) {
 		r = change_route(x, gone->is_default[i] ? gone : way_of(&after, i), way_of(&after, i), i, e);
+		if (r >= 0 && gone->is_default[i]) r = lead_ports(x, gone, &after, i, e);
+	}
 	return r < 0 ? r : edit_hosts(x, gone, NULL, e);
 }
 

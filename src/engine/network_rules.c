@@ -69,7 +69,7 @@ static int add_all(const Engine *g, int sock, const AttachmentList *l, const Rul
 	return r < 0 ? r : 0;
 }
 
-int network_rules_add(const Engine *g, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
+int network_rules_add(Engine *g, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
 	AUTO_FD int sock = nft_open(e);
 	if (sock < 0) return sock;
@@ -80,6 +80,11 @@ int network_rules_add(const Engine *g, const AttachmentList *l, const RulesPort 
 		for (size_t i = 0; i < n_ports; i++)
 			rules_forget(sock, &ports[i]);
 		r = add_all(g, sock, l, ports, n_ports, a, e);
+	}
+	if (r == -EEXIST) { /* of a network that was removed by somebody who was killed */
+		*e = (Err)ERR_INIT;
+		r = networking_heal(g, true, a, NULL, e);
+		if (r >= 0) r = add_all(g, sock, l, ports, n_ports, a, e);
 	}
 	if (r >= 0) r = networking_forward(l, e);
 	return r < 0 ? err_wrap(e, "network rules") : 0;
@@ -161,8 +166,14 @@ int networking_drop(Engine *g, const Network *n, Err *e)
 	char device[DEVICE_ROOM];
 	(void)g;
 	if (!streq(n->driver, "bridge") || n->config_only) return 0;
+	Err why = ERR_INIT;
 	int r = describe(n, &a, &p, e);
-	if (r < 0 || (r = rtnl_open(&sock, e)) < 0 || (r = bridge_remove(sock, network_device(n, device), n->id, e)) < 0) return r;
+	if (r < 0 || (r = rtnl_open(&sock, e)) < 0) return r;
+	r = bridge_remove(sock, network_device(n, device), n->id, &why);
+	if (r < 0 && r != -EEXIST) { /* another's device of that name stays */
+		*e = why;
+		return r;
+	}
 	if ((nft = nft_open(e)) < 0) return nft;
 	attachment_rules(&p, device, &rules);
 	rules_forget_network(nft, &rules);

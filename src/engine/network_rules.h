@@ -7,7 +7,7 @@
 #include "link/host_firewall.h"
 
 /* network_rules_add: of the networks of l, and ports; the host passes on what they need. The table is made where it is not there. */
-int network_rules_add(const Engine *g, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e) MUST_USE;
+int network_rules_add(Engine *g, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e) MUST_USE;
 /* network_rules_ports: what rules a container's ports need: by the attachments that are its way out. */
 int network_rules_ports(const AttachmentList *l, const Publishing *ports, Arena *a, RulesPort **ret, Err *e) MUST_USE;
 

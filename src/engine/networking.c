@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/network_rules.h"
@@ -17,7 +19,7 @@
 
 #define ENDED "ended" /* directory: files named by the containers that have ended */
 
-enum { PATH_ROOM = 4096, STATE_ARENA = 1 << 20, FAMILIES = 2 };
+enum { LOCK_PAUSE_NS = 2000000, LOCK_TRIES = 5000, PATH_ROOM = 4096, STATE_ARENA = 1 << 20, FAMILIES = 2 };
 
 bool networking_is_own(const char *mode)
 {
@@ -236,7 +238,7 @@ bool networking_has_names(const AttachmentList *l)
 	return any;
 }
 
-static int make(const Engine *g, const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
+static int make(Engine *g, const AttachmentList *l, int userns, Arena *a, Networking *n, Err *e)
 {
 	AUTO_FD int sock = -1;
 	int index, r = rtnl_open(&sock, e);
@@ -249,7 +251,6 @@ static int make(const Engine *g, const AttachmentList *l, int userns, Arena *a, 
 			n->devices.items[n->devices.n++] = (uint32_t)index;
 	if (r >= 0 && networking_has_names(l)) r = redirect_names(n->netns, &n->names[0], &n->names[1], e);
 	if (r < 0 || (r = network_rules_ports(l, &n->ports, a, &n->rules, e)) < 0) return r;
-	n->has_rules = true;
 	return network_rules_add(g, l, n->rules, n->ports.n, a, e);
 }
 
@@ -293,6 +294,7 @@ void networking_done(Networking *n)
 	n->netns = fd_close(n->netns);
 	n->names[0] = fd_close(n->names[0]);
 	n->names[1] = fd_close(n->names[1]);
+	n->lock = fd_close(n->lock);
 	publishing_done(&n->ports);
 }
 
@@ -319,13 +321,41 @@ void networking_release(Engine *g, const char *container)
 	(void)!ipam_release(&(Networks){ .db = g->db }, container, &ignored); /* who wants one of them looks whether it still runs */
 }
 
-int networking_start(Engine *g, const Record *c, int userns, Arena *a, Networking *ret, Err *e)
+int networking_lock(int dir, const char *name, Err *e)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+	AUTO_FD int fd = openat(dir, "network", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) return err_sys(e, errno, "container %s: open the lock of its networks", name);
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK) return err_sys(e, errno, "container %s: lock its networks", name);
+		if (i == LOCK_TRIES)
+			return err_set(e, ERR_STATE, EBUSY, "container %s: its networks are being changed by another command: try again",
+				       name);
+		nanosleep(&pause, NULL);
+	}
+	return take_fd(fd);
+}
+
+/* As they are now that nobody else changes them. */
+static int read_networks(Engine *g, const Record *c, Arena *a, EndpointRequestList *ret, Err *e)
+{
+	Record now;
+	int r = record_find(g, c->id, a, &now, e);
+	if (r >= 0) *ret = now.networks;
+	return r;
+}
+
+int networking_start(Engine *g, const Record *c, int dir, int userns, Arena *a, Networking *ret, Err *e)
 {
 	const Networks all = networking_networks(g);
 	AttachmentList l;
+	EndpointRequestList networks;
 	*ret = NETWORKING_NONE;
 	if (!networking_is_own(c->host.network_mode)) return 0;
-	int r = attachments_find(&all, &c->networks, a, &l, e);
+	ret->lock = networking_lock(dir, c->name, e);
+	if (ret->lock < 0) return ret->lock;
+	int r = read_networks(g, c, a, &networks, e);
+	if (r >= 0) r = attachments_find(&all, &networks, a, &l, e);
 	if (r >= 0) r = make_ended(g, a, &ret->ended, e);
 	if (r >= 0) r = reserve(g, &all, c, &l, a, &ret->ports, e);
 	if (r >= 0) {

@@ -19,18 +19,21 @@ typedef struct Networking {
 	struct RulesPort *rules; /* of the ports */
 	const char *ended;       /* the directory where its monitor tells that it has ended; NULL: it has nothing to give back */
 	bool held;               /* rows, until they are the monitor's to give back */
-	bool has_rules;
+	int lock;                /* networking_lock */
 } Networking;
-#define NETWORKING_NONE ((Networking){ .netns = -1, .names = { -1, -1 } })
+#define NETWORKING_NONE ((Networking){ .netns = -1, .names = { -1, -1 }, .lock = -1 })
 
 /* networking_is_own: does that mode name a network, with addresses: not none, host, container:… or ns:…? */
 bool networking_is_own(const char *mode);
-/* networking_start: userns: the user namespace of the container, which owns what it gets; -1: none. -ENOENT "failed to set up container networking: network x not found", and what making it
+/* networking_start: dir: the container's directory. userns: the user namespace of the container, which owns what it gets; -1: none. -ENOENT "failed to set up container networking: network x not found", and what making it
  * gave. The caller calls networking_done, and while .held is true networking_release. Single-threaded callers only. */
-int networking_start(Engine *g, const Record *c, int userns, Arena *a, Networking *ret, Err *e) MUST_USE;
+int networking_start(Engine *g, const Record *c, int dir, int userns, Arena *a, Networking *ret, Err *e) MUST_USE;
 void networking_done(Networking *n);
 /* networking_release: of a container that runs no more without having told it (it has lost its monitor, or was not started): what it had is free. */
 void networking_release(Engine *g, const char *container);
+/* networking_lock: whoever changes what networks a container has, or gives it devices: a start until the container runs, a connect, a disconnect. dir: the container's. -EBUSY after ten
+ * seconds. Closing it lets go. */
+int networking_lock(int dir, const char *name, Err *e) MUST_USE;
 /* networking_networks: for calls of network/; the engine is borrowed. */
 Networks networking_networks(Engine *g);
 

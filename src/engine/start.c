@@ -485,7 +485,8 @@ static int prepare(Start *s, Err *e)
 	if ((r = userns_maps(&s->c->host, s->a, &s->maps, e)) < 0 || (r = userns_open(&s->maps, &s->userns, e)) < 0) return r;
 	if ((r = engine_make_sources(s->c, e)) < 0 || (r = mount_root(s, e)) < 0) return r;
 	if (state.status == RUN_CREATED) link_mtab(s);
-	if ((r = open_owner(s, e)) < 0 || (r = networking_start(s->g, s->c, s->owner < 0 ? s->userns : s->owner, s->a, &s->network, e)) < 0)
+	if ((r = open_owner(s, e)) < 0 ||
+	    (r = networking_start(s->g, s->c, s->dir, s->owner < 0 ? s->userns : s->owner, s->a, &s->network, e)) < 0)
 		return r;
 	s->holds = true;
 	if ((r = volumes_hold(s->g, s->c, s->a, e)) < 0 ||

@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "monitor/monitor_impl.h"
+#include "monitor/network_hold.h"
 
 enum { OUT_MAX = 1 << 20, ROOM_FOR_ANSWERS = 256 << 10, GRACE_MS = 2000, LAST_WORDS_MS = 1000 };
 
@@ -226,6 +227,10 @@ static bool take_request(Client *c, const WireHead *h, const char *data, size_t 
 		break;
 	case WIRE_KEEP:
 		answer(c, keep(c, &e), &e);
+		break;
+	case WIRE_UNPUBLISH:
+		m->n_ports = network_hold_unpublish(&m->config, m->ports, m->n_ports, h->value);
+		answer(c, 0, &e);
 		break;
 	case WIRE_DEVICE:
 		answer(c, monitor_device(m, h->value, &e), &e);

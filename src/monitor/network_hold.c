@@ -34,6 +34,26 @@ static int remove_ports(const MonitorConfig *c)
 	return take_fd(sock);
 }
 
+size_t network_hold_unpublish(MonitorConfig *c, int *ports, size_t n_ports, int family)
+{
+	Err ignored = ERR_INIT;
+	RulesPort rule;
+	size_t left = 0;
+	AUTO_FD int sock = nft_open(&ignored);
+	for (size_t i = 0; i < c->ports.n && i < n_ports; i++) {
+		const MonitorPort p = c->ports.items[i];
+		if (rule_of(&p, &rule) >= 0 && rule.host.family == family) {
+			if (sock >= 0) rules_forget(sock, &rule);
+			fd_close(ports[i]);
+			continue;
+		}
+		ports[left] = ports[i];
+		c->ports.items[left++] = p;
+	}
+	c->ports.n = left;
+	return left;
+}
+
 /* Before anybody else can have the container's addresses. */
 static void leave_bridges(const MonitorConfig *c)
 {

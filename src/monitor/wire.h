@@ -24,7 +24,8 @@ typedef enum {
 	WIRE_REMOVED, /* from who has promised to: the container is removed; data: the name below ingest/ to which its directory was moved, which goes last. No answer */
 	WIRE_NAMES,   /* descriptors: two sockets that the container asks for names, UDP and TCP. Answered */
 	WIRE_DEVICE,  /* value: the index of the host's end of a device that the container has got. Answered */
-	WIRE_BEGIN,   /* from who starts the container, before all else, and what belongs to it: see begin.h. No answer */
+	WIRE_UNPUBLISH, /* value: 4 or 6: published ports of that family lead to the container no more, and are free. Answered */
+	WIRE_BEGIN,     /* from who starts the container, before all else, and what belongs to it: see begin.h. No answer */
 	WIRE_DESCRIPTORS,
 	/* from the monitor */
 	WIRE_OK = 64,

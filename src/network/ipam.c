@@ -32,6 +32,7 @@ static int claim(const Networks *all, const Network *n, const char *container, c
 	}
 	r = db_run(all->db, "INSERT OR REPLACE INTO addresses(network, address, container) VALUES(?, ?, ?)",
 		   DB_ARGS(db_text(n->id), db_address(at), db_text(container)), e);
+	if (r == -EBUSY) return err_set(e, ERR_NOT_FOUND, ENOENT, "network %s not found: it was removed meanwhile", n->name);
 	return r < 0 ? r : 1;
 }
 

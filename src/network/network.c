@@ -485,6 +485,7 @@ int network_remove(const Networks *all, const Network *n, Err *e)
 	if (r < 0 || (r = check_config_users(all, n, e)) < 0 || (r = check_endpoints(all, n, e)) < 0) return r;
 	if ((r = db_run(all->db, "DELETE FROM networks WHERE id = ?", DB_ARGS(db_text(n->id)), e)) < 0) return r;
 	if (r == 0) return err_set(e, ERR_NOT_FOUND, ENOENT, "network %s not found", n->name);
+	if (all->drop && (r = all->drop(all->arg, n, e)) < 0) return r;
 	return db_commit(&tx, e);
 }
 

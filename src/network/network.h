@@ -35,6 +35,8 @@ typedef struct Networks {
 	int (*routes)(void *arg, Arena *a, IpPrefixList *ret, Err *e);
 	/* is there a device of that name on the host? asked when the default bridge is named; NULL: no matter */
 	int (*device)(void *arg, const char *name, Err *e);
+	/* takes what the kernel has of a network away, before its row goes: who is killed in between leaves a network that can be removed again; NULL: nothing */
+	int (*drop)(void *arg, const Network *n, Err *e);
 	/* does the container run? asked only when what it has in a network is wanted by somebody else; < 0: an error */
 	int (*runs)(void *arg, const char *container, Err *e);
 	void *arg;

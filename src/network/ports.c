@@ -99,3 +99,10 @@ int port_free(const Networks *all, PublishedPort *p, uint16_t first, uint16_t la
 	p->host_port = (uint16_t)at;
 	return 0;
 }
+
+int ports_leave(const Networks *all, const char *container, int family, Err *e)
+{
+	int r = db_run(all->db, "DELETE FROM ports WHERE container = ? AND length(host) = ?",
+		       DB_ARGS(db_text(container), db_int(family == 6 ? 16 : 4)), e);
+	return r < 0 ? r : 0;
+}

@@ -27,5 +27,7 @@ int port_reserve(const Networks *all, const PublishedPort *p, const char *contai
 int port_free(const Networks *all, PublishedPort *p, uint16_t first, uint16_t last, Err *e) MUST_USE;
 /* ports_of: what a container has, also one that has ended without a word; NULL: all. In the order of containers, then of their ports. */
 int ports_of(const Networks *all, const char *container, Arena *a, OwnedPortList *ret, Err *e) MUST_USE;
+/* ports_leave: those of one family (4, 6). */
+int ports_leave(const Networks *all, const char *container, int family, Err *e) MUST_USE;
 /* port_protocol: "tcp", "udp", "sctp". */
 const char *port_protocol(uint8_t protocol);

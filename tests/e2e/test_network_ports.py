@@ -294,7 +294,6 @@ def test_datagrams_follow_the_container(lab):
                 lab.engine.ok("rm", "-f", "old")
 
 
-@pytest.mark.xfail(strict=True, reason="a disconnect leaves ports, their sockets and rules")
 def test_a_container_that_is_off_its_network_publishes_nothing(lab):
     """Or who gets its address next would be reached by a port that he does not publish."""
     engine = lab.engine
@@ -307,7 +306,6 @@ def test_a_container_that_is_off_its_network_publishes_nothing(lab):
     assert engine.ok("port", "box") == "" and can_bind(TCP, 9406)
 
 
-@pytest.mark.xfail(strict=False, reason="connect and disconnect do not take the container's lock")
 @pytest.mark.parametrize("change", ["connect", "disconnect"])
 def test_a_change_while_a_container_starts(lab, change):
     """Is in what has started, whoever was first."""

@@ -186,7 +186,7 @@ def test_exec_in_what_does_not_run(engine):
 
 
 def test_execs_leave_nothing_behind(engine):
-    engine.run("--name", "x1", "busybox", "sleep", "1000")
+    engine.run("--name", "x1", "--network", "none", "busybox", "sleep", "1000")  # else the attendant may be a child, too
     monitor = engine.monitor_of("x1")
 
     def children():

@@ -314,7 +314,10 @@ static int passes_one(Listing *l, const ContainerView *v, Str key, Str value, Er
 	if (str_eq(key, "ancestor")) return ancestor_matches(l, c, value, e);
 	if (str_eq(key, "volume")) return volume_matches(c, value);
 	if (str_eq(key, "network")) return network_matches(l, c, value);
-	if (str_eq(key, "publish") || str_eq(key, "expose")) return port_matches(c, &l->ports, str_eq(key, "publish"), value, e);
+	if (str_eq(key, "publish") || str_eq(key, "expose")) { /* docker knows the ports of those that run */
+		r = port_matches(c, &l->ports, str_eq(key, "publish"), value, e);
+		return r < 0 ? r : r && v->state.status == RUN_RUNNING;
+	}
 	if (str_eq(key, "is-task")) return (r = filter_bool(key, value, e)) < 0 ? r : !r;
 	if (str_eq(key, "before") || str_eq(key, "since")) {
 		if ((r = created_of(l, value, &other, e)) < 0) return r;
