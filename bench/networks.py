@@ -234,6 +234,7 @@ def names_part():
         put(f"{title}: median, µs", {e: [v[1] for v in found[e]] for e in ENGINES})
         put(f"{title}: 99 %, µs", {e: [v[2] for v in found[e]] for e in ENGINES}, "1000")
         put_text(f"{title}: lost", {e: f"{sum(v[3] for v in found[e]):.0f}" for e in ENGINES})
+    memory_rows("skep", "with two on a user network that have asked names")
     drop_all("asker", "other")
 
 

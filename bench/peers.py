@@ -113,14 +113,23 @@ def pss(pid):
         return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
 
 
+def lives_in(pid, place):
+    """Is it in that network namespace, or its parent? One with fewer privileges may have left its engine's."""
+    if os.readlink(f"/proc/{pid}/ns/net") == place:
+        return True
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        parent = f.read().rsplit(")", 1)[1].split()[1]
+    return os.readlink(f"/proc/{parent}/ns/net") == place
+
+
 def sizes(engine, names):
-    """PSS (KiB) of the processes with these names in the engine's network namespace: others have such, too."""
+    """PSS (KiB) of the processes with these names that live in the engine's network namespace: others have such, too."""
     enter(engine)
     found, here = [], os.readlink("/proc/self/ns/net")
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/comm", encoding="ascii") as f:
-                if f.read().strip() in names and os.readlink(f"/proc/{pid}/ns/net") == here:
+                if f.read().strip() in names and lives_in(pid, here):
                     found.append(pss(pid))
         except OSError:
             pass
