@@ -360,7 +360,7 @@ static int answer_names(Change *x, Err *e)
 
 int networking_connect(Engine *g, const Record *c, const EndpointRequest *q, Arena *a, Err *e)
 {
-	AUTO(change_done) Change x;
+	AUTO(change_done) Change x = { .dir = -1, .lock = -1, .netns = -1, .inside = -1 };
 	Attachment p;
 	int r = check_mode(c, e);
 	if (r < 0 || (r = check_target(q->network, e)) < 0 || (r = endpoint_check(q, e)) < 0 || (r = open_change(&x, g, c, a, e)) < 0)
@@ -423,7 +423,7 @@ static int plug_out(Change *x, const char *network, Err *e)
 
 int networking_disconnect(Engine *g, const Record *c, const char *network, bool force, Arena *a, Err *e)
 {
-	AUTO(change_done) Change x;
+	AUTO(change_done) Change x = { .dir = -1, .lock = -1, .netns = -1, .inside = -1 };
 	Network n = { 0 };
 	Err gone = ERR_INIT;
 	int r = open_change(&x, g, c, a, e);
@@ -441,7 +441,10 @@ int networking_disconnect(Engine *g, const Record *c, const char *network, bool 
 	if ((r = forget(&x, &n, network, e)) < 0) return r;
 	if (n.id) network_event(g, &n, "disconnect", c->id);
 	if (!x.running) return 0;
-	if ((r = plug_out(&x, n.name, e)) < 0) return err_wrap(e, "disconnect container %s from network %s", c->name, n.name);
-	return attendance_changed(g->run_root, c->id, ATTENDANT_MS, e);
+	if ((r = plug_out(&x, n.name, e)) < 0) (void)err_wrap(e, "disconnect container %s from network %s", c->name, n.name);
+	Err untold = ERR_INIT;
+	int told = attendance_changed(g->run_root, c->id, ATTENDANT_MS, &untold);
+	if (r >= 0 && told < 0) *e = untold;
+	return r < 0 ? r : told;
 	return 0;
 }

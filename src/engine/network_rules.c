@@ -48,6 +48,13 @@ int networking_close(const Engine *g, int sock, Arena *a, Err *e)
 
 /* ---- add, all of it ---- */
 
+/* Somebody else's table may be closed to others (an owner of its own): what he drops he drops then, which is no reason not to start. */
+static void open_hosts(int sock, Arena *a)
+{
+	Err ignored = ERR_INIT;
+	(void)!host_firewall_open(sock, a, &ignored);
+}
+
 /* The table is made with the first network after a boot, or after somebody has taken it away: nobody else does the same at that moment. */
 static int add_all(const Engine *g, int sock, const AttachmentList *l, const RulesPort *ports, size_t n_ports, Arena *a, Err *e)
 {
@@ -60,11 +67,11 @@ static int add_all(const Engine *g, int sock, const AttachmentList *l, const Rul
 		const bool stood = r;
 		if (!stood) nft_expect(&b, generation);
 		if (!stood) rules_make(&b);
-		if (!stood && (r = put_closed(&b, g, sock, a, e)) < 0) return r;
+		if ((r = put_closed(&b, g, sock, a, e)) < 0) return r;
 		put_networks(&b, l);
 		if (n_ports) rules_ports(&b, NFT_ADD, ports, n_ports);
 		r = nft_commit(&b, sock, e);
-		if (r >= 0 && !stood) r = host_firewall_open(sock, a, e);
+		if (r >= 0) open_hosts(sock, a);
 	}
 	return r < 0 ? r : 0;
 }
@@ -284,7 +291,7 @@ int networking_heal(Engine *g, bool anew, Arena *a, uint32_t *ret_generation, Er
 		r = make_again(&w, sock, anew, &generation, &running, e);
 		if (r >= 0 && (r = any_ended(&w, &running, e)) > 0) r = -EEXIST;
 	}
-	if (r >= 0) r = host_firewall_open(sock, a, e);
+	if (r >= 0) open_hosts(sock, a);
 	if (r < 0) return err_wrap(e, "network rules");
 	if (ret_generation) *ret_generation = generation;
 	return 0;

@@ -117,11 +117,11 @@ static int add_links(Start *s, EtcFiles *f, Err *e)
 		const char *who = arena_str(s->a, name);
 		if (!who) return err_sys(e, ENOMEM, "start a container");
 		int r = record_find(s->g, who, s->a, &other, e);
-		if (r < 0 || (r = all.runs(all.arg, other.id, e)) < 0) return r;
-		if (r >= 0 && (r = network_find(&all, "bridge", s->a, &bridge, e)) >= 0)
-			r = ipam_of(&all, bridge.id, other.id, &at4, &at6, e);
+		const int runs = r < 0 ? r : all.runs(all.arg, other.id, e);
+		if (runs < 0) return runs;
+		if ((r = network_find(&all, "bridge", s->a, &bridge, e)) >= 0) r = ipam_of(&all, bridge.id, other.id, &at4, &at6, e);
 		if (r < 0) return r;
-		if (!at4.family)
+		if (!runs || !at4.family)
 			return err_set(e, ERR_STATE, EINVAL, "Cannot link to a non running container: /%s AS /%s/%.*s", who, s->c->name,
 				       (int)alias.n, alias.p);
 		EtcAddress *to = &f->addresses.items[f->addresses.n++];

@@ -78,25 +78,32 @@ static int give_addresses(int sock, const Bridge *b, int index, Err *e)
 	return r == -EEXIST ? 0 : r;
 }
 
-int bridge_make(int sock, const Bridge *b, int *ret, Err *e)
+/* 1: made; 0: somebody else made it at the same moment. */
+static int add_bridge(int sock, const Bridge *b, Err *e)
 {
+	static const uint8_t none[RT_MAC_LEN];
 	AUTO_RT_BATCH batch = RT_BATCH_INIT;
 	char alias[ALIAS_ROOM], label[LABEL_ROOM];
 	Err why = ERR_INIT;
-	int r = find(sock, b->device, b->network, ret, e);
-	if (r != 0) return r < 0 ? r : 0;
 	alias_of(b->network, alias);
 	snprintf(label, sizeof label, "bridge %s", b->device);
-	static const uint8_t none[RT_MAC_LEN];
 	const uint8_t *mac = memcmp(b->mac, none, sizeof none) ? b->mac : NULL;
 	rtnl_bridge_add(&batch, label, &(RtDevice){ .name = b->device, .alias = alias, .mac = mac, .mtu = b->mtu, .up = true });
-	r = rtnl_send(sock, &batch, &why);
-	if (r < 0 && r != -EEXIST) {
-		*e = why;
-		return r;
+	int r = rtnl_send(sock, &batch, &why);
+	if (r < 0 && r != -EEXIST) *e = why;
+	return r == -EEXIST ? 0 : r < 0 ? r : 1;
+}
+
+int bridge_make(int sock, const Bridge *b, int *ret, Err *e)
+{
+	int r = find(sock, b->device, b->network, ret, e);
+	if (r < 0) return r;
+	if (r == 0) {
+		if ((r = add_bridge(sock, b, e)) < 0) return r;
+		if ((r = find(sock, b->device, b->network, ret, e)) <= 0)
+			return r < 0 ? r : err_set(e, ERR_STATE, ENODEV, "bridge %s was removed meanwhile", b->device);
 	}
-	if ((r = find(sock, b->device, b->network, ret, e)) <= 0) /* somebody else made it at the same moment, or has removed it */
-		return r < 0 ? r : err_set(e, ERR_STATE, ENODEV, "bridge %s was removed meanwhile", b->device);
+	/* also of one that was there: who made it may have been killed before this */
 	if ((r = set_parameters(b, e)) < 0) return r;
 	return give_addresses(sock, b, *ret, e);
 }

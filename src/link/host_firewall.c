@@ -33,23 +33,37 @@ static void put_rule(NftBatch *b, const NftChainInfo *c)
 	nft_verdict(b, (NftVerdict){ .code = NFT_ACCEPT });
 }
 
-static int open_once(int sock, Arena *a, Err *e)
+static int open_chain(int sock, const NftChainInfo *c, uint32_t generation, Arena *a, Err *e)
 {
 	AUTO_NFT_BATCH b = NFT_BATCH_INIT(BATCH_MAX);
+	int r = has_rule(sock, c, a, e);
+	if (r != 0) return r < 0 ? r : 0;
+	nft_expect(&b, generation);
+	nft_label(&b, "the host's forward rules");
+	put_rule(&b, c);
+	r = nft_commit(&b, sock, e);
+	return r < 0 ? r : 1;
+}
+
+/* One by one: a table that has an owner refuses the rules of others. */
+static int open_once(int sock, Arena *a, Err *e)
+{
 	uint32_t generation;
 	NftChains l;
 	int added = 0, r = nft_generation(sock, &generation, e);
 	if (r < 0 || (r = nft_list_chains(sock, a, &l, e)) < 0) return r;
-	nft_expect(&b, generation);
-	nft_label(&b, "the host's forward rules");
 	for (size_t i = 0; i < l.n; i++) {
+		Err why = ERR_INIT;
 		if (!is_foreign_forward(&l.items[i])) continue;
-		if ((r = has_rule(sock, &l.items[i], a, e)) < 0) return r;
-		if (r) continue;
-		put_rule(&b, &l.items[i]);
-		added = 1;
+		r = open_chain(sock, &l.items[i], generation, a, &why);
+		if (r < 0 && r != -EPERM && r != -EOPNOTSUPP) {
+			*e = why;
+			return r;
+		}
+		added |= r > 0;
+		generation += r > 0;
 	}
-	return !added ? 0 : (r = nft_commit(&b, sock, e)) < 0 ? r : 1;
+	return added;
 }
 
 int host_firewall_open(int sock, Arena *a, Err *e)

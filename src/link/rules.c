@@ -4,7 +4,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 /* With every change of the rules below: a table of another version is made anew. */
-#define VERSION_COMMENT "networks of containers (rules 4)"
+#define VERSION_COMMENT "networks of containers (rules 5)"
 
 static const NftTable table = { NFT_INET, RULES_TABLE };
 static const uint8_t v4_loopback[4] = { 127 }, v4_loopback_mask[4] = { 255 };
@@ -236,14 +236,17 @@ static void add_snat(NftBatch *b)
 		nft_lookup(b, NFT_R(0), f->masqueraded, false);
 		is_device(b, NFT_META_OIFNAME, "bridges", true);
 		nft_masquerade(b, 0);
-		/* or the answer would go to the sender without coming by here again */
-		rule(b, "postrouting", "a container that asks for a published port of its network");
-		nft_is_family(b, NFT_R(0), f->nf);
-		nft_is_status(b, NFT_R(0), NFT_STATUS_DNAT);
-		nft_field(b, f->source, NFT_R(0));
-		nft_lookup(b, NFT_R(0), f->hidden, false);
-		is_device(b, NFT_META_OIFNAME, "bridges", false);
-		nft_masquerade(b, 0);
+		/* or the answer would go to the sender without coming by here again; subnets are in one of these sets, or in both */
+		const char *const own[] = { f->hidden, f->masqueraded };
+		for (size_t k = 0; k < ARRAY_LEN(own); k++) {
+			rule(b, "postrouting", "a container that asks for a published port of its network");
+			nft_is_family(b, NFT_R(0), f->nf);
+			nft_is_status(b, NFT_R(0), NFT_STATUS_DNAT);
+			nft_field(b, f->source, NFT_R(0));
+			nft_lookup(b, NFT_R(0), own[k], false);
+			is_device(b, NFT_META_OIFNAME, "bridges", false);
+			nft_masquerade(b, 0);
+		}
 	}
 	rule(b, "postrouting", "the host that asks for one by a loopback address");
 	nft_is_family(b, NFT_R(0), NFT_IP);
