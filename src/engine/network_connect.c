@@ -385,7 +385,7 @@ static int forget(Change *x, const Network *n, const char *given, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
 	int r = db_begin(x->all.db, DB_WRITE, &tx, e);
-	if (r < 0 || (r = record_find(x->g, x->c.id, x->a, &x->c, e)) < 0 || (r = load(x, e)) < 0) return r;
+	if (r < 0 || (r = record_find(x->g, x->c.id, x->a, &x->c, e)) < 0) return r;
 	EndpointRequestList *l = &x->c.networks;
 	const size_t at = place_of(l, n->name, given);
 	if (at == l->n) return not_connected(&x->c, n->name, e);
@@ -418,7 +418,10 @@ static int plug_out(Change *x, const char *network, Err *e)
 		r = change_route(x, gone->is_default[i] ? gone : way_of(&after, i), way_of(&after, i), i, e);
 		if (r >= 0 && gone->is_default[i]) r = lead_ports(x, gone, &after, i, e);
 	}
-	return r < 0 ? r : edit_hosts(x, gone, NULL, e);
+	if (r < 0) return r;
+	Err unread = ERR_INIT; /* of what the container has made of its file */
+	(void)!edit_hosts(x, gone, NULL, &unread);
+	return 0;
 }
 
 int networking_disconnect(Engine *g, const Record *c, const char *network, bool force, Arena *a, Err *e)
@@ -438,13 +441,10 @@ int networking_disconnect(Engine *g, const Record *c, const char *network, bool 
 	if (place_of(&c->networks, n.name, network) == c->networks.n) return not_connected(c, n.name, e);
 	if (streq(n.name, "host"))
 		return err_set(e, ERR_STATE, EINVAL, "container cannot be disconnected from host network or connected to host network");
+	/* the device first: who gets the address next must be alone with it. Who was killed in between does it again */
+	if ((r = load(&x, e)) < 0) return r;
+	if (x.running && (r = plug_out(&x, n.name, e)) < 0) return err_wrap(e, "disconnect container %s from network %s", c->name, n.name);
 	if ((r = forget(&x, &n, network, e)) < 0) return r;
 	if (n.id) network_event(g, &n, "disconnect", c->id);
-	if (!x.running) return 0;
-	if ((r = plug_out(&x, n.name, e)) < 0) (void)err_wrap(e, "disconnect container %s from network %s", c->name, n.name);
-	Err untold = ERR_INIT;
-	int told = attendance_changed(g->run_root, c->id, ATTENDANT_MS, &untold);
-	if (r >= 0 && told < 0) *e = untold;
-	return r < 0 ? r : told;
-	return 0;
+	return x.running ? attendance_changed(g->run_root, c->id, ATTENDANT_MS, e) : 0;
 }

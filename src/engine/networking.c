@@ -72,9 +72,24 @@ static int runs(void *arg, const char *container, Err *e)
 	return r < 0 ? r : state.status == RUN_RUNNING && !lost;
 }
 
+static void forget_rules(Engine *g, const char *container);
+
+/* Its monitor was killed, or the machine: processes of it may still answer at its addresses. */
+static int end(void *arg, const char *container, Err *e)
+{
+	Engine *g = arg;
+	Err gone = ERR_INIT;
+	AUTO_FD int dir = record_dir(g, container, &gone);
+	AUTO_FD int lock = dir < 0 ? -1 : record_lock(g, container, dir, 0, &gone);
+	if (dir == -ENOENT || lock == -ENOENT) return 0;
+	if (dir < 0 || lock < 0) return err_set(e, ERR_STATE, EBUSY, "container %.12s is being started", container);
+	forget_rules(g, container);
+	return engine_end_remains(g, container, e);
+}
+
 Networks networking_networks(Engine *g)
 {
-	return (Networks){ .db = g->db, .routes = routes, .device = device, .runs = runs, .arg = g };
+	return (Networks){ .db = g->db, .routes = routes, .device = device, .end = end, .runs = runs, .arg = g };
 }
 
 /* ---- what is reserved ---- */
@@ -317,8 +332,12 @@ static void forget_rules(Engine *g, const char *container)
 void networking_release(Engine *g, const char *container)
 {
 	Err ignored = ERR_INIT;
+	AUTO_DB_TX tx = { 0 }; /* or somebody could get one of its ports before its rules have gone, and lose his */
+	if (db_begin(g->db, DB_WRITE, &tx, &ignored) < 0) return;
 	forget_rules(g, container);
-	(void)!ipam_release(&(Networks){ .db = g->db }, container, &ignored); /* who wants one of them looks whether it still runs */
+	if (ipam_release(&(Networks){ .db = g->db }, container, &ignored) < 0)
+		return; /* who wants one of them looks whether it still runs */
+	(void)!db_commit(&tx, &ignored);
 }
 
 int networking_lock(int dir, const char *name, Err *e)

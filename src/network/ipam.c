@@ -7,6 +7,19 @@ static DbValue db_address(const IpAddress *a)
 	return db_blob(a->bytes, ip_size(a));
 }
 
+int ipam_take_over(const Networks *all, const char *container, Err *e)
+{
+	Err busy = ERR_INIT;
+	int r = all->end ? all->end(all->arg, container, &busy) : 0;
+	if (r == -EBUSY) return 0;
+	if (r < 0) {
+		*e = busy;
+		return r;
+	}
+	r = ipam_release(all, container, e);
+	return r < 0 ? r : 1;
+}
+
 /* ---- who has what ---- */
 
 static int owner_of(const Networks *all, const Network *n, const IpAddress *at, Arena *a, const char **ret, Err *e)
@@ -28,7 +41,7 @@ static int claim(const Networks *all, const Network *n, const char *container, c
 	if (r < 0) return r;
 	if (owner && !streq(owner, container)) {
 		if ((r = all->runs(all->arg, owner, e)) != 0) return r < 0 ? r : 0;
-		if ((r = ipam_release(all, owner, e)) < 0) return r;
+		if ((r = ipam_take_over(all, owner, e)) <= 0) return r;
 	}
 	r = db_run(all->db, "INSERT OR REPLACE INTO addresses(network, address, container) VALUES(?, ?, ?)",
 		   DB_ARGS(db_text(n->id), db_address(at), db_text(container)), e);
@@ -112,7 +125,7 @@ static int release_ended(const Networks *all, const Network *n, const char *cont
 	}
 	db_rows_done(&rows);
 	for (size_t i = 0; r >= 0 && i < n_ended; i++)
-		r = ipam_release(all, ended[i], e);
+		r = ipam_take_over(all, ended[i], e);
 	return r < 0 ? r : (int)n_ended;
 }
 

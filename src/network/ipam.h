@@ -17,6 +17,8 @@ int ipam_reserve(const Networks *all, const Network *n, const PoolList *pools, i
 		 IpAddress *ret, const Pool **ret_pool, Err *e) MUST_USE;
 /* ipam_release: all that the container has. */
 int ipam_release(const Networks *all, const char *container, Err *e) MUST_USE;
+/* ipam_take_over: of one that does not run and has not said so: 1, its rows are gone; 0: it is being started. */
+int ipam_take_over(const Networks *all, const char *container, Err *e) MUST_USE;
 /* ipam_leave: what it has in one network. */
 int ipam_leave(const Networks *all, const char *network, const char *container, Err *e) MUST_USE;
 /* ipam_of: those that it has in a network; family 0 where it has none. */

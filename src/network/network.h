@@ -37,6 +37,8 @@ typedef struct Networks {
 	int (*device)(void *arg, const char *name, Err *e);
 	/* takes what the kernel has of a network away, before its row goes: who is killed in between leaves a network that can be removed again; NULL: nothing */
 	int (*drop)(void *arg, const Network *n, Err *e);
+	/* ends what may be left of a container that runs no more, in the kernel too, before somebody else gets what it has; -EBUSY: it is being started after all; NULL: nothing */
+	int (*end)(void *arg, const char *container, Err *e);
 	/* does the container run? asked only when what it has in a network is wanted by somebody else; < 0: an error */
 	int (*runs)(void *arg, const char *container, Err *e);
 	void *arg;

@@ -49,7 +49,7 @@ int port_reserve(const Networks *all, const PublishedPort *p, const char *contai
 	int r;
 	while ((r = find_owner(all, p, container, &a, &owner, e)) > 0) {
 		if ((r = all->runs(all->arg, owner, e)) != 0) return r < 0 ? r : in_use(all, p, owner, e);
-		if ((r = ipam_release(all, owner, e)) < 0) return r;
+		if ((r = ipam_take_over(all, owner, e)) <= 0) return r < 0 ? r : in_use(all, p, owner, e);
 	}
 	if (r < 0) return r;
 	r = db_run(all->db, "INSERT OR REPLACE INTO ports(protocol, port, host, target, container) VALUES(?, ?, ?, ?, ?)",
