@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "engine/box.h"
 #include "engine/mounts.h"
+#include "engine/networking.h"
 #include "engine/root_size.h"
 #include "engine/start.h"
 #include "monitor/attendance.h"
@@ -369,6 +370,7 @@ int engine_remove(Engine *g, const Record *c, const RemoveOptions *o, Err *e)
 	AUTO_FD int lock = lock_for_removal(g, c, o->force, e);
 	if (lock < 0 && lock != -ENOENT) return lock;
 	forget_size(g, c);
+	networking_forget(g, c->id);
 	int r = record_delete(g, c->id, true, e);
 	if (r < 0) return r;
 	record_event(g, c, "destroy", NULL, NULL);

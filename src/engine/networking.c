@@ -131,6 +131,11 @@ static PublishWay way_of(const AttachmentList *l)
 }
 
 /* Of a monitor that was killed while it ended. */
+void networking_forget(Engine *g, const char *container)
+{
+	if (!networking_is_going(g, container)) forget_rules(g, container);
+}
+
 static void forget_going(const Engine *g, const char *id)
 {
 	char name[NETWORK_GOING_MAX], path[PATH_ROOM];
@@ -151,6 +156,7 @@ bool networking_is_going(const Engine *g, const char *id)
 static int reserve(Engine *g, const Networks *all, const Record *c, AttachmentList *l, Arena *a, Publishing *ports, Err *e)
 {
 	AUTO_DB_TX tx = { 0 };
+	networking_forget(g, c->id);
 	forget_going(g, c->id);
 	int r = db_begin(all->db, DB_WRITE, &tx, e);
 	if (r >= 0) r = release_ended(g, e);

@@ -34,6 +34,8 @@ void networking_release(Engine *g, const char *container);
 /* networking_lock: whoever changes what networks a container has, or gives it devices: a start until the container runs, a connect, a disconnect. dir: the container's. -EBUSY after ten
  * seconds. Closing it lets go. */
 int networking_lock(int dir, const char *name, Err *e) MUST_USE;
+/* networking_forget: rules of ports that rows say it has, of one whose start was killed: before these rows go. What has ended well has left none. */
+void networking_forget(Engine *g, const char *container);
 /* networking_networks: for calls of network/; the engine is borrowed. */
 Networks networking_networks(Engine *g);
 
