@@ -247,10 +247,11 @@ static int lead_ports(const Change *x, const Attachment *from, const AttachmentL
 		if ((l.items[i].port.host.family == 6) == (family == 1)) own.ports[own.n++] = l.items[i].port;
 	if (!own.n) return 0;
 	if (!to || is_direct(to, family) || is_direct(from, family)) {
+		/* the rows first: who makes rules anew goes by them */
+		if ((r = ports_leave(&x->all, x->c.id, family ? 6 : 4, e)) < 0) return r;
 		AUTO_FD int sock = monitor_connect(x->g, x->c.id);
 		if (sock < 0) return err_sys(e, -sock, "reach the monitor of container %s", x->c.name);
-		if ((r = monitor_ask(sock, WIRE_UNPUBLISH, family ? 6 : 4, 0, NULL, e)) < 0) return r;
-		return ports_leave(&x->all, x->c.id, family ? 6 : 4, e);
+		return monitor_ask(sock, WIRE_UNPUBLISH, family ? 6 : 4, 0, NULL, e);
 	}
 	if ((r = network_rules_ports(after, &own, x->a, &rules, e)) < 0) return r;
 	AUTO_FD int nft = nft_open(e);

@@ -323,6 +323,7 @@ def test_what_a_reboot_ended_is_told(engine):
         state = json.load(f)
     with open(path, "w", encoding="utf-8") as f:
         json.dump({**state, "boot": "of long ago"}, f)
+    eventually(lambda: engine.state("rb")["Status"] == "exited")  # a child that is about to become the attendant may have its lock for a moment
     assert (engine.state("rb")["Status"], engine.state("rb")["ExitCode"], engine.state("rb")["Error"]) == ("exited", 255, "the machine was restarted")
     assert [x["Action"] for x in engine.events() if x["Actor"]["ID"] == identity][-2:] == ["start", "die"]
     engine.run("--name", "rm", "--rm", "busybox", "sleep", "1000")
