@@ -144,6 +144,13 @@ void attachments_route(AttachmentList *l)
 	}
 }
 
+const Attachment *attachments_way(const AttachmentList *l, size_t family)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->items[i].is_default[family]) return &l->items[i];
+	return NULL;
+}
+
 /* ---- for the kernel ---- */
 
 static bool is_mode(const Attachment *p, size_t family, const char *mode)
@@ -168,6 +175,12 @@ void attachment_bridge(const Attachment *p, const char *device, Bridge *ret)
 	for (size_t i = 0; i < FAMILIES; i++)
 		if (has_gateway(p, i)) ret->addresses[i] = (IpPrefix){ p->gateways[i], p->addresses[i].length };
 	bridge_mac(&p->gateways[p->gateways[0].family ? 0 : 1], ret->mac);
+}
+
+RulesReach attachment_reach(const Attachment *p, size_t family)
+{
+	if (p->network.internal) return RULES_HIDDEN;
+	return is_mode(p, family, "routed") ? RULES_PORTS : is_mode(p, family, "nat-unprotected") ? RULES_OPEN : RULES_HIDDEN;
 }
 
 /* The machine's own word for networks that have none: the file says "publish-policy = open", or "host". */
@@ -197,10 +210,9 @@ void attachment_rules(const Attachment *p, const char *device, RulesNetwork *ret
 			       .closed = !network_option_bool(&p->network, NETWORK_ICC, true) };
 	for (size_t i = 0; i < FAMILIES; i++) {
 		if (!p->addresses[i].address.family) continue;
-		const bool routed = is_mode(p, i, "routed"), open = is_mode(p, i, "nat-unprotected");
 		ret->subnets[i] = ip_prefix_mask(&p->addresses[i]);
-		ret->masquerade[i] = masquerade && !routed;
-		ret->reach[i] = p->network.internal ? RULES_HIDDEN : routed ? RULES_PORTS : open ? RULES_OPEN : RULES_HIDDEN;
+		ret->masquerade[i] = masquerade && !is_mode(p, i, "routed");
+		ret->reach[i] = attachment_reach(p, i);
 	}
 }
 

@@ -31,6 +31,9 @@ int attachment_reserve(const Networks *all, const char *container, Attachment *p
 int attachment_load(const Networks *all, const char *container, Attachment *p, Err *e) MUST_USE;
 /* attachments_route: which of them lead elsewhere: of those that do, the one with the highest priority; of several the first by the network's name. */
 void attachments_route(AttachmentList *l);
+/* attachments_way: the one that leads elsewhere in a family (0: IPv4, 1: IPv6); NULL: none. attachment_reach: what hosts outside reach by its own addresses. */
+const Attachment *attachments_way(const AttachmentList *l, size_t family);
+RulesReach attachment_reach(const Attachment *p, size_t family);
 
 /* What link/ makes of it. */
 void attachment_bridge(const Attachment *p, const char *device, Bridge *ret);

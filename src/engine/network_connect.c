@@ -13,7 +13,7 @@
 #include "monitor/event_log.h"
 #include "sys/proc.h"
 
-enum { FAMILIES = 2, DEVICES_MAX = 4096, EVENT_ARENA = 1 << 20, HOSTS_MAX = 1 << 20, ATTENDANT_MS = 5000 };
+enum { FAMILIES = 2, DEVICES_MAX = 4096, HOSTS_MAX = 1 << 20, ATTENDANT_MS = 5000 };
 
 /* Change: one connect or disconnect under way. */
 typedef struct Change {
@@ -171,13 +171,6 @@ static int index_of(const Change *x, const Attachment *p, Err *e)
 	return 0;
 }
 
-static const Attachment *way_of(const AttachmentList *l, size_t family)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->items[i].is_default[family]) return &l->items[i];
-	return NULL;
-}
-
 static RtRoute route_by(const Attachment *p, size_t family)
 {
 	return (RtRoute){ .to = { .family = p->gateways[family].family }, .via = p->gateways[family] };
@@ -224,17 +217,10 @@ static int remove_device(const Change *x, int index, Err *e)
 
 /* ---- published ports ---- */
 
-static bool is_direct(const Attachment *p, size_t family)
-{
-	RulesNetwork n;
-	attachment_rules(p, "", &n);
-	return n.reach[family] == RULES_PORTS;
-}
-
 /* They lead where the way out is now; where there is none any more, nowhere: others can have them. */
 static int lead_ports(const Change *x, const Attachment *from, const AttachmentList *after, size_t family, Err *e)
 {
-	const Attachment *to = way_of(after, family);
+	const Attachment *to = attachments_way(after, family);
 	OwnedPortList l;
 	Publishing own = { 0 };
 	RulesPort *rules;
@@ -246,7 +232,7 @@ static int lead_ports(const Change *x, const Attachment *from, const AttachmentL
 	for (size_t i = 0; i < l.n; i++)
 		if ((l.items[i].port.host.family == 6) == (family == 1)) own.ports[own.n++] = l.items[i].port;
 	if (!own.n) return 0;
-	if (!to || is_direct(to, family) || is_direct(from, family)) {
+	if (!to || attachment_reach(to, family) == RULES_PORTS || attachment_reach(from, family) == RULES_PORTS) {
 		/* the rows first: who makes rules anew goes by them */
 		if ((r = ports_leave(&x->all, x->c.id, family ? 6 : 4, e)) < 0) return r;
 		AUTO_FD int sock = monitor_connect(x->g, x->c.id);
@@ -317,10 +303,10 @@ static int plug_in(Change *x, Attachment *p, Err *e)
 	if (r >= 0) r = networking_join(sock, x->netns, &quiet, x->a, &index, e);
 	if (r >= 0) r = tell_device(x, index, e);
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
-		r = change_route(x, way_of(&x->before, i), way_of(&after, i), i, e);
+		r = change_route(x, attachments_way(&x->before, i), attachments_way(&after, i), i, e);
 	if (r >= 0) r = network_rules_add(x->g, &(AttachmentList){ own, 1 }, NULL, 0, x->a, e);
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++)
-		r = lead_ports(x, way_of(&x->before, i), &after, i, e);
+		r = lead_ports(x, attachments_way(&x->before, i), &after, i, e);
 	return r < 0 ? r : edit_hosts(x, NULL, own, e);
 }
 
@@ -416,7 +402,7 @@ static int plug_out(Change *x, const char *network, Err *e)
 	if ((index = index_of(x, gone, e)) < 0) return index;
 	if (index > 0) r = remove_device(x, index, e);
 	for (size_t i = 0; r >= 0 && i < FAMILIES; i++) {
-		r = change_route(x, gone->is_default[i] ? gone : way_of(&after, i), way_of(&after, i), i, e);
+		r = change_route(x, gone->is_default[i] ? gone : attachments_way(&after, i), attachments_way(&after, i), i, e);
 		if (r >= 0 && gone->is_default[i]) r = lead_ports(x, gone, &after, i, e);
 	}
 	if (r < 0) return r;

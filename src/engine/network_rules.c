@@ -99,13 +99,6 @@ int network_rules_add(Engine *g, const AttachmentList *l, const RulesPort *ports
 
 /* ---- ports ---- */
 
-static const Attachment *way_out(const AttachmentList *l, size_t family)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (l->items[i].is_default[family]) return &l->items[i];
-	return NULL;
-}
-
 int network_rules_ports(const AttachmentList *l, const Publishing *ports, Arena *a, RulesPort **ret, Err *e)
 {
 	*ret = arena_array(a, ports->n + 1, sizeof **ret);
@@ -113,11 +106,9 @@ int network_rules_ports(const AttachmentList *l, const Publishing *ports, Arena 
 	for (size_t i = 0; i < ports->n; i++) {
 		const PublishedPort *p = &ports->ports[i];
 		const size_t family = p->host.family == 6;
-		const Attachment *way = way_out(l, family);
-		RulesNetwork n;
+		const Attachment *way = attachments_way(l, family);
 		if (!way) return err_set(e, ERR_INTERNAL, ENOENT, "publish ports: the container has no way out");
-		attachment_rules(way, "", &n);
-		(*ret)[i] = (RulesPort){ .direct = n.reach[family] == RULES_PORTS,
+		(*ret)[i] = (RulesPort){ .direct = attachment_reach(way, family) == RULES_PORTS,
 					 .host = p->host,
 					 .to = way->addresses[family].address,
 					 .host_port = p->host_port,
@@ -209,8 +200,12 @@ static int add_network(Whole *w, const Attachment *p)
 static int add_container(Whole *w, const Record *c, const OwnedPortList *ports, Err *e)
 {
 	AttachmentList l;
-	Publishing own = { .ports = arena_array(w->a, ports->n + 1, sizeof *own.ports) };
+	Publishing own = { 0 };
 	RulesPort *rules;
+	size_t n = 0;
+	for (size_t i = 0; i < ports->n; i++)
+		n += streq(ports->items[i].container, c->id);
+	own.ports = arena_array(w->a, n + 1, sizeof *own.ports);
 	if (!own.ports) return err_sys(e, ENOMEM, "network rules");
 	int r = attachments_find(&w->all, &c->networks, w->a, &l, e);
 	if (r == -ENOENT) return 0; /* of a network that was removed: it is about to end */
@@ -221,7 +216,7 @@ static int add_container(Whole *w, const Record *c, const OwnedPortList *ports, 
 	for (size_t i = 0; i < l.n; i++)
 		if (l.items[i].addresses[0].address.family || l.items[i].addresses[1].address.family) add_network(w, &l.items[i]);
 	for (size_t i = 0; i < ports->n; i++)
-		if (streq(ports->items[i].container, c->id) && way_out(&l, ports->items[i].port.host.family == 6))
+		if (streq(ports->items[i].container, c->id) && attachments_way(&l, ports->items[i].port.host.family == 6))
 			own.ports[own.n++] = ports->items[i].port;
 	if ((r = network_rules_ports(&l, &own, w->a, &rules, e)) < 0) return r;
 	if (own.n) memcpy(w->ports + w->n_ports, rules, own.n * sizeof *rules);

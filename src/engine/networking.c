@@ -130,12 +130,12 @@ static PublishWay way_of(const AttachmentList *l)
 	return w;
 }
 
-/* Of a monitor that was killed while it ended. */
 void networking_forget(Engine *g, const char *container)
 {
 	if (!networking_is_going(g, container)) forget_rules(g, container);
 }
 
+/* Of a monitor that was killed while it ended. */
 static void forget_going(const Engine *g, const char *id)
 {
 	char name[NETWORK_GOING_MAX], path[PATH_ROOM];
@@ -207,7 +207,7 @@ bool networking_forwards_for_containers(const Engine *g, int family)
 	char path[PATH_ROOM], boot[BOOT_ID_SIZE], *text;
 	size_t n;
 	snprintf(path, sizeof path, "%s/" NETWORKING_FORWARDS, g->run_root, family);
-	return boot_id(boot) >= 0 && fd_read_file(AT_FDCWD, path, 4096, &a, &text, &n, &ignored) >= 0 && streq(text, boot);
+	return fd_read_file(AT_FDCWD, path, 4096, &a, &text, &n, &ignored) >= 0 && boot_id(boot) >= 0 && streq(text, boot);
 }
 
 int networking_note_forwards(const Engine *g, const AttachmentList *l, Err *e)
