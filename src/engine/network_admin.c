@@ -21,7 +21,8 @@ int engine_network_find(Engine *g, const char *name, Arena *a, Network *ret, Err
 
 static int drop(void *arg, const Network *n, Err *e)
 {
-	return networking_drop(arg, n, e);
+	(void)arg;
+	return networking_drop(n, e);
 }
 
 int engine_network_remove(Engine *g, const Network *n, Err *e)

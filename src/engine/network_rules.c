@@ -155,14 +155,13 @@ static int describe(const Network *n, Arena *a, Attachment *ret, Err *e)
 	return r;
 }
 
-int networking_drop(Engine *g, const Network *n, Err *e)
+int networking_drop(const Network *n, Err *e)
 {
 	AUTO_ARENA a = ARENA_INIT(4 << 20);
 	AUTO_FD int sock = -1, nft = -1;
 	Attachment p;
 	RulesNetwork rules;
 	char device[DEVICE_ROOM];
-	(void)g;
 	if (!streq(n->driver, "bridge") || n->config_only) return 0;
 	Err why = ERR_INIT;
 	int r = describe(n, &a, &p, e);

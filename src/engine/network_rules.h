@@ -16,7 +16,7 @@ int networking_firewall(Engine *g, const Record *c, char name[static HOST_FIREWA
 
 /* networking_drop: a network's bridge and rules, once its row is gone. networking_heal: what the containers that run need, where it is missing; anew: the whole table, whose rules
  * somebody has touched. *ret_generation: of the change (nft_generation); NULL: no matter. */
-int networking_drop(Engine *g, const Network *n, Err *e) MUST_USE;
+int networking_drop(const Network *n, Err *e) MUST_USE;
 /* networking_close: what the host passes on for others, now that somebody has changed forward rules of his own. */
 int networking_close(const Engine *g, int sock, Arena *a, Err *e) MUST_USE;
 int networking_heal(Engine *g, bool anew, Arena *a, uint32_t *ret_generation, Err *e) MUST_USE;
